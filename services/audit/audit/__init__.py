@@ -1,0 +1,1 @@
+"""What happened: a log nobody can alter unnoticed, and evidence from it."""

@@ -1,0 +1,1 @@
+"""What may be used: openings, applications, agreements, grants, queries."""

@@ -1,0 +1,1 @@
+"""Who may act: units, people, posts, tokens, departures, connected systems."""
