@@ -1,0 +1,220 @@
+"""Who is asking, and may they: credentials become a `Principal`, permissions are types in an endpoint's signature.
+
+Every service checks every credential by itself, at its own enforcement point; what the gateway let through proves
+nothing here.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+
+from common.clock import Clock
+from common.context import acting
+from common.cutoffs import EnforcementPoint
+from common.permissions import PERMISSIONS, UnitKind
+from common.problems import Forbidden, Unauthorized
+from common.runtime import RuntimeDep
+from common.tokens import TokenInvalid, verify
+
+__all__ = [
+    "AUDIENCE",
+    "CredentialInvalid",
+    "Principal",
+    "Public",
+    "Requires",
+    "Verifier",
+    "bearer_of",
+    "origin_of",
+    "requires",
+]
+
+AUDIENCE = "xindun"
+CACHED = 10_000
+"""Verified tokens remembered per process: a second use costs a look-up and the cutoff check."""
+
+
+class CredentialInvalid(Unauthorized):
+    """401: the token does not prove anything; `reason` says why."""
+
+    slug = "credential-invalid"
+    zh, en = "凭证无效", "The credential is not valid"
+
+
+class MissingPermission(Forbidden):
+    """403: the post does not include the permission; `permission` names it."""
+
+    slug = "permission-missing"
+
+
+class ProbeRefused(Forbidden):
+    """403: a probe credential proves that a door is shut; it opens none but the probed one."""
+
+    slug = "probe-refused"
+    zh, en = "探测凭证不能用于此操作", "A probe credential cannot do this"
+    clause = "12.3"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts, as the verified token says. `probe` is the containment order that a probe credential tests."""
+
+    kind: Literal["account", "system", "service"]
+    id: str
+    unit: UUID | None
+    unit_kind: UnitKind | None
+    permissions: frozenset[str]
+    session: UUID | None
+    epochs: dict[str, int]
+    expires_at: datetime
+    probe: UUID | None = None
+
+    @property
+    def subject(self) -> str:
+        """The subject of cutoffs and records: `account:<id>`, `system:<id>`, `service:<name>`."""
+        return f"{self.kind}:{self.id}"
+
+    @property
+    def uuid(self) -> UUID:
+        """The account's or system's id."""
+        return UUID(self.id)
+
+    def has(self, permission: str) -> bool:
+        """Whether the post, or the kind of credential, includes `permission`."""
+        return permission in self.permissions
+
+
+class Verifier:
+    """Turns tokens into principals at one enforcement point."""
+
+    def __init__(self, point: EnforcementPoint, issuer: str, clock: Clock) -> None:
+        self._point, self._issuer, self._clock = point, issuer, clock
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._generation = point.key_generation
+
+    def principal(self, token: str) -> Principal:
+        """Return who the token proves to act now.
+
+        Raises `FeedStale` when revocation cannot be checked, `CredentialInvalid`, `CredentialRevoked`.
+        """
+        self._point.require_fresh()
+        now = self._clock.now()
+        if self._generation != self._point.key_generation:
+            self._verified.clear()  # a key may have been retired
+            self._generation = self._point.key_generation
+        principal = self._verified.get(token)
+        if principal is None or principal.expires_at <= now:
+            principal = self._verify(token, now)
+        self._point.require_current(principal.epochs)
+        return principal
+
+    def _verify(self, token: str, now: datetime) -> Principal:
+        try:
+            principal = _principal(verify(token, self._point.keys, issuer=self._issuer, audience=AUDIENCE, now=now))
+        except TokenInvalid as error:
+            raise CredentialInvalid(reason=error.reason, headers=_challenge("invalid_token")) from None
+        self._verified[token] = principal
+        if len(self._verified) > CACHED:
+            self._verified.popitem(last=False)
+        return principal
+
+
+def _challenge(error: str | None = None) -> dict[str, str]:
+    return {"WWW-Authenticate": 'Bearer realm="xindun"' + (f', error="{error}"' if error else "")}
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    """Build the principal; a token that we signed and cannot read is as invalid as a foreign one."""
+    try:
+        kind, _, identifier = claims["sub"].partition(":")
+        if kind not in ("account", "system", "service"):
+            raise ValueError(kind)
+        epochs = {claims["sub"]: int(claims["epc"])}
+        unit = UUID(claims["unit"]) if "unit" in claims else None
+        if unit:
+            epochs[f"unit:{unit}"] = int(claims["uepc"])
+        session = UUID(claims["sid"]) if "sid" in claims else None
+        if session:
+            epochs[f"session:{session}"] = 0
+        return Principal(
+            kind=kind,
+            id=identifier,
+            unit=unit,
+            unit_kind=UnitKind(claims["uknd"]) if "uknd" in claims else None,
+            permissions=frozenset(claims["perms"]),
+            session=session,
+            epochs=epochs,
+            expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
+            probe=UUID(claims["probe"]) if "probe" in claims else None,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise TokenInvalid("claims") from None
+
+
+def bearer_of(request: Request) -> str:
+    """Return the bearer token of a request (RFC 6750 §2.1). Raises `Unauthorized`."""
+    headers = request.headers.getlist("authorization")
+    if len(headers) != 1:
+        raise Unauthorized(headers=_challenge())
+    scheme, _, token = headers[0].partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized(headers=_challenge())
+    return token
+
+
+def origin_of(request: Request) -> str:
+    """Return the network address from which the caller reached the platform."""
+    return request.client.host if request.client else ""
+
+
+class Requires(SecurityBase):
+    """A dependency that lets in whoever holds `permission` (None: any valid credential).
+
+    `class_a` marks an act that reads credit data, opens it, or widens somebody's access: refused while nobody could
+    revoke. `probes` says that a probe credential may knock here.
+    """
+
+    def __init__(self, permission: str | None, *, class_a: bool = False, probes: bool = False) -> None:
+        if permission is not None and permission not in PERMISSIONS:
+            raise ValueError(f"unknown permission {permission!r}")
+        self.permission, self.class_a, self.probes = permission, class_a, probes
+        self.model = HTTPBearerModel(bearerFormat="JWT")
+        self.scheme_name = "bearer"
+
+    async def __call__(self, request: Request, runtime: RuntimeDep) -> Principal:
+        """Return the principal. Raises the problems of `Verifier.principal`, `RevokerSilent`, `Forbidden`."""
+        verifier: Verifier = runtime.parts["verifier"]
+        principal = verifier.principal(bearer_of(request))
+        request.state.principal = principal
+        acting(actor=principal.subject, unit=str(principal.unit) if principal.unit else None)
+        if principal.probe and not self.probes:
+            raise ProbeRefused
+        if self.class_a:
+            runtime.point.require_revoker()
+        if self.permission is not None and not principal.has(self.permission):
+            raise MissingPermission(clause=PERMISSIONS[self.permission].clause, permission=self.permission)
+        return principal
+
+
+def requires(permission: str | None, *, class_a: bool = False, probes: bool = False) -> Any:
+    """Return the second half of a permission type.
+
+    `CanRevokeAccounts = Annotated[Principal, requires("accounts.revoke")]`
+    """
+    return Depends(Requires(permission, class_a=class_a, probes=probes))
+
+
+class _Open:
+    """Marks an endpoint that needs no credential, so that one without either is a mistake that a test finds."""
+
+    async def __call__(self, request: Request) -> None:
+        request.state.principal = None
+
+
+Public = Annotated[None, Depends(_Open())]
+"""The type of an endpoint's parameter that says: everybody may ask this."""

@@ -1,0 +1,40 @@
+"""Who acts in which request: what records and logs say of an act, carried along with the task that does it."""
+
+import secrets
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+__all__ = ["ActContext", "act", "acting", "current", "new_traceparent"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActContext:
+    """`actor` is `account:<id>`, `system:<id>` or `service:<name>`; the ids tie records, logs and answers together."""
+
+    actor: str | None = None
+    actorunit: str | None = None
+    requestid: str | None = None
+    traceparent: str | None = None
+
+
+_current: ContextVar[ActContext] = ContextVar("act", default=ActContext())  # noqa: B039 - frozen
+
+
+def current() -> ActContext:
+    """Return the context of the running task."""
+    return _current.get()
+
+
+def act(context: ActContext) -> None:
+    """Set the context of the running task."""
+    _current.set(context)
+
+
+def acting(*, actor: str, unit: str | None) -> None:
+    """Name who acts in the running task."""
+    _current.set(replace(_current.get(), actor=actor, actorunit=unit))
+
+
+def new_traceparent() -> str:
+    """Return a W3C trace context header value for a trace that begins here."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

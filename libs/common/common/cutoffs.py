@@ -1,0 +1,230 @@
+"""An enforcement point: follows the revocation feed, refuses what is cut off or cannot be checked, and gives receipts.
+
+The gateway and every service are points, each for itself. A point loads the whole feed before it serves; it is *fresh*
+while the bus has confirmed within the bound (policy `revocation-bound`) that it stands at the feed's end. A point that
+is not fresh refuses, so a revocation is effective everywhere once every live point has given its receipt, or once the
+bound has passed since the bus holds the cutoff (P1, clause 6.5).
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from common.bus import Bus, BusUnavailable, Follower, Message
+from common.bus.topics import FEED, RECEIPTS
+from common.clock import Clock
+from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
+from common.policies import Policies
+from common.problems import Unauthorized, Unavailable
+from common.tokens import KeySet
+
+__all__ = ["CredentialRevoked", "EnforcementPoint", "FeedStale", "RevokerSilent"]
+
+log = structlog.get_logger()
+
+FEED_AGE = Gauge(
+    "xindun_feed_age_seconds", "Time since the bus confirmed that the point stands at the feed's end", ["point"]
+)
+REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the point", ["point", "reason"])
+
+POLL = 0.2
+"""Seconds between questions to the bus whether there is anything new."""
+ALIVE_EVERY = 0.5
+"""Seconds between a point's signs of life."""
+
+
+class CredentialRevoked(Unauthorized):
+    """401: the credential was good, and its subject has been cut off since."""
+
+    slug = "credential-revoked"
+    zh, en = "凭证已被撤销", "The credential has been revoked"
+    clause = "6.5"
+    recorded = True
+
+
+class FeedStale(Unavailable):
+    """503: the point cannot know whether the credential was revoked, so it refuses (P10)."""
+
+    slug = "revocation-feed-stale"
+    zh, en = "无法确认凭证是否已被撤销，暂不受理", "Whether the credential was revoked cannot be checked now"
+    clause = "6.5"
+
+
+class RevokerSilent(Unavailable):
+    """503: nobody could have revoked anything for too long; acts that open data or widen access are refused."""
+
+    slug = "revoker-silent"
+    zh, en = (
+        "撤销方长时间无应答，暂停数据访问和授权操作",
+        "The revoker has been silent too long: data and grants are closed",
+    )
+    clause = "6.5"
+
+
+class EnforcementPoint:
+    """One point's knowledge: cutoffs, verification keys, policies, and how fresh they are."""
+
+    def __init__(self, name: str, bus: Bus, clock: Clock) -> None:
+        self.name = name
+        self.keys = KeySet()
+        self.key_generation = 0
+        self.policies = Policies()
+        self._bus, self._clock = bus, clock
+        self._cutoffs: dict[str, Cutoff] = {}
+        self._confirmed_at: float | None = None
+        self._heard_at: float | None = None
+        self._loaded = asyncio.Event()
+        self._applied = asyncio.Condition()
+        self._owed: list[Message] = []
+        self._age = FEED_AGE.labels(name)
+        self._age.set_function(self.age)
+
+    # What a request asks
+
+    def age(self) -> float:
+        """Seconds since the bus confirmed that this point stands at the feed's end; infinite before the first time."""
+        return float("inf") if self._confirmed_at is None else time.monotonic() - self._confirmed_at
+
+    def bound(self) -> float:
+        """Seconds that the point may go without confirmation (policy `revocation-bound`)."""
+        return self.policies.at("revocation-bound", self._clock.now()).value / 1000
+
+    def fresh(self) -> bool:
+        """Whether the point may decide."""
+        return self._loaded.is_set() and self.age() <= self.bound()
+
+    def require_fresh(self) -> None:
+        """Raise `FeedStale` unless the point may decide."""
+        if not self.fresh():
+            REFUSED.labels(self.name, "stale").inc()
+            raise FeedStale(headers={"Retry-After": "2"})
+
+    def require_revoker(self) -> None:
+        """Raise `RevokerSilent` when identity has not been heard within policy `revoker-silence`: for acts of class A."""
+        limit = self.policies.at("revoker-silence", self._clock.now()).value
+        if self._heard_at is None or time.monotonic() - self._heard_at > limit:
+            REFUSED.labels(self.name, "revoker-silent").inc()
+            raise RevokerSilent(headers={"Retry-After": "10"})
+
+    def require_current(self, epochs: dict[str, int]) -> None:
+        """Raise `CredentialRevoked` when a subject of `epochs` (subject → the credential's epoch) is cut off above it."""
+        for subject, epoch in epochs.items():
+            cutoff = self._cutoffs.get(subject)
+            if cutoff and epoch < cutoff.epoch:
+                REFUSED.labels(self.name, cutoff.reason).inc()
+                raise CredentialRevoked(
+                    reason=cutoff.reason, cause=cutoff.cause, since=cutoff.at.isoformat(), cutoff=str(cutoff.id)
+                )
+
+    # How it learns
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled; whatever fails makes the point stale and is tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._live())
+
+    async def loaded(self) -> None:
+        """Wait until the whole feed has been read once."""
+        await self._loaded.wait()
+
+    async def _follow(self) -> None:
+        wait = POLL
+        while True:
+            follower: Follower | None = None
+            try:
+                follower = self._bus.follow(FEED.name)
+                while True:
+                    batch = await follower.poll(POLL)
+                    for message in batch.messages:
+                        self._apply(message)
+                    if batch.messages:
+                        async with self._applied:
+                            self._applied.notify_all()
+                    if batch.confirmed_at is not None:
+                        self._confirmed_at = batch.confirmed_at
+                        self._loaded.set()
+                    if self._owed and self._loaded.is_set():
+                        await self._bus.publish(self._owed)
+                        self._owed = []
+                    wait = POLL
+            except BusUnavailable:
+                log.warning("point.feed_away", point=self.name, age=round(self.age(), 1))
+            except ValueError:
+                log.exception("point.feed_unreadable", point=self.name)
+            finally:
+                if follower:
+                    with contextlib.suppress(BusUnavailable):
+                        await follower.close()
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+    def _apply(self, message: Message) -> None:
+        """Take one message in; a cutoff that comes after the first load is owed a receipt."""
+        if message.value is None:
+            self._cutoffs.pop(message.key, None)
+            return
+        entry = read_entry(message.value)
+        if isinstance(entry, Cutoff):
+            known = self._cutoffs.get(entry.subject)
+            if known is None or entry.epoch > known.epoch:
+                self._cutoffs[entry.subject] = entry
+                if self._loaded.is_set():
+                    self._owed.append(self._receipt("applied", entry))
+        elif isinstance(entry, VerificationKey):
+            self.key_generation += 1
+            if entry.retired:
+                self.keys.remove(entry.kid)
+            else:
+                self.keys.add(entry.jwk)
+        elif isinstance(entry, PolicyVersion):
+            self.policies.learn(entry)
+        elif isinstance(entry, Heartbeat):
+            # By our own clock from the moment of reading; only the first read must trust the publisher's, because
+            # what the feed kept may be old.
+            silent = 0.0 if self._loaded.is_set() else max(0.0, (self._clock.now() - entry.at).total_seconds())
+            self._heard_at = time.monotonic() - silent
+
+    def _receipt(self, kind: str, cutoff: Cutoff | None = None) -> Message:
+        receipt = Receipt.model_validate(
+            {"kind": kind, "point": self.name, "cutoff": cutoff.id if cutoff else None, "at": self._clock.now()}
+        )
+        return Message(RECEIPTS.name, self.name, receipt.to_bytes())
+
+    async def _live(self) -> None:
+        """Say that the point lives; when it ends in order, say that it left."""
+        await self._loaded.wait()
+        try:
+            while True:
+                with contextlib.suppress(BusUnavailable):
+                    await self._bus.publish([self._receipt("alive")])
+                self._forget()
+                await asyncio.sleep(ALIVE_EVERY)
+        finally:
+            with contextlib.suppress(BusUnavailable, TimeoutError):
+                await asyncio.wait_for(self._bus.publish([self._receipt("left")]), 1)
+
+    def _forget(self) -> None:
+        """Drop cutoffs whose last credential has expired by itself."""
+        now = self._clock.now()
+        for subject in [s for s, cutoff in self._cutoffs.items() if cutoff.until and cutoff.until < now]:
+            del self._cutoffs[subject]
+
+    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `condition` holds after some entry was applied; False when `timeout` seconds passed first."""
+        async with self._applied:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._applied.wait_for(condition)
+            except TimeoutError:
+                return False
+        return True
+
+    def holds(self, cutoff_subject: str, epoch: int) -> bool:
+        """Whether a cutoff of `cutoff_subject` with at least `epoch` has been applied here."""
+        known = self._cutoffs.get(cutoff_subject)
+        return known is not None and known.epoch >= epoch

@@ -1,0 +1,39 @@
+"""What audit tells the world: what its log shows."""
+
+from datetime import datetime
+from uuid import UUID
+
+from common.events import Event, Refusal
+
+PUBLISHER = "audit"
+
+
+class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
+    """Somebody was refused at audit."""
+
+
+class EvidenceExported(Event, publisher=PUBLISHER, name="evidence.exported", key="package_id"):
+    """An evidence package left: who took it, why, and the log size that it stands on (clause 12.4)."""
+
+    package_id: UUID
+    exported_by: str
+    purpose: str
+    size: int
+    records: int
+    digest: str
+
+
+class GapFound(Event, publisher=PUBLISHER, name="gap.found", key="producer"):
+    """Numbers of a producer are missing between `after` and `before`."""
+
+    producer: str
+    after: int
+    before: int
+    found_at: datetime
+
+
+class ProducerSilent(Event, publisher=PUBLISHER, name="producer.silent", key="producer"):
+    """A producer sent neither an event nor a heartbeat for longer than its term."""
+
+    producer: str
+    last_heard_at: datetime

@@ -1,0 +1,86 @@
+"""Repeatable writes: the answer to an `Idempotency-Key` is kept in the transaction of the act, and given again."""
+
+import hashlib
+import re
+
+from fastapi import Request, Response
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.clock import Clock
+from common.problems import Invalid
+
+__all__ = ["IdempotencyConflict", "Replayed", "begin", "finish"]
+
+idempotency = Table(
+    "idempotency",
+    MetaData(),
+    Column("actor", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("media_type", Text),
+    Column("body", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+FORM = re.compile(r"[\x21-\x7e]{8,128}")
+
+
+class IdempotencyConflict(Invalid):
+    """422: the key was used for another request."""
+
+    slug = "idempotency-key-reused"
+    zh, en = "Idempotency-Key 已用于另一请求", "The Idempotency-Key was used for another request"
+
+
+class Replayed(Exception):  # noqa: N818 - not an error: the way out of a transaction that has nothing left to do
+    """The request was answered before: `response` is that answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+async def begin(session: AsyncSession, request: Request, key: str, clock: Clock) -> tuple[str, str]:
+    """Claim `key` for this request; a concurrent holder is waited for.
+
+    Raises `Replayed` when it was answered, `IdempotencyConflict` when it belongs to another request, `Invalid`.
+    """
+    if not FORM.fullmatch(key):
+        raise Invalid(
+            "Idempotency-Key 须为 8 至 128 个可见 ASCII 字符", "Idempotency-Key takes 8 to 128 visible ASCII characters"
+        )
+    principal = request.state.principal
+    actor = principal.subject if principal else "anonymous"
+    whole = "\n".join((request.method, request.url.path, request.url.query)).encode() + b"\n" + await request.body()
+    fingerprint = hashlib.sha256(whole).digest()
+    claimed = await session.scalar(
+        insert(idempotency)
+        .values(actor=actor, key=key, fingerprint=fingerprint, created_at=clock.now())
+        .on_conflict_do_nothing()
+        .returning(idempotency.c.key)
+    )
+    if claimed is None:
+        row = (
+            await session.execute(select(idempotency).where(idempotency.c.actor == actor, idempotency.c.key == key))
+        ).one()
+        if row.fingerprint != fingerprint:
+            raise IdempotencyConflict
+        raise Replayed(Response(row.body, row.status, {"Idempotency-Replayed": "true"}, media_type=row.media_type))
+    return actor, key
+
+
+async def finish(session: AsyncSession, claim: tuple[str, str], response: Response) -> None:
+    """Keep the answer with the act."""
+    actor, key = claim
+    await session.execute(
+        update(idempotency)
+        .where(idempotency.c.actor == actor, idempotency.c.key == key)
+        .values(
+            status=response.status_code,
+            media_type=response.headers.get("content-type"),
+            body=bytes(response.body) if response.body is not None else b"",
+        )
+    )

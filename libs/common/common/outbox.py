@@ -1,0 +1,201 @@
+"""The outbox: what a transaction tells the world is a row of that transaction; the relay brings the rows to the bus.
+
+`add` and `add_entry` only note what is to be said; `write` inserts it as the last statement of the transaction
+(`common.database` calls it), so that the order of rows of one aggregate is the order in which its row was locked.
+The serving role may only insert and select: numbering and marking as published are functions of the owner
+(`common.migrate`), so that a service cannot unsay what it said.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from prometheus_client import Counter, Gauge
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.bus import Bus, BusUnavailable, Message
+from common.bus.topics import FEED, events_of
+from common.clock import Clock
+from common.context import current
+from common.events import PREFIX, Envelope, Event
+from common.feed import Entry
+from common.ids import new_id
+
+__all__ = ["Relay", "add", "add_entry", "outbox", "write"]
+
+log = structlog.get_logger()
+
+outbox = Table(
+    "outbox",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("sequence", BigInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("published_at", DateTime(timezone=True)),
+)
+
+UNPUBLISHED_AGE = Gauge("xindun_outbox_oldest_unpublished_seconds", "Age of the oldest unpublished row", ["service"])
+PUBLISHED = Counter("xindun_outbox_published_total", "Messages brought to the bus", ["service"])
+
+BATCH = 500
+SWEEP = 2.0
+"""Seconds between looks for rows whose notification was lost with its process."""
+BACK_OFF = (0.1, 5.0)
+"""Seconds: first and longest wait while the bus or the database is away."""
+
+
+def add(session: AsyncSession, event: Event, *, at: datetime) -> None:
+    """Tell the world of `event`, if and when the transaction of `session` commits. `at` is when it happened."""
+    context = current()
+    body: dict[str, Any] = {
+        "id": new_id(),
+        "source": f"/{event.publisher}",
+        "type": event.type,
+        "subject": event.key,
+        "time": at,
+        "actor": context.actor,
+        "actorunit": context.actorunit,
+        "requestid": context.requestid,
+        "traceparent": context.traceparent,
+        "data": event.model_dump(mode="json"),
+    }
+    _pending(session).append(
+        {"topic": events_of(event.publisher), "key": event.key, "body": orjson.dumps(body), "created_at": at}
+    )
+
+
+def add_entry(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
+    """Put `entry` on the revocation feed, if and when the transaction of `session` commits. Identity alone does."""
+    _pending(session).append({"topic": FEED.name, "key": entry.key, "body": entry.to_bytes(), "created_at": at})
+
+
+def _pending(session: AsyncSession) -> list[dict[str, Any]]:
+    pending: list[dict[str, Any]] = session.info.setdefault("outbox", [])
+    return pending
+
+
+async def write(session: AsyncSession) -> None:
+    """Insert what was added, after everything else of the transaction, in one statement."""
+    await session.flush()
+    if pending := session.info.pop("outbox", None):
+        await session.execute(insert(outbox), pending)
+
+
+class Relay:
+    """Brings a service's outbox to the bus: one relay at a time per service, in order, numbered without gaps.
+
+    A row is numbered and that number committed before its first publication; so a row that is published twice, because
+    a crash came between publishing and marking, carries the same number and the same bytes both times.
+    """
+
+    def __init__(
+        self,
+        *,
+        publisher: str,
+        dsn: str,
+        bus: Bus,
+        clock: Clock,
+        heartbeat_every: float = 10.0,
+        beats: Sequence[Callable[[], Message]] = (),
+    ) -> None:
+        self._publisher, self._dsn, self._bus, self._clock = publisher, dsn, bus, clock
+        self._heartbeat_every, self._beats = heartbeat_every, tuple(beats)
+        self._wake = asyncio.Event()
+        self._age = UNPUBLISHED_AGE.labels(publisher)
+        self.oldest_age: float = 0.0
+        """Seconds that the oldest unpublished row has waited, at the last look."""
+
+    async def run(self) -> None:
+        """Relay until cancelled; whatever fails is waited out."""
+        wait = BACK_OFF[0]
+        while True:
+            try:
+                connection = await asyncpg.connect(self._dsn, timeout=5)
+                try:
+                    await self._hold(connection)
+                    wait = BACK_OFF[0]
+                    await self._follow(connection)
+                finally:
+                    with contextlib.suppress(Exception):
+                        await connection.close(timeout=1)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("relay.database_away", service=self._publisher, error=type(error).__name__)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, BACK_OFF[1])
+
+    async def _hold(self, connection: asyncpg.Connection) -> None:
+        """Wait until this relay is the only one of its service: the lock dies with the connection."""
+        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('xindun.relay'))"):
+            await asyncio.sleep(SWEEP)
+
+    async def _follow(self, connection: asyncpg.Connection) -> None:
+        await connection.add_listener("outbox", lambda *_: self._wake.set())
+        wait, beat_at = BACK_OFF[0], 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            try:
+                sent = await self._drain(connection)
+                if sent == 0 and loop.time() >= beat_at:
+                    await self._beat(connection)
+                    beat_at = loop.time() + self._heartbeat_every
+                wait = BACK_OFF[0]
+            except BusUnavailable as error:
+                log.warning("relay.bus_away", service=self._publisher, cause=type(error.__cause__).__name__)
+                await self._measure(connection)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, BACK_OFF[1])
+                continue
+            if sent < BATCH:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), min(SWEEP, max(0.0, beat_at - loop.time())))
+
+    async def _drain(self, connection: asyncpg.Connection) -> int:
+        rows = await connection.fetch("SELECT id, topic, key, body, sequence, created_at FROM relay_take($1)", BATCH)
+        if rows:
+            self._set_age((self._clock.now() - rows[0]["created_at"]).total_seconds())
+            await self._bus.publish([self._message(row) for row in rows])
+            await connection.execute("SELECT relay_done($1)", [row["id"] for row in rows])
+            PUBLISHED.labels(self._publisher).inc(len(rows))
+        if len(rows) < BATCH:
+            self._set_age(0.0)
+        return len(rows)
+
+    def _set_age(self, seconds: float) -> None:
+        self.oldest_age = seconds
+        self._age.set(seconds)
+
+    async def _measure(self, connection: asyncpg.Connection) -> None:
+        oldest = await connection.fetchval("SELECT min(created_at) FROM outbox WHERE published_at IS NULL")
+        self._set_age((self._clock.now() - oldest).total_seconds() if oldest else 0.0)
+
+    @staticmethod
+    def _message(row: asyncpg.Record) -> Message:
+        if row["topic"] == FEED.name:
+            return Message(row["topic"], row["key"], row["body"])
+        envelope = Envelope(**orjson.loads(row["body"]), sequence=row["sequence"])
+        return Message(row["topic"], row["key"], envelope.to_bytes())
+
+    async def _beat(self, connection: asyncpg.Connection) -> None:
+        """Say "alive, and the last number was n": neither a fact nor numbered, so it is not an outbox row."""
+        last = await connection.fetchval("SELECT last FROM outbox_counter")
+        envelope = Envelope(
+            id=new_id(),
+            source=f"/{self._publisher}",
+            type=f"{PREFIX}.{self._publisher}.heartbeat.v1",
+            subject=self._publisher,
+            time=self._clock.now(),
+            sequence=last,
+            data={},
+        )
+        beats = [beat() for beat in self._beats]
+        await self._bus.publish([Message(events_of(self._publisher), "heartbeat", envelope.to_bytes()), *beats])

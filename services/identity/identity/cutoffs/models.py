@@ -1,0 +1,44 @@
+"""Epochs, cutoffs and receipts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.tables import Base
+
+__all__ = ["CutoffRow", "Epoch", "ReceiptRow"]
+
+
+class Epoch(Base):
+    """The epoch that new credentials of a subject carry; a subject without a row is at 0."""
+
+    __tablename__ = "epochs"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[int]
+
+
+class CutoffRow(Base):
+    """One cutoff, as it went to the feed."""
+
+    __tablename__ = "cutoffs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(Text, index=True)
+    epoch: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)
+    cause: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    effective_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+
+class ReceiptRow(Base):
+    """One enforcement point's receipt of one cutoff."""
+
+    __tablename__ = "cutoff_receipts"
+
+    cutoff_id: Mapped[UUID] = mapped_column(ForeignKey("cutoffs.id"), primary_key=True)
+    point: Mapped[str] = mapped_column(Text, primary_key=True)
+    applied_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
