@@ -1,0 +1,186 @@
+"""Passwords: argon2id in a few threads of their own, and a strength check that knows the person's names."""
+
+import asyncio
+import itertools
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from pypinyin import Style, lazy_pinyin, pinyin
+from zxcvbn_rs_py import Warning as Pattern
+from zxcvbn_rs_py import zxcvbn
+
+from common.problems import Unavailable
+
+__all__ = ["LONGEST", "SHORTEST", "Passwords", "TooManyLogins", "Weakness", "check_strength"]
+
+SHORTEST = 12
+LONGEST = 128
+_LONGEST_BYTES = 512
+_LEAST_SCORE = 3
+_TELLING = 4
+"""A name shorter than this many letters may occur in any word."""
+_NAME_LENGTH = 4
+"""A text of at most so many characters may be a person's name: all readings of its characters are tried."""
+_READINGS = 32
+_LONGEST_NAME = 30
+"""Characters of a unit's name that are looked at, so that its parts stay a few hundred."""
+
+_T = TypeVar("_T")
+
+
+class TooManyLogins(Unavailable):
+    """More passwords wait to be checked than can be within a reasonable time."""
+
+    slug = "too-many-logins"
+    zh, en = "登录请求过多，请稍后再试", "Too many people are logging in: try again shortly"
+
+
+class Passwords:
+    """Hashes and verifies; at most `workers` at once (19 MiB of memory each), and `queue` more waiting."""
+
+    def __init__(self, *, workers: int = 2, queue: int = 64) -> None:
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        self._room = workers + queue
+        self._nobody = self._hasher.hash(secrets.token_hex(16))
+
+    async def hash_password(self, password: str) -> str:
+        """Return the argon2id string to store. Raises `TooManyLogins`, and `ValueError` for one over the bound."""
+        if len(password) > LONGEST:
+            raise ValueError(f"a password has at most {LONGEST} characters")
+        return await self._work(lambda: self._hasher.hash(_normal(password)))
+
+    async def verify_password(self, stored: str | None, password: str) -> bool:
+        """Say whether `password` is the one stored; None stands for an unknown login and takes as long to refuse.
+
+        Raises `TooManyLogins`.
+        """
+        if len(password) > LONGEST:
+            return False
+        return await self._work(lambda: self._matches(stored or self._nobody, password)) and stored is not None
+
+    def needs_rehash(self, stored: str) -> bool:
+        """Say whether `stored` was made with other parameters: hash again at the next login."""
+        return self._hasher.check_needs_rehash(stored)
+
+    def close(self) -> None:
+        """End the threads once what they do is done."""
+        self._threads.shutdown()
+
+    def _matches(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, _normal(password))
+        except VerifyMismatchError:
+            return False
+
+    async def _work(self, task: Callable[[], _T]) -> _T:
+        if self._room == 0:
+            raise TooManyLogins
+        self._room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, task)
+        finally:
+            self._room += 1
+
+
+class Weakness(NamedTuple):
+    """Why a password cannot be taken; `slug` is stable."""
+
+    slug: str
+    zh: str
+    en: str
+
+
+_TOO_SHORT = Weakness("too-short", f"密码至少 {SHORTEST} 个字符", f"A password has at least {SHORTEST} characters")
+_TOO_LONG = Weakness("too-long", f"密码最多 {LONGEST} 个字符", f"A password has at most {LONGEST} characters")
+_PERSONAL = Weakness(
+    "personal",
+    "密码主要由姓名、单位名称或登录名组成",
+    "The password is mostly made of a name, the unit's name or the login",
+)
+_GUESSABLE = Weakness("guessable", "密码容易被猜中", "The password is easy to guess")
+# By their English text, because zxcvbn's enumeration cannot be a key.
+_PATTERNS = {
+    str(Pattern.StraightRowsOfKeysAreEasyToGuess): "键盘上连续的按键容易被猜中",
+    str(Pattern.ShortKeyboardPatternsAreEasyToGuess): "简短的键盘轨迹容易被猜中",
+    str(Pattern.RepeatsLikeAaaAreEasyToGuess): "“aaa”一类的重复容易被猜中",
+    str(Pattern.RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess): "“abcabc”一类的重复只比“abc”略难猜",
+    str(Pattern.ThisIsATop10Password): "这是最常用的 10 个密码之一",
+    str(Pattern.ThisIsATop100Password): "这是最常用的 100 个密码之一",
+    str(Pattern.ThisIsACommonPassword): "这是常用密码",
+    str(Pattern.ThisIsSimilarToACommonlyUsedPassword): "与常用密码相近",
+    str(Pattern.SequencesLikeAbcAreEasyToGuess): "“abc”一类的序列容易被猜中",
+    str(Pattern.RecentYearsAreEasyToGuess): "近年的年份容易被猜中",
+    str(Pattern.AWordByItselfIsEasyToGuess): "单独一个词容易被猜中",
+    str(Pattern.DatesAreOftenEasyToGuess): "日期容易被猜中",
+    str(Pattern.NamesAndSurnamesByThemselvesAreEasyToGuess): "单独的姓名容易被猜中",
+    str(Pattern.CommonNamesAndSurnamesAreEasyToGuess): "常见姓名容易被猜中",
+}
+
+
+def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness]:
+    """Return what is wrong with a new password, nothing if it can be taken. Clause 7.6.
+
+    `context_words` are the person's name, the unit's name, the login: they and, for Chinese ones, their pinyin and its
+    initials count as known to whoever guesses.
+    """
+    if len(password) > LONGEST:
+        return [_TOO_LONG]
+    password = _normal(password)
+    if len(password) > LONGEST or len(password.encode()) > _LONGEST_BYTES:
+        return [_TOO_LONG]
+    known = sorted({spelling for word in context_words for spelling in _spellings(word)}, key=lambda s: (-len(s), s))
+    problems = [_TOO_SHORT] if len(password) < SHORTEST else []
+    estimate = zxcvbn(password, known)
+    if int(estimate.score) < _LEAST_SCORE:
+        pattern = estimate.feedback.warning if estimate.feedback else None
+        problems.append(Weakness("guessable", _PATTERNS[str(pattern)], str(pattern)) if pattern else _GUESSABLE)
+    elif _mostly_personal(password, known):
+        problems.append(_PERSONAL)
+    return problems
+
+
+def _mostly_personal(password: str, known: list[str]) -> bool:
+    """Say whether little is left to guess without the known words, which alone can make a long password."""
+    telling = [word for word in known if len(word) >= _TELLING or not word.isascii()]
+    rest = re.sub("|".join(map(re.escape, telling)), "", password.lower()) if telling else password.lower()
+    return rest != password.lower() and (not rest or int(zxcvbn(rest, known).score) < _LEAST_SCORE)
+
+
+def _spellings(word: str) -> set[str]:
+    """Return `word`, its parts, and for Chinese text its readings in pinyin, together and in initials, in lower case."""
+    word = _normal(word).lower().strip()
+    found = {word, *re.split(r"[\W_]+", word)}
+    chinese = "".join(re.findall(r"[\u3400-\u9fff]+", word))[:_LONGEST_NAME]
+    if chinese:
+        initials = "".join(lazy_pinyin(chinese, style=Style.FIRST_LETTER))
+        found |= {initials, *_runs(chinese, 2), *_runs(initials, _TELLING)}
+        for syllables in _readings(chinese):
+            # Given name before surname too; and units go by parts of their long names.
+            found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}
+    return {spelling for spelling in found if len(spelling) > 1}
+
+
+def _runs(items: Sequence[str], shortest: int) -> list[str]:
+    """Return every run of at least `shortest` neighbours, joined."""
+    ends = itertools.combinations(range(len(items) + 1), 2)
+    return ["".join(items[start:end]) for start, end in ends if end - start >= shortest]
+
+
+def _readings(chinese: str) -> list[list[str]]:
+    if len(chinese) > _NAME_LENGTH:
+        return [lazy_pinyin(chinese)]
+    # A surname has often another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
+    choices = pinyin(chinese, style=Style.NORMAL, heteronym=True)
+    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), _READINGS)]
+
+
+def _normal(text: str) -> str:
+    """Return one spelling for what people type alike on different machines (NIST SP 800-63B-4 §3.1.1.2)."""
+    return unicodedata.normalize("NFKC", text)
