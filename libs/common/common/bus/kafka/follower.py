@@ -1,0 +1,139 @@
+"""Reading a whole topic alone, and knowing when one has read it."""
+
+import asyncio
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from common.bus import Batch, BusUnavailable, Message
+from common.bus.kafka.clients import CHUNK, FAILURES, POLL, Arguments, end, message_of
+from common.bus.topics import TOPICS
+
+__all__ = ["KafkaFollower"]
+
+OPEN_TERM = 5.0
+ASK_TERM = 1.0
+"""Seconds for the answer where the end of the topic is."""
+STUCK = 5.0
+"""Seconds without progress after which a follower connects anew."""
+
+
+class KafkaFollower:
+    """Reads all partitions of one topic by plain assignment, without a group.
+
+    Two connections: on the reader's, Kafka would answer the question for the end only after the fetch that waits there.
+    """
+
+    def __init__(self, arguments: Arguments, topic: str, *, from_end: bool) -> None:
+        self._arguments, self._topic, self._from_end = arguments, topic, from_end
+        self._partitions = [TopicPartition(topic, number) for number in range(TOPICS[topic].partitions)]
+        self._positions: dict[TopicPartition, int] = {}
+        self._held: list[Message] = []
+        self._reader: Any = None
+        self._asker: Any = None
+        self._asked: tuple[float, dict[TopicPartition, int]] | None = None
+        self._progress_at = time.monotonic()
+        self._closed = False
+        self.placing = asyncio.create_task(self._place()) if from_end else None
+        """Finds the end that `from_end` means; this process publishes nothing before that."""
+
+    async def _place(self) -> None:
+        try:
+            await self._open()
+        except FAILURES:
+            self._reader = self._asker = None  # the first poll tries again, and says what is wrong
+
+    async def _open(self) -> None:
+        reader = AIOKafkaConsumer(**self._arguments, auto_offset_reset="earliest", enable_auto_commit=False)
+        asker = AIOKafkaConsumer(**self._arguments)
+        try:
+            async with asyncio.timeout(OPEN_TERM):
+                reader.assign(self._partitions)
+                await reader.start()
+                await asker.start()
+                if not self._positions:
+                    find = asker.end_offsets if self._from_end else asker.beginning_offsets
+                    self._positions = await find(self._partitions)
+            for partition, position in self._positions.items():
+                reader.seek(partition, position)
+        except BaseException:
+            await asyncio.gather(end(reader), end(asker))
+            raise
+        self._reader, self._asker, self._asked = reader, asker, None
+        self._progress_at = time.monotonic()
+
+    async def poll(self, timeout: float) -> Batch:
+        """Return what is new, or after at most a quarter of a second, however long `timeout` is, that nothing is.
+
+        Messages come at once. The end is asked for after the wait, so that the `confirmed_at` of an idle topic is a few
+        milliseconds old. A poll that is cancelled loses nothing: the next one returns what it had read.
+        """
+        if self._closed:
+            raise BusUnavailable
+        confirmed_at = None
+        try:
+            if self.placing is not None:
+                await asyncio.wait([self.placing])
+                self.placing = None
+            if self._reader is None:
+                await self._open()
+            await self._read(min(timeout, POLL))
+            confirmed_at = await self._confirm()
+        except FAILURES as problem:
+            await self._reconnect_when_stuck()
+            if not self._held:
+                raise BusUnavailable from problem
+        messages, self._held = tuple(self._held), []
+        return Batch(messages, confirmed_at)
+
+    async def _read(self, wait: float) -> None:
+        async with asyncio.timeout(wait + ASK_TERM):
+            found = await self._reader.getmany(timeout_ms=int(wait * 1000), max_records=CHUNK)
+        for partition, records in found.items():
+            self._held += map(message_of, records)
+            self._positions[partition] = records[-1].offset + 1
+            self._progress_at = time.monotonic()
+
+    async def _confirm(self) -> float | None:
+        """Return the moment before the end was asked for, once all that lay before that end is read."""
+        async with asyncio.timeout(ASK_TERM):
+            # The reader's position, unlike the last message's, also passes what compaction has left empty.
+            positions = {partition: await self._reader.position(partition) for partition in self._partitions}
+            if self._asked is None:
+                at = time.monotonic()
+                ends = await self._asker.end_offsets(self._partitions)
+                if len(self._asker.partitions_for_topic(self._topic)) != len(self._partitions):
+                    raise KafkaError(f"{self._topic} has not the partitions that are declared")
+                # An end before our position: the log was lost and begun anew. The reader notices it, too, and begins
+                # anew; until then nothing is confirmed.
+                if all(positions[partition] <= end for partition, end in ends.items()):
+                    self._asked = at, ends
+        if self._asked is not None:
+            at, ends = self._asked
+            if all(positions[partition] >= end for partition, end in ends.items()):
+                self._asked, self._progress_at = None, time.monotonic()
+                return at
+        await self._reconnect_when_stuck()
+        return None
+
+    async def _reconnect_when_stuck(self) -> None:
+        """Connect anew after a term without progress: aiokafka's consumers can hang for good after brokers changed."""
+        if time.monotonic() - self._progress_at > STUCK:
+            self._progress_at = time.monotonic()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        reader, asker = self._reader, self._asker
+        self._reader = self._asker = self._asked = None
+        if reader is not None:
+            await asyncio.gather(end(reader), end(asker))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._closed = True
+        if self.placing is not None:
+            self.placing.cancel()
+            await asyncio.gather(self.placing, return_exceptions=True)
+        await self._disconnect()

@@ -1,0 +1,165 @@
+"""Receiving in a group: at least once, in order per partition, and never stopped for good."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+
+from common.bus import Deliver, Message
+from common.bus.kafka.clients import BACKOFF, BACKOFF_MOST, CHUNK, POLL, Arguments, end, message_of
+
+__all__ = ["Subscription"]
+
+WATCHDOG = 15.0
+"""Seconds without an answered fetch of an assigned partition, after which a new consumer takes the place of the old."""
+REVOKE_TERM = 15.0
+"""Seconds that deliveries get to end when their partition moves to another member; below `REBALANCE_TERM`."""
+REBALANCE_TERM = 30.0
+JOIN_TERM = 60.0
+"""Seconds for joining a group: the other members may first have to end what they deliver."""
+STOP_TERM = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """One member of a group: a consumer, replaced when it fails, and a lane per partition that has work.
+
+    While its lane delivers, a partition is paused and the consumer goes on polling, so that a slow or failing delivery
+    neither holds up other partitions nor costs the membership.
+    """
+
+    def __init__(self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+        self._arguments = {**arguments, "group_id": group}
+        self._topics, self._deliver = list(topics), deliver
+        self._lanes: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._marks: dict[TopicPartition, tuple[int | None, float]] = {}
+        self._alive_at = -math.inf
+        self._problem: Exception | None = None
+        self._stopping = False
+        self._halt = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def delivering(self) -> bool:
+        """Whether it has joined, and every partition it was given was answered for within the watchdog's term."""
+        return time.monotonic() - self._alive_at < WATCHDOG
+
+    async def stop(self) -> None:
+        """Let deliveries in progress end and commit them, then leave the group."""
+        self._stopping = True
+        await self._end_lanes(STOP_TERM)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        delay = BACKOFF
+        while not self._stopping:
+            try:
+                await self._consume()
+            except Exception as problem:  # noqa: BLE001 - whatever ended the consumer, the next one begins afresh
+                _log.warning("the consumer of group %s ends: %r", self._arguments["group_id"], problem)
+            # What worked until now is tried again at once; what never worked waits longer each time.
+            delay = BACKOFF if self.delivering() else min(2 * delay, BACKOFF_MOST)
+            self._alive_at = -math.inf
+            await asyncio.sleep(delay)
+
+    async def _consume(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._arguments,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            rebalance_timeout_ms=int(REBALANCE_TERM * 1000),
+        )
+        self._problem, self._marks = None, {}
+        try:
+            consumer.subscribe(self._topics, listener=self)
+            async with asyncio.timeout(JOIN_TERM):
+                await consumer.start()
+            while not self._stopping:
+                # This long only while the group is joined anew; otherwise the watchdog is stricter.
+                async with asyncio.timeout(JOIN_TERM):
+                    found = await consumer.getmany(timeout_ms=int(POLL * 1000))
+                for partition, records in found.items():
+                    consumer.pause(partition)
+                    lane = self._lanes[partition] = asyncio.create_task(self._lane(consumer, partition, records))
+                    lane.add_done_callback(partial(self._lane_ended, partition))
+                self._watch(consumer)
+        finally:
+            await self._end_lanes(REVOKE_TERM)
+            await end(consumer)
+
+    def _lane_ended(self, partition: TopicPartition, _: asyncio.Task[None]) -> None:
+        del self._lanes[partition]
+
+    def _watch(self, consumer: Any) -> None:
+        """Raise when a lane failed, or when an assigned partition was not answered for within the watchdog's term."""
+        if self._problem is not None:
+            raise self._problem
+        now = time.monotonic()
+        marks = {}
+        for partition in consumer.assignment() - self._lanes.keys():
+            stamp = consumer.last_poll_timestamp(partition)
+            mark = self._marks.get(partition)
+            marks[partition] = mark if mark and mark[0] == stamp else (stamp, now)
+        self._marks = marks
+        self._alive_at = min((at for _, at in marks.values()), default=now)
+        if now - self._alive_at > WATCHDOG:
+            raise TimeoutError("no fetch was answered")
+
+    async def _lane(self, consumer: Any, partition: TopicPartition, records: Sequence[Any]) -> None:
+        """Deliver and commit what was read of one partition, chunk by chunk, then let it be read on."""
+        try:
+            for start in range(0, len(records), CHUNK):
+                chunk = records[start : start + CHUNK]
+                if self._halt.is_set() or not await self._taken([message_of(record) for record in chunk]):
+                    return
+                async with asyncio.timeout(JOIN_TERM):
+                    await consumer.commit({partition: chunk[-1].offset + 1})
+            if not self._halt.is_set():
+                consumer.resume(partition)
+        except Exception as problem:  # noqa: BLE001 - it ends the consumer, and the next one shows the messages again
+            self._problem = problem
+
+    async def _taken(self, messages: Sequence[Message]) -> bool:
+        """Deliver until the receiver has taken them; False when there is no more time for it."""
+        delay = BACKOFF
+        while True:
+            try:
+                await self._deliver(messages)
+            except Exception as problem:  # noqa: BLE001 - the contract: whatever it raises, it is shown them again
+                _log.warning("a delivery of %s failed: %s", messages[0].topic, type(problem).__name__)
+            else:
+                return True
+            try:
+                async with asyncio.timeout(delay):
+                    await self._halt.wait()
+            except TimeoutError:
+                delay = min(2 * delay, BACKOFF_MOST)
+            else:
+                return False
+
+    async def _end_lanes(self, term: float) -> None:
+        """Let deliveries in progress end and be committed; what takes longer is cancelled and not committed."""
+        self._halt.set()
+        if lanes := list(self._lanes.values()):
+            _, late = await asyncio.wait(lanes, timeout=term)
+            for lane in late:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+        if not self._stopping:
+            self._halt.clear()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - it is all of them
+        """End the work on partitions that may become another member's: called before the group is joined again."""
+        await self._end_lanes(REVOKE_TERM)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing is kept per partition that a new assignment would have to load."""
