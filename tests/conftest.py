@@ -1,0 +1,35 @@
+"""Fixtures that every suite may use, and the marks of the regulation's clauses."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.databases import Databases, ServiceDatabase
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+"""Data and vectors that stand beside the checkout on some machines; tests that need them skip elsewhere."""
+
+FreshDatabase = Callable[[str], Awaitable[ServiceDatabase]]
+
+
+@pytest.fixture(scope="session")
+async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
+    running = await Databases.start(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+async def fresh_database(databases: Databases) -> AsyncIterator[FreshDatabase]:
+    """A function that gives a new database of a service; it is dropped after the test."""
+    copies: list[ServiceDatabase] = []
+
+    async def fresh(service: str) -> ServiceDatabase:
+        copies.append(await databases.copy(service))
+        return copies[-1]
+
+    yield fresh
+    await databases.drop(copies)

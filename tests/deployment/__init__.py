@@ -1,0 +1,1 @@
+"""Ways to run the platform, or a part of it, for tests and measurements."""
