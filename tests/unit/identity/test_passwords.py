@@ -53,6 +53,11 @@ async def test_an_unknown_login_costs_the_same_work_and_is_refused(passwords, mo
     assert worked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 2
 
 
+async def test_an_unknown_login_is_refused_even_with_the_password_it_is_compared_to(passwords, monkeypatch):
+    monkeypatch.setattr(passwords, "_nobody", await passwords.hash_password(GOOD))
+    assert not await passwords.verify_password(None, GOOD)
+
+
 async def test_the_same_text_typed_in_another_normal_form_is_the_same_password(passwords):
     stored = await passwords.hash_password("café-１２-quartz-lantern")
     assert await passwords.verify_password(stored, "cafe\u0301-12-quartz-lantern")
