@@ -1,0 +1,40 @@
+"""The broker of the Kafka tests, and the ground of the contract tests for each implementation of the bus."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.ground import Ground, ground
+from tests.deployment.kafka import KafkaBroker, KafkaUnavailable
+
+MISSING = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[KafkaBroker]:
+    broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+    except KafkaUnavailable as problem:
+        if os.environ.get("CI") == "true":
+            raise
+        pytestconfig.stash[MISSING] = str(problem)
+        pytest.skip(str(problem))
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if reason := config.stash.get(MISSING, None):
+        terminalreporter.write_line(f"Kafka tests skipped: {reason}", yellow=True)
+
+
+@pytest.fixture(params=["in_process", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def ground_of(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ground]:
+    broker = request.getfixturevalue("kafka_broker") if request.param == "kafka" else None
+    async with ground(tmp_path, broker) as made:
+        yield made
