@@ -6,7 +6,7 @@ import pytest
 
 from audit.evidence import verify
 from audit.evidence.package import PackageError
-from audit.log.notes import sign_note
+from audit.log.notes import Checkpoint, sign_checkpoint, sign_note
 from tests.unit.audit.packages import LEAVES, LOG, THIEF, Log, leaf, verdict, write
 
 pytestmark = pytest.mark.clause("12.4")
@@ -73,6 +73,19 @@ def test_a_checkpoint_by_another_key_is_found():
     assert found(sign_again(files, nothing)) == [("checkpoint", "re-signed")]
 
 
+def test_a_checkpoint_of_another_origin_is_not_this_logs_though_its_key_signed_it():
+    text = Checkpoint.parse(Log(LEAVES).checkpoint.split("\n\n")[0] + "\n")
+    note = sign_checkpoint(Checkpoint("other.example", text.size, text.root), LOG).encode()
+    assert found(sign_again(Log(LEAVES).package(1) | {"checkpoint": note}, nothing)) == [("checkpoint", "altered")]
+
+
+def test_a_signed_manifest_in_another_form_of_json_is_not_believed():
+    files = Log(LEAVES).package(1)
+    for content in (b" " + files["manifest.json"], b'{"complete":1,' + files["manifest.json"][1:]):
+        note = sign_note(verify.signature_text(LOG.name, content), LOG).encode()
+        assert found(files | {"manifest.json": content, "manifest.sig": note}) == [("manifest.json", "altered")]
+
+
 def test_a_complete_range_has_every_entry():
     files = Log(LEAVES).package(0, 1, 2, 3, 4, 5, complete=(0, 5))
     assert found(files) == []
@@ -127,6 +140,9 @@ def test_a_checkpoint_kept_from_earlier_exposes_a_rewritten_history(tmp_path, ca
         got, answer = verdict(capsys, root, "--known", str(kept))
         assert got == code
         assert code == 0 or (answer["name"], answer["what"]) == ("checkpoint", "forked")
+        if size == len(LEAVES):
+            root = write(tmp_path / f"selected{code}", Log(LEAVES).package(1))
+            assert verdict(capsys, root, "--known", str(kept))[0] == code
 
 
 def test_a_checkpoint_that_cannot_be_compared_confirms_nothing(tmp_path, capsys):

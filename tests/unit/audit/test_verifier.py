@@ -13,6 +13,7 @@ import pytest
 from audit.evidence import verify
 from audit.evidence.package import render_verifier
 from audit.evidence.verify import main
+from audit.log import merkle
 from audit.log.notes import NoteError
 from tests.unit.audit.packages import KEY, LEAVES, LOG, THIEF, Log, verdict, write
 
@@ -42,30 +43,29 @@ def test_an_intact_package_is_confirmed_in_two_languages(package, capsys):
 
 def changes(content, at):
     byte = content[at]
-    yield content[:at] + bytes([byte ^ 1]) + content[at + 1 :]
-    yield content[:at] + bytes([byte ^ 0x20]) + content[at + 1 :]
-    yield content[:at] + bytes([byte ^ 0x80]) + content[at + 1 :]
+    for mask in (0x20, 0x80):
+        yield content[:at] + bytes([byte ^ mask]) + content[at + 1 :]
     yield content[:at] + content[at + 1 :]
     yield content[:at] + bytes([byte]) + content[at:]
 
 
-def test_every_single_byte_change_of_every_file_is_found_and_named(files):
+def test_a_byte_changed_anywhere_ends_with_1_and_the_name_of_its_file(package, files, capsys):
+    for name, content in files.items():
+        for at in range(len(content)):
+            (package / name).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            code, answer = verdict(capsys, package)
+            assert (code, answer["name"], answer["what"]) == (1, name, "altered")
+        (package / name).write_bytes(content)
+    assert verdict(capsys, package)[0] == 0
+
+
+def test_a_byte_changed_otherwise_or_lost_or_doubled_is_found_and_named(files):
     key = verify.parse_key(KEY)
     for name, content in files.items():
         for at in range(len(content)):
             for changed in changes(content, at):
                 found, _ = verify.check(files | {name: changed}, key)
                 assert [(finding.name, finding.what in ("altered", "truncated")) for finding in found] == [(name, True)]
-
-
-def test_the_change_of_a_byte_on_disk_ends_with_1_and_its_name(package, files, capsys):
-    for name, content in files.items():
-        for at in range(0, len(content), 97):
-            (package / name).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-            code, answer = verdict(capsys, package)
-            assert (code, answer["name"], answer["what"]) == (1, name, "altered")
-        (package / name).write_bytes(content)
-    assert verdict(capsys, package)[0] == 0
 
 
 def test_a_bad_record_is_named_with_its_event(package, capsys):
@@ -236,6 +236,26 @@ def test_the_handed_out_verifier_has_the_key_in_it_and_runs_alone(package, tmp_p
     assert FIRST.encode() in done.stdout
     with pytest.raises(NoteError):
         render_verifier(KEY[:-1])
+
+
+def test_the_verifiers_own_tree_is_the_logs():
+    hashes = [merkle.leaf_hash(bytes([n])) for n in range(40)]
+    for size in range(1, len(hashes) + 1):
+        root, log = merkle.tree_root(hashes[:size]), Log([bytes([n]) for n in range(size)])
+        assert verify.tree_root(hashes[:size]) == root
+        for index in range(size):
+            proof = log.proof(index)
+            cases = [
+                (index, proof),
+                (index + 1, proof),
+                (index - 1, proof),
+                (index, proof[:-1]),
+                (index, [*proof, root]),
+            ]
+            for at, path in [*cases, (size, proof), (index + 2 * size, proof), (index, [b"", *proof[1:]])]:
+                held = merkle.verify_inclusion(hashes[index], at, size, path, root)
+                assert verify.included(hashes[index], at, size, path, root) == held == ((at, path) == (index, proof))
+    assert verify.tree_root([]) == merkle.EMPTY_ROOT
 
 
 def test_the_verifier_needs_nothing_but_the_standard_library():
