@@ -72,6 +72,8 @@ class EnforcementPoint:
         self.name = name
         self.keys = KeySet()
         self.key_generation = 0
+        self.revision = 0
+        """Counts what was applied, so that a waiter can tell whether anything came since it looked."""
         self.policies = Policies()
         self._bus, self._clock = bus, clock
         self._cutoffs: dict[str, Cutoff] = {}
@@ -117,7 +119,11 @@ class EnforcementPoint:
             if cutoff and epoch < cutoff.epoch:
                 REFUSED.labels(self.name, cutoff.reason).inc()
                 raise CredentialRevoked(
-                    reason=cutoff.reason, cause=cutoff.cause, since=cutoff.at.isoformat(), cutoff=str(cutoff.id)
+                    subject=subject,
+                    reason=cutoff.reason,
+                    cause=cutoff.cause,
+                    since=cutoff.at.isoformat(),
+                    cutoff=str(cutoff.id),
                 )
 
     # How it learns
@@ -143,6 +149,7 @@ class EnforcementPoint:
                     for message in batch.messages:
                         self._apply(message)
                     if batch.messages:
+                        self.revision += 1
                         async with self._applied:
                             self._applied.notify_all()
                     if batch.confirmed_at is not None:

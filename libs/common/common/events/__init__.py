@@ -88,8 +88,8 @@ class Envelope(BaseModel):
 
     @property
     def publisher(self) -> str:
-        """The service that says so."""
-        return self.source.removeprefix("/")
+        """The service that says so: the source is `/<service>`, or `/<service>/<instance>/<start>` without a database."""
+        return self.source.split("/", 2)[1] if self.source.startswith("/") else ""
 
     def to_bytes(self) -> bytes:
         """Return the JSON form; `sequence` is a decimal string there, as its CloudEvents extension asks."""

@@ -1,0 +1,158 @@
+"""Wires the gateway: upstreams and a bus in, an ASGI app out."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.auth import Verifier
+from common.bus import Bus
+from common.clock import Clock, SystemClock
+from common.context import current
+from common.cutoffs import EnforcementPoint
+from common.http import Requests, install_problems, problem_response
+from common.problems import NotFound, Problem
+from common.service import keep_running
+from gateway import openapi
+from gateway.guard import Guard
+from gateway.refusals import Refusals
+from gateway.routes import route_of
+from gateway.settings import Settings
+
+__all__ = ["create_app"]
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+OWN = ("/health", "/ready", "/openapi.json", "/docs", "/docs/start.js")
+DROPPED = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"proxy-authorization",
+        b"x-request-id",
+        b"traceparent",
+    )
+)
+"""Headers that end here: hop by hop (RFC 9110 §7.6.1), or set anew."""
+
+
+class Gateway:
+    """The ASGI app behind `Requests`: its own few pages, or the guard and then the service."""
+
+    def __init__(self, own: FastAPI, upstreams: Mapping[str, ASGIApp], guard: Guard) -> None:
+        self._own, self._upstreams, self._guard = own, upstreams, guard
+        self.state = own.state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a lifespan or a request."""
+        if scope["type"] != "http" or scope["path"] in OWN or scope["path"].startswith("/docs/static/"):
+            await self._own(scope, receive, send)
+            return
+        route = route_of(scope["path"])
+        if route is None:
+            await problem_response(Request(scope), NotFound())(scope, receive, send)
+            return
+        scope["xindun.route"] = f"/{route.service}"
+        if route.body_limit is not None:
+            scope["xindun.body_limit"] = route.body_limit
+        if await self._guard.lets_pass(route, scope, receive, send):
+            await self._upstreams[route.service](_forwarded(scope), receive, send)
+
+
+def _forwarded(scope: Scope) -> Scope:
+    """Return the scope for the service: our ids, the caller's address, nothing that a caller could pretend with."""
+    context = current()
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in DROPPED and not name.startswith((b"x-forwarded", b"forwarded"))
+    ]
+    headers += [
+        (b"x-request-id", (context.requestid or "").encode()),
+        (b"traceparent", (context.traceparent or "").encode()),
+    ]
+    kept = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "client", "server")
+    return {name: scope[name] for name in kept if name in scope} | {"headers": headers, "root_path": "", "state": {}}
+
+
+def create_app(
+    settings: Settings, bus: Bus, upstreams: Mapping[str, ASGIApp], *, clock: Clock | None = None
+) -> ASGIApp:
+    """Return the gateway. `upstreams`: an ASGI app for each of `routes.SERVICES`."""
+    clock = clock or SystemClock()
+    point = EnforcementPoint(f"gateway-{settings.instance}", bus, clock)
+    refusals = Refusals(bus, clock, settings.instance)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs = [
+            asyncio.create_task(keep_running("gateway", "point", point.run)),
+            asyncio.create_task(keep_running("gateway", "refusals", refusals.run)),
+        ]
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    own = FastAPI(title="Xindun gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    own.state.point = point
+    _own_pages(own, point, upstreams)
+    guard = Guard(Verifier(point, settings.issuer, clock), refusals)
+    app = Gateway(own, upstreams, guard)
+    return Requests(app, service="gateway", body_limit=settings.body_limit, timeout=settings.request_timeout + 5)
+
+
+def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp]) -> None:
+    documents: dict[str, Any] = {}
+
+    async def record(_: Request, __: Problem) -> None:
+        """Its own pages refuse nothing that is recorded."""
+
+    install_problems(app, record)
+    app.mount("/docs/static", StaticFiles(directory=openapi.STATIC))
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Alive: the process answers."""
+        return {"status": "alive"}
+
+    @app.get("/ready")
+    async def ready(response: Response) -> dict[str, Any]:
+        """Ready: this point is fresh, and each service says that it is ready."""
+        checks: dict[str, Any] = {"feed": point.fresh()}
+        for name, upstream in upstreams.items():
+            status, _ = await openapi.ask(upstream, "/ready")
+            checks[name] = status == openapi.OK
+        if not all(checks.values()):
+            response.status_code = 503
+        return {"ready": all(checks.values()), "checks": checks}
+
+    @app.get("/openapi.json")
+    async def document() -> dict[str, Any]:
+        """The merged document."""
+        if not documents:
+            documents.update({name: await openapi.schema_of(app) for name, app in upstreams.items()})
+        return openapi.merge(documents)
+
+    @app.get("/docs", response_class=HTMLResponse)
+    async def docs() -> HTMLResponse:
+        """The page for it."""
+        return HTMLResponse(openapi.docs_page(), headers=SECURITY_HEADERS)
+
+    @app.get("/docs/start.js")
+    async def start() -> Response:
+        """The script that starts the page."""
+        return Response(openapi.START_JS, media_type="text/javascript", headers=SECURITY_HEADERS)

@@ -1,0 +1,53 @@
+"""The public map: which service answers which path, and what everybody may ask without a credential."""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["LARGE", "PUBLIC", "SERVICES", "Route", "route_of"]
+
+SERVICES = ("identity", "datashare", "incident", "audit")
+"""A path's first segment names the service."""
+
+PUBLIC = re.compile(
+    r"""
+    /\.well-known/jwks\.json
+    | /identity/(?:
+        \.well-known/jwks\.json
+        | oauth/token
+        | sessions | sessions/refresh
+        | activations | activations/confirm
+      )
+    | /audit/(?: checkpoint | tile/\d[\dx/.p]* | log-key | verify\.py )
+    """,
+    re.VERBOSE,
+)
+"""Paths that need no credential: they are how one gets a credential, or what proves itself."""
+
+LARGE = re.compile(r"/datashare/resources/[^/]+/records")
+"""Paths that take a whole file; all others take the ordinary limit."""
+
+LARGE_LIMIT = 64 << 20
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a path leads."""
+
+    service: str
+    public: bool
+    body_limit: int | None
+
+
+def route_of(path: str) -> Route | None:
+    """Return where `path` leads, None for nowhere."""
+    service = path.split("/", 2)[1]
+    if path == "/.well-known/jwks.json":
+        service = "identity"
+    if service not in SERVICES:
+        return None
+    return Route(
+        service,
+        public=PUBLIC.fullmatch(path) is not None,
+        body_limit=LARGE_LIMIT if LARGE.fullmatch(path) else None,
+    )

@@ -1,0 +1,8 @@
+"""`python -m identity`: settings from the environment, Kafka, one HTTP server."""
+
+from common.process import serve
+from identity.main import create_app
+from identity.settings import Settings
+
+if __name__ == "__main__":
+    serve("identity", Settings(), create_app)  # type: ignore[call-arg]

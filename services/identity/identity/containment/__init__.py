@@ -1,0 +1,1 @@
+"""What identity does for an incident's containment orders."""

@@ -1,0 +1,66 @@
+"""Carries out containment orders by the same functions as every other door (P2, clause 12.3)."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.events.identity import ContainmentApplied, ContainmentLiftApplied
+from common.events.incident import ContainmentLifted, ContainmentOrdered
+from common.runtime import Runtime
+from identity.accounts import service as accounts
+from identity.containment.models import Containment
+from identity.cutoffs.models import CutoffRow
+from identity.systems import service as systems
+
+__all__ = ["carry_out", "lift"]
+
+REASON = "contained"
+
+
+async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentOrdered) -> None:
+    """Suspend the target and cut it off; the confirmation follows the points' receipts (`cutoffs.receipts`).
+
+    Orders for other executors are only noted, so that their probes can be told from invented ones.
+    """
+    row = Containment(
+        order_id=order.order_id,
+        executor=order.executor,
+        target_kind=order.target_kind,
+        target_id=order.target_id,
+        ordered_at=order.ordered_at,
+    )
+    session.add(row)
+    if order.executor != "identity":
+        return
+    cause = f"order:{order.order_id}"
+    if order.target_kind == "system":
+        await systems.suspend(session, runtime, order.target_id, reason=REASON, cause=cause)
+    else:
+        await accounts.suspend(session, runtime, order.target_id, reason=REASON, cause=cause)
+    await session.flush()
+    cutoff = await session.scalar(select(CutoffRow).where(CutoffRow.cause == cause))
+    now = runtime.clock.now()
+    if cutoff:
+        row.cutoff_id, row.epoch_before = cutoff.id, cutoff.epoch - 1
+    else:
+        row.confirmed_at = now
+        outbox.add(
+            session, ContainmentApplied(order_id=order.order_id, known=False, effective_at=now, points={}), at=now
+        )
+
+
+async def lift(session: AsyncSession, runtime: Runtime, order: ContainmentLifted) -> None:
+    """Restore what this order took, and nothing else: another cause keeps the subject suspended."""
+    row = await session.get(Containment, order.order_id, with_for_update=True)
+    if row is None or row.lifted_at is not None:
+        return
+    now = runtime.clock.now()
+    row.lifted_at = now
+    if row.executor != "identity":
+        return
+    cause = f"order:{order.order_id}"
+    if row.target_kind == "system":
+        reinstated = await systems.reinstate(session, runtime, row.target_id, cause=cause)
+    else:
+        reinstated = await accounts.reinstate(session, runtime, row.target_id, cause=cause)
+    outbox.add(session, ContainmentLiftApplied(order_id=order.order_id, reinstated=reinstated), at=now)

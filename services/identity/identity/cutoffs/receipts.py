@@ -1,0 +1,203 @@
+"""Collects the enforcement points' receipts, and tells since when a cutoff is effective everywhere."""
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from common import outbox
+from common.bus import BusUnavailable, Follower, Message
+from common.bus.topics import RECEIPTS
+from common.cutoffs import ALIVE_EVERY, POLL, EnforcementPoint
+from common.events.identity import ContainmentApplied, CutoffEffective
+from common.feed import Receipt
+from common.problems import Unavailable
+from common.runtime import Runtime
+from identity.containment.models import Containment
+from identity.cutoffs.models import CutoffRow, ReceiptRow
+
+__all__ = ["Effectiveness", "Receipts", "confirm_cutoffs", "receipts_of"]
+
+log = structlog.get_logger()
+
+LIVE_FOR = 6 * ALIVE_EVERY
+"""Seconds after its last sign of life in which a point still counts as live."""
+KEPT = 10_000
+"""Cutoffs whose receipts are remembered in memory; the database keeps them all."""
+HELD_WITHIN = 5.0
+"""Seconds that a revoking call waits for the bus to hold the cutoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effectiveness:
+    """Since when no enforcement point accepts what a cutoff ended; `effective_at` None: the bus does not hold it yet.
+
+    `points` gave receipts; `silent` did not, and were waited for until they refuse by themselves.
+    """
+
+    effective_at: datetime | None
+    points: dict[str, datetime]
+    silent: list[str]
+
+
+class Receipts:
+    """What the points say, read by every replica of identity for itself."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._alive: dict[str, float] = {}
+        self._receipts: OrderedDict[UUID, dict[str, datetime]] = OrderedDict()
+        self._news = asyncio.Condition()
+
+    def live(self) -> set[str]:
+        """Return the points that gave a sign of life lately."""
+        since = time.monotonic() - LIVE_FOR
+        return {point for point, at in self._alive.items() if at >= since}
+
+    async def run(self) -> None:
+        """Follow the receipts until cancelled."""
+        while True:
+            follower: Follower | None = None
+            try:
+                follower = self._runtime.bus.follow(RECEIPTS.name, from_end=True)
+                while True:
+                    batch = await follower.poll(1.0)
+                    if batch.messages:
+                        await self._take(batch.messages)
+            except BusUnavailable:
+                log.warning("receipts.bus_away")
+            finally:
+                if follower:
+                    with contextlib.suppress(BusUnavailable):
+                        await follower.close()
+            await asyncio.sleep(POLL)
+
+    async def _take(self, messages: Sequence[Message]) -> None:
+        applied: list[dict[str, object]] = []
+        async with self._news:
+            for message in messages:
+                receipt = Receipt.model_validate_json(message.value or b"")
+                if receipt.kind == "left":
+                    self._alive.pop(receipt.point, None)
+                    continue
+                self._alive[receipt.point] = time.monotonic()
+                if receipt.cutoff:
+                    self._receipts.setdefault(receipt.cutoff, {})[receipt.point] = receipt.at
+                    applied.append({"cutoff_id": receipt.cutoff, "point": receipt.point, "applied_at": receipt.at})
+            while len(self._receipts) > KEPT:
+                self._receipts.popitem(last=False)
+            self._news.notify_all()
+        if applied:
+            await self._keep(applied)
+
+    async def _keep(self, applied: list[dict[str, object]]) -> None:
+        """Store receipts for the files; one that the database does not take is only missing there."""
+        try:
+            async with self._runtime.database.transaction() as session:
+                ids = [row["cutoff_id"] for row in applied]
+                known = set(await session.scalars(select(CutoffRow.id).where(CutoffRow.id.in_(ids))))
+                rows = [row for row in applied if row["cutoff_id"] in known]
+                if rows:
+                    await session.execute(insert(ReceiptRow).values(rows).on_conflict_do_nothing())
+        except Unavailable:
+            log.warning("receipts.not_stored", count=len(applied))
+
+    async def effective(self, cutoffs: Sequence[CutoffRow]) -> Effectiveness:
+        """Wait until every live point has given its receipt, or has had the bound to become stale and refuse by itself.
+
+        At most `HELD_WITHIN` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
+        """
+        point = self._runtime.point
+        if not await point.until(lambda: all(point.holds(c.subject, c.epoch) for c in cutoffs), HELD_WITHIN):
+            return Effectiveness(None, {}, sorted(self.live()))
+        held_at, bound = time.monotonic(), point.bound() + POLL
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(bound), self._news:
+                await self._news.wait_for(lambda: not self._silent(cutoffs))
+        silent = self._silent(cutoffs)
+        points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
+        now = self._runtime.clock.now()
+        effective_at = max(points.values(), default=now)
+        if silent:
+            effective_at = now - timedelta(seconds=max(0.0, time.monotonic() - held_at - bound))
+        return Effectiveness(effective_at, points, sorted(silent))
+
+    def _silent(self, cutoffs: Sequence[CutoffRow]) -> set[str]:
+        return {p for p in self.live() for c in cutoffs if p not in self._receipts.get(c.id, {})}
+
+
+def receipts_of(runtime: Runtime) -> Receipts:
+    """Return the running collector."""
+    receipts: Receipts = runtime.parts["receipts"]
+    return receipts
+
+
+async def confirm_cutoffs(runtime: Runtime) -> None:
+    """Write down when each cutoff became effective, and confirm containment orders: a task that survives any death."""
+    point = runtime.point
+    while True:
+        looked = point.revision
+        try:
+            while await _confirm(runtime):
+                pass
+        except Unavailable:
+            log.warning("cutoffs.database_away")
+        await point.until(partial(_moved, point, looked), 1.0)
+
+
+def _moved(point: EnforcementPoint, since: int) -> bool:
+    return point.revision != since
+
+
+async def _confirm(runtime: Runtime) -> int:
+    waiting = (
+        select(CutoffRow)
+        .where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
+        .order_by(CutoffRow.at)
+        .limit(20)
+    )
+    async with runtime.database.transaction() as session:
+        rows = list(await session.scalars(waiting))
+    outcomes = await asyncio.gather(*(receipts_of(runtime).effective([row]) for row in rows))
+    done = 0
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if outcome.effective_at is not None:
+            await _write_down(runtime, row.id, outcome.effective_at, outcome)
+            done += 1
+    return done
+
+
+async def _write_down(runtime: Runtime, cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
+    async with runtime.database.transaction() as session:
+        row = await session.get(CutoffRow, cutoff_id, with_for_update=True)
+        if row is None or row.effective_at is not None:
+            return  # another replica was first
+        row.effective_at = effective_at
+        now = runtime.clock.now()
+        event = CutoffEffective(
+            cutoff_id=row.id,
+            subject=row.subject,
+            reason=row.reason,
+            cause=row.cause,
+            at=row.at,
+            effective_at=effective_at,
+            points=outcome.points,
+            silent=outcome.silent,
+        )
+        outbox.add(session, event, at=now)
+        order = await session.scalar(select(Containment).where(Containment.cutoff_id == row.id).with_for_update())
+        if order and order.confirmed_at is None:
+            order.confirmed_at = now
+            applied = ContainmentApplied(
+                order_id=order.order_id, known=True, effective_at=effective_at, points=outcome.points
+            )
+            outbox.add(session, applied, at=now)

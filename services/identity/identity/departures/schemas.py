@@ -1,0 +1,59 @@
+"""Bodies of the departure endpoints."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from identity.cutoffs.schemas import EffectivenessView
+
+__all__ = ["CutoffView", "DepartureFile", "DepartureReport", "DepartureView", "Revoked"]
+
+
+class DepartureReport(BaseModel):
+    """Who leaves or transfers, and when that took effect at the unit."""
+
+    model_config = ConfigDict(extra="forbid")
+    account_id: UUID
+    kind: Literal["transfer", "departure"]
+    left_at: AwareDatetime
+
+
+class DepartureView(BaseModel):
+    """A departure file's state."""
+
+    id: UUID
+    account_id: UUID
+    unit_id: UUID
+    kind: str
+    state: str
+    left_at: datetime
+    reported_at: datetime
+    late: bool
+    cancelled_at: datetime | None
+    closed_at: datetime | None
+    handover_id: UUID | None
+
+
+class Revoked(BaseModel):
+    """The file, and since when and where the account's credentials are refused."""
+
+    departure: DepartureView
+    effective: EffectivenessView
+
+
+class CutoffView(BaseModel):
+    """One cutoff with the receipts that the file keeps."""
+
+    subject: str
+    reason: str
+    at: datetime
+    effective_at: datetime | None
+    receipts: dict[str, datetime]
+
+
+class DepartureFile(DepartureView):
+    """The whole file."""
+
+    cutoffs: list[CutoffView]

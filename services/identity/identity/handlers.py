@@ -1,0 +1,39 @@
+"""Every reaction of identity to what other services say."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import Envelope
+from common.events.datashare import HoldingsListed
+from common.events.incident import ContainmentLifted, ContainmentOrdered
+from common.inbox import Handlers
+from common.runtime import Runtime
+from identity.containment import service as containment
+from identity.handovers import service as handovers
+
+__all__ = ["handlers"]
+
+handlers = Handlers()
+
+
+@handlers.on(HoldingsListed)
+async def when_holdings_listed_add_them_to_the_handover(
+    session: AsyncSession, event: HoldingsListed, envelope: Envelope, runtime: Runtime
+) -> None:
+    """Clause 6.6."""
+    await handovers.add_items(session, runtime, event.handover_id, envelope.publisher, event.items)
+
+
+@handlers.on(ContainmentOrdered)
+async def when_containment_ordered_suspend_and_cut_off(
+    session: AsyncSession, event: ContainmentOrdered, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 12.3."""
+    await containment.carry_out(session, runtime, event)
+
+
+@handlers.on(ContainmentLifted)
+async def when_containment_lifted_reinstate(
+    session: AsyncSession, event: ContainmentLifted, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 12.3."""
+    await containment.lift(session, runtime, event)

@@ -1,0 +1,75 @@
+"""A handover and its items."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.problems import HandoverStep, ItemSettled
+from identity.tables import Base
+
+__all__ = ["TRANSITIONS", "Handover", "HandoverItem", "HandoverState"]
+
+
+class HandoverState(StrEnum):
+    """`opened`: what the person held is being listed. `listed`: items can be settled. `completed`: countersigned."""
+
+    OPENED = "opened"
+    LISTED = "listed"
+    COMPLETED = "completed"
+
+
+TRANSITIONS: dict[HandoverState, frozenset[HandoverState]] = {
+    HandoverState.OPENED: frozenset({HandoverState.LISTED}),
+    HandoverState.LISTED: frozenset({HandoverState.COMPLETED}),
+    HandoverState.COMPLETED: frozenset(),
+}
+
+
+class Handover(Base):
+    """The handover of one departure."""
+
+    __tablename__ = "handovers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    departure_id: Mapped[UUID] = mapped_column(ForeignKey("departures.id"), unique=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"), index=True)
+    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    state: Mapped[HandoverState] = mapped_column(Text, default=HandoverState.OPENED)
+    listed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    countersigned_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
+
+    def move_to(self, state: HandoverState) -> None:
+        """Take a step. Raises `HandoverStep` for one that the table does not have."""
+        if state not in TRANSITIONS[HandoverState(self.state)]:
+            raise HandoverStep(state=self.state, wanted=state)
+        self.state = state
+
+
+class HandoverItem(Base):
+    """One thing that the person was responsible for or obtained; settled once."""
+
+    __tablename__ = "handover_items"
+    __table_args__ = (UniqueConstraint("handover_id", "source", "kind", "reference"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    handover_id: Mapped[UUID] = mapped_column(ForeignKey("handovers.id"))
+    source: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, object]] = mapped_column(JSONB)
+    outcome: Mapped[str | None] = mapped_column(Text, default=None)
+    settled_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
+    settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    note: Mapped[str | None] = mapped_column(Text, default=None)
+
+    def settle(self, outcome: str, by: UUID, at: datetime, note: str | None) -> None:
+        """Say who took it over, or that it was destroyed. Raises `ItemSettled` the second time."""
+        if self.outcome is not None:
+            raise ItemSettled(outcome=self.outcome)
+        self.outcome, self.settled_by, self.settled_at, self.note = outcome, by, at, note

@@ -1,0 +1,70 @@
+"""Wires identity: settings and a bus in, an app out."""
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from common.bus import Bus, Message
+from common.bus.topics import FEED
+from common.clock import Clock
+from common.events.identity import AccessRefused
+from common.feed import Heartbeat
+from common.runtime import Runtime
+from common.service import create_service
+from common.tokens import SigningKey
+from identity.accounts.endpoints import routes as accounts
+from identity.cutoffs.receipts import Receipts, confirm_cutoffs
+from identity.departures.endpoints import routes as departures
+from identity.handlers import handlers
+from identity.handovers.endpoints import routes as handovers
+from identity.keys import publish_key
+from identity.passwords import Passwords
+from identity.policies.endpoints import routes as policies
+from identity.policies.service import publish_first_versions
+from identity.posts.endpoints import routes as posts
+from identity.probes.endpoints import routes as probes
+from identity.sessions.endpoints import routes as sessions
+from identity.settings import Settings
+from identity.systems.endpoints import routes as systems
+from identity.tokens.endpoints import routes as tokens
+from identity.training.endpoints import routes as training
+from identity.units.endpoints import routes as units
+
+__all__ = ["create_app"]
+
+ROUTERS = (units, systems, posts, accounts, training, sessions, tokens, policies, departures, handovers, probes)
+
+
+def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
+    """Return identity's app."""
+    return create_service(
+        "identity",
+        settings=settings,
+        bus=bus,
+        routers=ROUTERS,
+        refused=AccessRefused,
+        handlers=handlers,
+        clock=clock,
+        prepare=partial(_prepare, settings),
+        tasks=(_collect_receipts, confirm_cutoffs),
+        beats=(_feed_heartbeat,),
+    )
+
+
+async def _prepare(settings: Settings, runtime: Runtime) -> None:
+    key = SigningKey.from_pem(settings.signing_key_pem.get_secret_value())
+    runtime.parts["signing_key"] = key
+    runtime.parts["passwords"] = Passwords()
+    runtime.parts["receipts"] = Receipts(runtime)
+    await publish_key(runtime, key)
+    await publish_first_versions(runtime)
+
+
+async def _collect_receipts(runtime: Runtime) -> None:
+    receipts: Receipts = runtime.parts["receipts"]
+    await receipts.run()
+
+
+def _feed_heartbeat(runtime: Runtime) -> Message:
+    entry = Heartbeat(at=runtime.clock.now())
+    return Message(FEED.name, entry.key, entry.to_bytes())

@@ -1,0 +1,24 @@
+"""Versions of policies."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.tables import Base
+
+__all__ = ["PolicyRow"]
+
+
+class PolicyRow(Base):
+    """One version, in force from `effective_from` until the next one's; appended, never changed."""
+
+    __tablename__ = "policy_versions"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+    effective_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    basis: Mapped[str] = mapped_column(Text)
+    set_by: Mapped[str] = mapped_column(Text)
+    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

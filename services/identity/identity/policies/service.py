@@ -1,0 +1,83 @@
+"""Sets policies, and gives each its first version."""
+
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.events.identity import PolicySet
+from common.feed import PolicyVersion
+from common.http import IfMatch
+from common.policies import CATALOGUE, ISSUED
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.policies.models import PolicyRow
+from identity.policies.queries import versions_of
+from identity.problems import PolicyOutOfBounds, PolicyRetroactive
+
+__all__ = ["publish_first_versions", "set_policy"]
+
+
+async def publish_first_versions(runtime: Runtime) -> None:
+    """Give every policy of the catalogue its version 1, once, and put it on the feed."""
+    now = runtime.clock.now()
+    async with runtime.database.transaction() as session:
+        for policy in CATALOGUE.values():
+            row = insert(PolicyRow).values(
+                name=policy.name,
+                version=1,
+                value=policy.first,
+                effective_from=ISSUED,
+                basis=policy.basis,
+                set_by="service:identity",
+                set_at=now,
+            )
+            fresh = await session.scalar(row.on_conflict_do_nothing().returning(PolicyRow.name))
+            if fresh:
+                _announce(session, policy.name, 1, policy.first, ISSUED, policy.basis, now)
+
+
+async def set_policy(
+    session: AsyncSession,
+    runtime: Runtime,
+    *,
+    name: str,
+    value: int,
+    effective_from: datetime | None,
+    basis: str,
+    by: str,
+    if_match: IfMatch,
+) -> PolicyRow:
+    """Append a version. Clause 15.1.
+
+    Raises `NotFound` for a name outside the catalogue, `PolicyOutOfBounds`, `PolicyRetroactive` for a begin in the past
+    or before the newest version's, `PreconditionFailed`.
+    """
+    policy = CATALOGUE.get(name)
+    if policy is None:
+        raise NotFound
+    versions = await versions_of(session, name, lock=True)
+    newest = versions[-1]
+    if_match.check(newest.version)
+    if not policy.least <= value <= policy.most:
+        raise PolicyOutOfBounds(least=policy.least, most=policy.most, unit=policy.unit)
+    now = runtime.clock.now()
+    begin = effective_from or now
+    if begin < now or begin < newest.effective_from:
+        raise PolicyRetroactive(earliest=max(now, newest.effective_from).isoformat())
+    row = PolicyRow(
+        name=name, version=newest.version + 1, value=value, effective_from=begin, basis=basis, set_by=by, set_at=now
+    )
+    session.add(row)
+    _announce(session, name, row.version, value, begin, basis, now)
+    return row
+
+
+def _announce(
+    session: AsyncSession, name: str, version: int, value: int, begin: datetime, basis: str, now: datetime
+) -> None:
+    entry = PolicyVersion(name=name, version=version, value=value, effective_from=begin, basis=basis)
+    outbox.add_entry(session, entry, at=now)
+    event = PolicySet(policy=name, version=version, value=value, effective_from=begin, basis=basis)
+    outbox.add(session, event, at=now)

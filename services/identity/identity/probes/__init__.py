@@ -1,0 +1,1 @@
+"""Probe credentials: with which incident shows that a door is shut, or open again."""

@@ -1,0 +1,35 @@
+"""Bodies of the probe endpoint."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["ProbeCredential", "ProbeRequest", "ProbeSubject"]
+
+
+class ProbeSubject(BaseModel):
+    """Whose credential is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["system", "account"]
+    id: UUID
+
+
+class ProbeRequest(BaseModel):
+    """`before`: a credential from before the order's cutoff. `after`: one of the present epoch, which opens nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+    order_id: UUID
+    kind: Literal["before", "after"]
+    subject: ProbeSubject | None = None
+
+
+class ProbeCredential(BaseModel):
+    """A short-lived access token marked as a probe."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_at: datetime
+    subject: ProbeSubject

@@ -1,0 +1,66 @@
+"""Issues probe credentials to incident."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.events.identity import ProbeIssued
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts import queries as accounts
+from identity.containment.models import Containment
+from identity.probes.schemas import ProbeCredential, ProbeRequest, ProbeSubject
+from identity.problems import ProbeImpossible
+from identity.systems import queries as systems
+from identity.tokens.service import mint
+
+__all__ = ["issue"]
+
+
+async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeCredential:
+    """Return a probe credential for a known containment order, for `probe-term` seconds. Clause 12.3.
+
+    It carries no permission and the order's id: services read nothing for it and answer only whether they would.
+    Raises `NotFound` for an unknown order or subject, `ProbeImpossible`.
+    """
+    order = await session.get(Containment, request.order_id)
+    if order is None:
+        raise NotFound
+    subject = request.subject or _target(order)
+    if subject is None:
+        raise ProbeImpossible(
+            "该指令的对象不是系统或账号，须指明探测主体", "Name a subject: the order's target is no system or account"
+        )
+    epoch = None
+    if request.kind == "before":
+        if order.epoch_before is None or subject != _target(order):
+            raise ProbeImpossible("该指令没有撤销此主体的凭证", "The order did not cut off this subject")
+        epoch = order.epoch_before
+    if subject.kind == "system":
+        unit = await systems.unit_of(session, subject.id)
+    else:
+        unit = await accounts.unit_of(session, subject.id)
+    if unit is None:
+        raise NotFound
+    minted = await mint(
+        session,
+        runtime,
+        subject=f"{subject.kind}:{subject.id}",
+        unit=unit,
+        permissions=(),
+        term=timedelta(seconds=runtime.policies.at("probe-term", runtime.clock.now()).value),
+        extra={"probe": str(order.order_id)},
+        epoch=epoch,
+    )
+    event = ProbeIssued(
+        order_id=order.order_id, subject=f"{subject.kind}:{subject.id}", token_id=minted.jti, kind=request.kind
+    )
+    outbox.add(session, event, at=runtime.clock.now())
+    return ProbeCredential(access_token=minted.token, expires_at=minted.expires_at, subject=subject)
+
+
+def _target(order: Containment) -> ProbeSubject | None:
+    if order.target_kind in ("system", "account"):
+        return ProbeSubject.model_validate({"kind": order.target_kind, "id": order.target_id})
+    return None
