@@ -95,3 +95,30 @@ class ReportedToAuthority(Event, publisher=PUBLISHER, name="breach.reported-to-a
     incident_id: UUID
     reported_at: datetime
     due_at: datetime
+
+
+class FactCorrected(Event, publisher=PUBLISHER, name="fact.corrected", key="incident_id"):
+    """A later fact superseded an earlier one, which stays (P8); `at` None says that it is unknown."""
+
+    incident_id: UUID
+    fact_id: UUID
+    supersedes: UUID
+    kind: Literal["occurred", "detected", "aware"]
+    at: datetime | None
+    corrected_by: UUID
+
+
+class LiftWithdrawn(Event, publisher=PUBLISHER, name="lift.withdrawn", key="incident_id"):
+    """The proposer took the proposal back."""
+
+    incident_id: UUID
+    proposal_id: UUID
+    withdrawn_by: UUID
+
+
+class ProbeRequested(Event, publisher=PUBLISHER, name="probe.requested", key="order_id"):
+    """A person wants an order probed again whose probes had not shown what they should."""
+
+    order_id: UUID
+    incident_id: UUID
+    requested_by: UUID

@@ -1,0 +1,8 @@
+"""`python -m incident`: settings from the environment, Kafka, one HTTP server."""
+
+from common.process import serve
+from incident.main import create_app
+from incident.settings import Settings
+
+if __name__ == "__main__":
+    serve("incident", Settings(), create_app)  # type: ignore[call-arg]  # from the environment

@@ -1,0 +1,26 @@
+"""Where somebody who saw to a failed order has it probed again."""
+
+from uuid import UUID
+
+from common.http import router
+from common.runtime import RuntimeDep
+from incident.breaches.file import settled_file
+from incident.breaches.schemas import BreachFile
+from incident.breaches.service import sight_of
+from incident.containment import service
+from incident.permissions import CanProposeLifts
+from incident.waiting import WaitMs
+
+__all__ = ["routes"]
+
+routes = router("/incident/orders", "containment")
+
+
+@routes.post("/{order_id}/probes", status_code=202)
+async def probe_order_again(
+    order_id: UUID, principal: CanProposeLifts, runtime: RuntimeDep, wait_ms: WaitMs = 2000
+) -> BreachFile:
+    """Probe an order again that was confirmed and that no probe has shown to work."""
+    async with runtime.database.transaction() as session:
+        order = await service.probe_again(session, runtime, principal, order_id, unit=sight_of(principal))
+    return await settled_file(runtime, order.incident_id, wait_ms / 1000)

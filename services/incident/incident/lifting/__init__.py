@@ -1,0 +1,1 @@
+"""Lifting a containment: one person proposes, another approves."""

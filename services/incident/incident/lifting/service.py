@@ -1,0 +1,99 @@
+"""Proposes, approves and withdraws the lifting of a containment (P6)."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Principal
+from common.events.incident import LiftProposed, LiftWithdrawn
+from common.ids import new_id
+from common.runtime import Runtime
+from incident.breaches import queries as breaches
+from incident.breaches.models import Incident
+from incident.containment import queries as containment
+from incident.containment import service as orders
+from incident.containment.models import Order, OrderState
+from incident.lifting import queries
+from incident.lifting.models import LiftProposal, LiftState
+from incident.problems import (
+    BreachUnknown,
+    LiftAlreadyProposed,
+    LiftNeedsAnotherPerson,
+    LiftUnknown,
+    NothingToLift,
+    NotTheProposer,
+    PersonNeeded,
+)
+
+__all__ = ["approve", "propose", "withdraw"]
+
+
+async def propose(
+    session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, reason: str
+) -> LiftProposal:
+    """Propose to lift every order of an incident. Raises `BreachUnknown`, `NothingToLift`, `LiftAlreadyProposed`."""
+    if principal.kind != "account":
+        raise PersonNeeded
+    incident = await breaches.lock_incident(session, incident_id, None)
+    if incident is None:
+        raise BreachUnknown
+    if not await _liftable(session, incident_id):
+        raise NothingToLift
+    if waiting := await queries.open_proposal(session, incident_id):
+        raise LiftAlreadyProposed(proposal=str(waiting.id))
+    now = runtime.clock.now()
+    proposal = LiftProposal(
+        id=new_id(), incident_id=incident_id, proposed_by=principal.uuid, reason=reason, proposed_at=now
+    )
+    session.add(proposal)
+    incident.version += 1
+    outbox.add(session, LiftProposed(incident_id=incident_id, proposed_by=principal.uuid, reason=reason), at=now)
+    return proposal
+
+
+async def _liftable(session: AsyncSession, incident_id: UUID) -> list[Order]:
+    found = await containment.lock_orders(session, incident_id)
+    return [order for order in found if order.can(OrderState.LIFTED)]
+
+
+async def _decide(session: AsyncSession, principal: Principal, proposal_id: UUID) -> tuple[Incident, LiftProposal]:
+    """Return a proposal with its incident, both locked, the incident first as everywhere. Raises `LiftUnknown`."""
+    if principal.kind != "account":
+        raise PersonNeeded
+    proposal = await queries.proposal(session, proposal_id)
+    if proposal is None:
+        raise LiftUnknown
+    incident = await breaches.lock_incident(session, proposal.incident_id, None)
+    assert incident is not None  # the foreign key says so
+    return incident, await queries.lock_proposal(session, proposal_id)
+
+
+async def approve(session: AsyncSession, runtime: Runtime, principal: Principal, proposal_id: UUID) -> Incident:
+    """Lift every order of the incident, as another person than the proposer.
+
+    Raises `LiftUnknown`, `LiftNeedsAnotherPerson`, `LiftDecided`, `NothingToLift`.
+    """
+    incident, proposal = await _decide(session, principal, proposal_id)
+    if proposal.proposed_by == principal.uuid:
+        raise LiftNeedsAnotherPerson
+    proposal.move_to(LiftState.APPROVED, by=principal.uuid, at=runtime.clock.now())
+    liftable = await _liftable(session, incident.id)
+    if not liftable:
+        raise NothingToLift
+    incident.version += 1
+    await orders.lift(session, runtime, liftable, proposed_by=proposal.proposed_by, approved_by=principal.uuid)
+    return incident
+
+
+async def withdraw(session: AsyncSession, runtime: Runtime, principal: Principal, proposal_id: UUID) -> LiftProposal:
+    """Take one's own proposal back. Raises `LiftUnknown`, `NotTheProposer`, `LiftDecided`."""
+    incident, proposal = await _decide(session, principal, proposal_id)
+    if proposal.proposed_by != principal.uuid:
+        raise NotTheProposer
+    now = runtime.clock.now()
+    proposal.move_to(LiftState.WITHDRAWN, by=principal.uuid, at=now)
+    incident.version += 1
+    event = LiftWithdrawn(incident_id=incident.id, proposal_id=proposal.id, withdrawn_by=principal.uuid)
+    outbox.add(session, event, at=now)
+    return proposal

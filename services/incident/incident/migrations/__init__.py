@@ -1,0 +1,1 @@
+"""Incident's schema, forward only."""

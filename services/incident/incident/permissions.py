@@ -1,0 +1,13 @@
+"""Every permission that incident asks for."""
+
+from typing import Annotated
+
+from common.auth import Principal, requires
+
+__all__ = ["CanApproveLifts", "CanProposeLifts", "CanReadIncidents", "CanReportBreaches"]
+
+CanReportBreaches = Annotated[Principal, requires("breaches.report")]
+CanReadIncidents = Annotated[Principal, requires("incidents.read")]
+CanProposeLifts = Annotated[Principal, requires("containment.propose-lift")]
+CanApproveLifts = Annotated[Principal, requires("containment.approve-lift", class_a=True)]
+"""Restoring access widens it: refused while nobody could revoke."""

@@ -1,0 +1,19 @@
+"""Incident's settings from the environment."""
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from common.settings import ServiceSettings
+
+__all__ = ["Settings"]
+
+
+class Settings(ServiceSettings):
+    """`XINDUN_INCIDENT_…`; `client_secret` is what identity knows the client `service:incident` by."""
+
+    model_config = SettingsConfigDict(env_prefix="XINDUN_INCIDENT_", extra="ignore", hide_input_in_errors=True)
+
+    gateway_url: str = "http://127.0.0.1:8000"
+    """Where probes knock: the door that everybody uses."""
+    client_id: str = "service:incident"
+    client_secret: SecretStr
