@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audit.evidence import verify
+from audit.log.merkle import leaf_hash, verify_inclusion
 from audit.log.notes import NoteError, Signer, Verifier, open_checkpoint, sign_note
-from audit.log.proofs import ProofError, TlogProof
+from audit.log.proofs import TlogProof
 
 __all__ = ["PackageError", "build_package", "render_verifier"]
 
@@ -78,10 +79,8 @@ def build_package(
         raise PackageError("the checkpoint is not one of this log") from error
     for index, leaf in leaves:
         evidence = TlogProof(index, tuple(proof(index)), checkpoint)
-        try:
-            evidence.verify(leaf, signer.verifier)
-        except ProofError as error:
-            raise PackageError(f"record {index} has no valid proof") from error
+        if not verify_inclusion(leaf_hash(leaf), index, tree.size, evidence.hashes, tree.root):
+            raise PackageError(f"record {index} has no valid proof")
         if indices and index <= indices[-1]:
             raise PackageError("the records are not in ascending order")
         indices.append(index)
