@@ -19,3 +19,45 @@ help:  ## list the targets
 
 .PHONY: setup
 setup: .venv/.ready  ## virtual environment with the locked dependencies
+
+.PHONY: run
+run: .venv/.ready  ## start the whole platform in one process on 127.0.0.1:$(PORT); data in .data
+	@exec $(PY) -m gateway.all_in_one --port $(PORT)
+
+.PHONY: admins
+admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once
+	@$(PY) -m gateway.first_administrators
+
+.PHONY: demo
+demo: .venv/.ready  ## play one data use from registration to evidence (PLATFORM_URL= BOOTSTRAP= on a running platform, DEMO_OUT=)
+	@$(PY) -m demo
+
+.PHONY: check
+check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: under a minute
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(PY) -m tools.generated --check
+	@$(PY) -m tools.clauses >/dev/null
+	@echo "check: all well"
+
+.PHONY: test
+test: .venv/.ready  ## every test, those on Kafka against a real one
+	@$(PY) -m pytest
+
+.PHONY: generate
+generate: .venv/.ready  ## write the files that are made from code
+	@$(PY) -m tools.generated
+
+.PHONY: format
+format: .venv/.ready  ## format the code
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format --quiet .
+
+.PHONY: clauses
+clauses: .venv/.ready  ## each obligation of the regulation with its tests
+	@$(PY) -m tools.clauses
+
+.PHONY: clean
+clean:  ## remove virtual environments and caches, not the data
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,6 +30,7 @@ __all__ = [
     "Requires",
     "Verifier",
     "bearer_of",
+    "is_open",
     "origin_of",
     "requires",
 ]
@@ -214,6 +215,11 @@ class _Open:
 
     async def __call__(self, request: Request) -> None:
         request.state.principal = None
+
+
+def is_open(call: object) -> bool:
+    """Whether a dependency is the mark of `Public`."""
+    return isinstance(call, _Open)
 
 
 Public = Annotated[None, Depends(_Open())]

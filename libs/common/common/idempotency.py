@@ -1,8 +1,14 @@
-"""Repeatable writes: the answer to an `Idempotency-Key` is kept in the transaction of the act, and given again."""
+"""Repeatable writes: the answer to an `Idempotency-Key` is kept in the transaction of the act, and given again.
+
+An answer may hold what nobody else may see (a token, an activation code): it is sealed under the client's key, of which
+only a digest is kept. Who reads the table learns nothing; clients should make their keys at random.
+"""
 
 import hashlib
+import hmac
 import re
 
+import orjson
 from fastapi import Request, Response
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.clock import Clock
 from common.problems import Invalid
+from common.sealing import open_, seal
 
 __all__ = ["IdempotencyConflict", "Replayed", "begin", "finish"]
 
@@ -54,33 +61,43 @@ async def begin(session: AsyncSession, request: Request, key: str, clock: Clock)
         )
     principal = request.state.principal
     actor = principal.subject if principal else "anonymous"
+    digest = hashlib.sha256(key.encode()).hexdigest()
     whole = "\n".join((request.method, request.url.path, request.url.query)).encode() + b"\n" + await request.body()
-    fingerprint = hashlib.sha256(whole).digest()
+    fingerprint = hmac.digest(key.encode(), whole, "sha256")  # keyed, because the body may hold a password
     claimed = await session.scalar(
         insert(idempotency)
-        .values(actor=actor, key=key, fingerprint=fingerprint, created_at=clock.now())
+        .values(actor=actor, key=digest, fingerprint=fingerprint, created_at=clock.now())
         .on_conflict_do_nothing()
         .returning(idempotency.c.key)
     )
     if claimed is None:
         row = (
-            await session.execute(select(idempotency).where(idempotency.c.actor == actor, idempotency.c.key == key))
+            await session.execute(select(idempotency).where(idempotency.c.actor == actor, idempotency.c.key == digest))
         ).one()
-        if row.fingerprint != fingerprint:
+        if not hmac.compare_digest(row.fingerprint, fingerprint):
             raise IdempotencyConflict
-        raise Replayed(Response(row.body, row.status, {"Idempotency-Replayed": "true"}, media_type=row.media_type))
+        head, _, body = open_(_sealing_key(key), row.body, digest).partition(b"\n")
+        headers = orjson.loads(head) | {"Idempotency-Replayed": "true"}
+        raise Replayed(Response(body, row.status, headers, media_type=row.media_type))
     return actor, key
+
+
+def _sealing_key(key: str) -> bytes:
+    return hmac.digest(key.encode(), b"xindun idempotency", "sha256")
 
 
 async def finish(session: AsyncSession, claim: tuple[str, str], response: Response) -> None:
     """Keep the answer with the act."""
     actor, key = claim
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    headers = {name: response.headers[name] for name in ("etag", "location") if name in response.headers}
+    answer = orjson.dumps(headers) + b"\n" + bytes(response.body)
     await session.execute(
         update(idempotency)
-        .where(idempotency.c.actor == actor, idempotency.c.key == key)
+        .where(idempotency.c.actor == actor, idempotency.c.key == digest)
         .values(
             status=response.status_code,
             media_type=response.headers.get("content-type"),
-            body=bytes(response.body) if response.body is not None else b"",
+            body=seal(_sealing_key(key), answer, digest),
         )
     )

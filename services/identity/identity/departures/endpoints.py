@@ -12,6 +12,7 @@ from common.pages import Page, PageRequest
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import Runtime, RuntimeDep
+from identity.cutoffs.receipts import Effectiveness
 from identity.cutoffs.receipts import receipts_of as collector_of
 from identity.cutoffs.schemas import EffectivenessView
 from identity.departures import queries, service
@@ -84,11 +85,15 @@ def _own(principal: Principal) -> UUID | None:
 
 
 async def _revoked(runtime: Runtime, departure: Departure) -> Revoked:
-    """Wait for the receipts, outside of any transaction."""
+    """Wait for the receipts, outside of any transaction; what was found effective before is read from the file."""
     async with runtime.database.transaction() as session:
-        cutoffs = await queries.cutoffs_of(session, departure.id)
+        cutoff = (await queries.cutoffs_of(session, departure.id))[-1]
+        receipts = await queries.receipts_of(session, [cutoff])
         view = await _view(session, runtime, departure)
-    outcome = await collector_of(runtime).effective(cutoffs[-1:])
+    if cutoff.effective_at:
+        outcome = Effectiveness(cutoff.effective_at, {row.point: row.applied_at for row in receipts}, [])
+    else:
+        outcome = await collector_of(runtime).effective([cutoff])
     return Revoked(departure=view, effective=EffectivenessView.of(outcome))
 
 

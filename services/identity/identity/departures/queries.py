@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 from identity.departures.models import Departure
 
-__all__ = ["cutoffs_of", "departure_of", "departures_of", "receipts_of"]
+__all__ = ["cutoffs_of", "departure_of", "departure_of_account", "departures_of", "receipts_of"]
 
 
 async def departure_of(
@@ -22,6 +22,12 @@ async def departure_of(
     if lock:
         query = query.with_for_update()
     departure: Departure | None = await session.scalar(query)
+    return departure
+
+
+async def departure_of_account(session: AsyncSession, account_id: UUID) -> Departure | None:
+    """Return the file of an account, if its departure was reported."""
+    departure: Departure | None = await session.scalar(select(Departure).where(Departure.account_id == account_id))
     return departure
 
 

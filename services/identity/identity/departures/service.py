@@ -15,7 +15,7 @@ from common.runtime import Runtime
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.departures.models import Departure, DepartureState
-from identity.departures.queries import departure_of
+from identity.departures.queries import departure_of, departure_of_account
 from identity.handovers import service as handovers
 from identity.problems import DepartureKnown, DepartureTimes, OwnDeparture
 
@@ -31,9 +31,10 @@ async def report(
     kind: Literal["transfer", "departure"],
     left_at: datetime,
 ) -> Departure:
-    """Open the file and suspend the account at once. Clause 6.5.
+    """Open the file and suspend the account at once; the same report again finds the file that it opened. Clause 6.5.
 
-    Raises `NotFound` for an account outside the own unit, `OwnDeparture`, `DepartureKnown`, `DepartureTimes`.
+    Raises `NotFound` for an account outside the own unit, `OwnDeparture`, `DepartureKnown` for a different report of
+    somebody who was reported, `DepartureTimes`.
     """
     assert principal.unit is not None
     account = await account_queries.account_of(session, account_id, principal.unit, lock=True)
@@ -41,8 +42,10 @@ async def report(
         raise NotFound
     if account_id == principal.uuid:
         raise OwnDeparture
-    if await account_queries.has_departure(session, account_id):
-        raise DepartureKnown
+    if known := await departure_of_account(session, account_id):
+        if (known.kind, known.left_at) != (kind, left_at):
+            raise DepartureKnown(departure=str(known.id))
+        return known
     now = runtime.clock.now()
     if left_at > now + timedelta(days=1):
         raise DepartureTimes
@@ -72,12 +75,14 @@ async def report(
 async def cancel_account(
     session: AsyncSession, runtime: Runtime, principal: Principal, departure_id: UUID
 ) -> Departure:
-    """Revoke the account for good and open the handover. Raises `NotFound`, `DepartureStep`, `OwnDeparture`."""
+    """Revoke the account for good and open the handover; done once, it stays done. Raises `NotFound`, `OwnDeparture`."""
     departure = await departure_of(session, departure_id, None, lock=True)
     if departure is None:
         raise NotFound
     if departure.account_id == principal.uuid:
         raise OwnDeparture
+    if departure.state != DepartureState.REPORTED:
+        return departure
     departure.move_to(DepartureState.CANCELLED)
     departure.cancelled_at = runtime.clock.now()
     departure.cancelled_by = principal.uuid

@@ -17,7 +17,7 @@ from identity.departures import service as departures
 from identity.handovers import queries, service
 from identity.handovers.models import Handover
 from identity.handovers.schemas import HandoverView, ItemView, Settlement
-from identity.permissions import CanCountersignHandovers, CanReadAccounts, CanTakeHandovers
+from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
 from identity.problems import NoteNeeded
 
 __all__ = ["routes"]
@@ -27,7 +27,7 @@ routes = router("/identity/handovers", "handovers")
 
 @routes.get("")
 async def list_handovers(
-    principal: CanReadAccounts, page: Annotated[PageRequest, Depends()], session: SessionDep, runtime: RuntimeDep
+    principal: CanReadHandovers, page: Annotated[PageRequest, Depends()], session: SessionDep, runtime: RuntimeDep
 ) -> Page[HandoverView]:
     """Return the handovers of the own unit; center and authority see all."""
     rows = await queries.handovers_of(session, _own(principal), page.after, page.limit + 1)
@@ -37,7 +37,7 @@ async def list_handovers(
 
 @routes.get("/{handover_id}")
 async def get_handover(
-    handover_id: UUID, principal: CanReadAccounts, session: SessionDep, runtime: RuntimeDep
+    handover_id: UUID, principal: CanReadHandovers, session: SessionDep, runtime: RuntimeDep
 ) -> HandoverView:
     """Return a handover with its items."""
     handover = await queries.handover_of(session, handover_id, _own(principal))
