@@ -4,6 +4,7 @@ A hash tile holds up to 256 hashes of the nodes at tree level 8 * its own level;
 The rightmost ones are partial. A wider version of a tile begins with every narrower one: a store may keep the widest.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -120,23 +121,22 @@ def _cut(tile: Tile, data: bytes) -> bytes:
 
 
 def node_reader(size: int, read: ReadTile) -> NodeReader:
-    """Return the node reader of the tree of `size` leaves; each tile is read once and kept for the reader's life."""
+    """Return the node reader of the tree of `size` leaves; tiles and nodes are kept for the reader's life."""
     kept: dict[Tile, bytes] = {}
 
+    @functools.cache  # the proofs of many leaves share most of their nodes
     def node(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
-        first = index << height
-        tile_index, offset = divmod(first, TILE_WIDTH)
+        tile_index, offset = divmod(index << height, TILE_WIDTH)
         width = min(TILE_WIDTH, (size >> tile_level * TILE_HEIGHT) - tile_index * TILE_WIDTH)
         if offset + (1 << height) > width:
             raise ValueError(f"a tree of {size} leaves has no complete node ({level}, {index})")
+        if height:
+            return node_hash(node(level - 1, index * 2), node(level - 1, index * 2 + 1))
         tile = Tile(tile_level, tile_index, width)
         if tile not in kept:
             kept[tile] = _cut(tile, read(tile))
-        row = [kept[tile][at * HASH_SIZE : (at + 1) * HASH_SIZE] for at in range(offset, offset + (1 << height))]
-        while len(row) > 1:
-            row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
-        return row[0]
+        return kept[tile][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
 
     return node
 
