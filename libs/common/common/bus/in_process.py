@@ -2,22 +2,28 @@
 
 import asyncio
 import base64
-import errno
 import os
 import time
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from common.bus import Batch, BusUnavailable, Deliver, Message
 from common.bus.topics import TOPICS
 
-__all__ = ["InProcessBus"]
+__all__ = ["InProcessBus", "RetainedFileDamaged"]
 
 COMPACT_AFTER = 10_000
-"""Lines of the retained file beyond the live ones, after which the next start writes it anew."""
+"""Lines of the retained file beyond the live ones, after which the next start writes it anew; messages in memory, too."""
+
+
+class RetainedFileDamaged(Exception):  # noqa: N818 - says what is
+    """A line in the middle of the retained file cannot be read: to go on would be to forget revocations."""
 
 
 class InProcessBus:
@@ -29,71 +35,35 @@ class InProcessBus:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._path = directory / "retained.jsonl" if directory else None
-        self._file: int | None = None
+        self._retained = _RetainedFile(directory / "retained.jsonl") if directory else None
         self._subscribers: dict[str, dict[str, list[Deliver]]] = defaultdict(dict)
         self._turn: dict[tuple[str, str], int] = defaultdict(int)
-        self._log: dict[str, list[Message]] = {}
-        self._start: dict[str, int] = {}
+        self._logs: dict[str, _Log] = {}
         self._news: dict[str, asyncio.Event] = {}
-        self._delivering: set[asyncio.Task[None]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._order: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running = False
 
     async def start(self) -> None:
-        """Load the retained topics."""
-        self._log = {name: [] for name in TOPICS}
-        self._start = dict.fromkeys(TOPICS, 0)
+        """Load the retained topics. Raises `RetainedFileDamaged`."""
+        self._logs = {name: _Log(retained=topic.retained) for name, topic in TOPICS.items()}
         self._news = {name: asyncio.Event() for name in TOPICS}
-        if self._path:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._load(self._path)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if self._retained:
+            for message in self._retained.open():
+                if message.topic in self._logs:
+                    self._logs[message.topic].extend([message])
         self._running = True
 
-    def _load(self, path: Path) -> None:
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()  # torn by a crash: it was never acknowledged, so its publisher still has it
-        live: dict[tuple[str, str], Message] = {}
-        for line in lines:
-            topic, key, value = orjson.loads(line)
-            live.pop((topic, key), None)
-            if value is not None:
-                live[topic, key] = Message(topic, key, base64.b64decode(value))
-        for message in live.values():
-            self._log[message.topic].append(message)
-        if path.exists() and (len(lines) > len(live) + COMPACT_AFTER or not self._ends_whole(path)):
-            fresh = path.with_suffix(".new")
-            with fresh.open("wb") as file:
-                file.writelines(self._line(message) for message in live.values())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-
-    @staticmethod
-    def _ends_whole(path: Path) -> bool:
-        content = path.read_bytes()
-        return not content or content.endswith(b"\n")
-
-    @staticmethod
-    def _line(message: Message) -> bytes:
-        value = None if message.value is None else base64.b64encode(message.value).decode()
-        return orjson.dumps([message.topic, message.key, value]) + b"\n"
-
     async def stop(self) -> None:
-        """End deliveries and wake followers."""
+        """Let publications in progress end and wake followers."""
         self._running = False
-        if self._delivering:
-            await asyncio.wait(self._delivering)
+        if self._carrying:
+            await asyncio.wait(self._carrying)
         for news in self._news.values():
             news.set()
-        if self._file is not None:
-            for topic in [name for name, declared in TOPICS.items() if declared.retained]:
-                async with self._order[topic]:
-                    pass  # an append in progress ends before its file is closed
-            os.close(self._file)
-            self._file = None
+        self._subscribers.clear()
+        if self._retained:
+            self._retained.close()
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Append retained messages, then let every group commit the others."""
@@ -101,57 +71,49 @@ class InProcessBus:
         for message in messages:
             by_topic[message.topic].append(message)
         for topic, batch in by_topic.items():
-            async with self._order[topic]:
-                if not self._running:
-                    raise BusUnavailable
-                if TOPICS[topic].retained and self._file is not None:
-                    await asyncio.to_thread(self._append, self._file, b"".join(map(self._line, batch)))
-                await self._deliver(topic, batch)
-                self._log[topic].extend(batch)
-                self._trim(topic)
-                self._news[topic].set()
-                self._news[topic] = asyncio.Event()
+            if not self._running:
+                raise BusUnavailable
+            # A publisher that gives up does not cut a delivery off, nor lets the next publication overtake it.
+            await asyncio.shield(self._task(self._carry(topic, batch)))
 
-    @staticmethod
-    def _append(file: int, lines: bytes) -> None:
-        end = os.fstat(file).st_size
-        try:
-            if os.write(file, lines) != len(lines):
-                raise OSError(errno.ENOSPC, "retained file")
-            os.fsync(file)
-        except OSError as error:
-            os.ftruncate(file, end)  # half a line in the middle would make the file unreadable
-            raise BusUnavailable from error
+    def _task(self, carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(carrying)
+        self._carrying.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._carrying.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: when its publisher gave up nobody else would look
+
+    async def _carry(self, topic: str, batch: list[Message]) -> None:
+        async with self._order[topic]:
+            if not self._running:
+                raise BusUnavailable
+            if TOPICS[topic].retained and self._retained:
+                try:
+                    await asyncio.to_thread(self._retained.append, batch)
+                except OSError as error:
+                    raise BusUnavailable from error
+            await self._deliver(topic, batch)
+            self._logs[topic].extend(batch)
+            self._news[topic].set()
+            self._news[topic] = asyncio.Event()
 
     async def _deliver(self, topic: str, batch: list[Message]) -> None:
-        calls = []
+        calls: list[Coroutine[Any, Any, None]] = []
         for group, members in self._subscribers[topic].items():
             turn = self._turn[topic, group] = (self._turn[topic, group] + 1) % len(members)
-            calls.append(asyncio.ensure_future(self._call(members[turn], batch)))
-        if not calls:
-            return
-        self._delivering.update(calls)
-        try:
-            # Every group is let to end: one that fails must not cut another off in the middle of its transaction.
-            results = await asyncio.shield(asyncio.gather(*calls, return_exceptions=True))
-        finally:
-            for call in calls:
-                call.add_done_callback(self._delivering.discard)
-        for result in results:
+            calls.append(self._call(members[turn], batch))
+        # Every group is let to end: one that fails must not cut another off in the middle of its transaction.
+        for result in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise BusUnavailable from result
 
     @staticmethod
     async def _call(deliver: Deliver, batch: list[Message]) -> None:
         await deliver(batch)
-
-    def _trim(self, topic: str) -> None:
-        """Keep memory bounded: followers of topics that are not retained only want what is new."""
-        log = self._log[topic]
-        if len(log) > COMPACT_AFTER and not TOPICS[topic].retained:
-            dropped = len(log) - COMPACT_AFTER // 2
-            del log[:dropped]
-            self._start[topic] += dropped
 
     async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
         """Register `deliver` as a member of `group`."""
@@ -162,8 +124,7 @@ class InProcessBus:
         """Return a follower of `topic`. Raises `BusUnavailable` before `start`."""
         if not self._running:
             raise BusUnavailable
-        position = self._start[topic] + len(self._log[topic]) if from_end else self._start[topic]
-        return InProcessFollower(self, topic, position)
+        return InProcessFollower(self, topic, self._logs[topic].end if from_end else 0)
 
     def delivering(self) -> bool:
         """Whether the bus is open: a call cannot hang unseen."""
@@ -174,7 +135,7 @@ class InProcessBus:
         if not self._running:
             raise BusUnavailable
         news = self._news[topic]
-        if position >= self._start[topic] + len(self._log[topic]):
+        if position >= self._logs[topic].end:
             try:
                 async with asyncio.timeout(timeout):
                     await news.wait()
@@ -183,9 +144,8 @@ class InProcessBus:
             if not self._running:
                 raise BusUnavailable
         confirmed_at = time.monotonic()
-        begin = max(0, position - self._start[topic])
-        messages = tuple(self._log[topic][begin:])
-        return Batch(messages, confirmed_at), self._start[topic] + begin + len(messages)
+        log = self._logs[topic]
+        return Batch(log.since(position), confirmed_at), log.end
 
 
 class InProcessFollower:
@@ -201,3 +161,111 @@ class InProcessFollower:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+class _Log:
+    """What followers of one topic can read, bounded: heartbeats alone would fill the memory of a long-lived process."""
+
+    def __init__(self, *, retained: bool) -> None:
+        self._retained = retained
+        self._entries: list[tuple[int, Message]] = []
+        self._compact_at = COMPACT_AFTER
+        self.end = 0
+
+    def extend(self, messages: Sequence[Message]) -> None:
+        self._entries += enumerate(messages, self.end)
+        self.end += len(messages)
+        if len(self._entries) > self._compact_at:
+            self._compact()
+
+    def since(self, position: int) -> tuple[Message, ...]:
+        begin = bisect_left(self._entries, position, key=itemgetter(0))
+        return tuple(message for _, message in self._entries[begin:])
+
+    def _compact(self) -> None:
+        """Of the older half keep the last value of each key, if the topic is retained, else nothing.
+
+        The newer half stays whole, deletions too, for followers that are a little behind.
+        """
+        half = len(self._entries) // 2
+        older, newer = self._entries[:half], self._entries[half:]
+        last = {entry[1].key: entry for entry in older} if self._retained else {}
+        kept = [entry for entry in older if last.get(entry[1].key) is entry and entry[1].value is not None]
+        self._entries = kept + newer
+        self._compact_at = len(self._entries) + COMPACT_AFTER
+
+
+class _RetainedFile:
+    """The retained topics' messages, a JSON line each, of which only whole lines up to the last acknowledged one count."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._end = 0
+
+    def open(self) -> list[Message]:
+        """Return the live messages, in order. Raises `RetainedFileDamaged`, `OSError`."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        content = self._path.read_bytes() if self._path.exists() else b""
+        # What follows the last line end was torn by a crash: never acknowledged, so its publisher still has it.
+        self._end = content.rfind(b"\n") + 1
+        lines = content[: self._end].splitlines()
+        live: dict[tuple[str, str], Message] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                topic, key, value = orjson.loads(line)
+                message = Message(topic, key, None if value is None else base64.b64decode(value, validate=True))
+            except (ValueError, TypeError) as error:
+                raise RetainedFileDamaged(f"{self._path.name}, line {number}") from error
+            live.pop((topic, key), None)
+            if message.value is not None:
+                live[topic, key] = message
+        if len(lines) > len(live) + COMPACT_AFTER:
+            self._rewrite(list(live.values()))
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, self._end)
+        os.fsync(self._file)
+        self._sync_directory()
+        return list(live.values())
+
+    def _rewrite(self, messages: Sequence[Message]) -> None:
+        content = b"".join(map(self._line, messages))
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        self._end = len(content)
+
+    def _sync_directory(self) -> None:
+        """Make the file's name durable: without it a power cut could bring the file before the last rewrite back."""
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    @staticmethod
+    def _line(message: Message) -> bytes:
+        value = None if message.value is None else base64.b64encode(message.value).decode()
+        return orjson.dumps([message.topic, message.key, value]) + b"\n"
+
+    def append(self, messages: Sequence[Message]) -> None:
+        """Return when the messages are on the disk. Raises `OSError`: then they are as good as never written."""
+        assert self._file is not None
+        # What a failed append left behind would stand in the middle of the file, and make it unreadable.
+        os.ftruncate(self._file, self._end)
+        lines = memoryview(b"".join(map(self._line, messages)))
+        written = 0
+        while written < len(lines):
+            written += os.pwrite(self._file, lines[written:], self._end + written)
+        os.fsync(self._file)
+        self._end += written
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, self._end)
+            os.close(self._file)
+            self._file = None
