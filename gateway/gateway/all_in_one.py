@@ -17,16 +17,16 @@ from typing import Any, Self
 
 import audit.main
 import datashare.main
-import incident.main
+import httpx
 import uvloop
 from audit.settings import Settings as AuditSettings
-from datashare.settings import Settings as DatashareSettings
 from fastapi import FastAPI
 from identity.settings import Settings as IdentitySettings
 from pydantic import SecretStr
 
 import identity.main
-from audit.log.notes import generate_key
+import incident.main
+from audit.log.notes import generate_signer
 from common.bus.in_process import InProcessBus
 from common.clock import Clock
 from common.embedded import AlreadyRunning, EmbeddedPostgres, PostgresFailed, ensure_databases
@@ -34,12 +34,13 @@ from common.logging import configure_logging
 from common.migrate import migrate
 from common.process import HttpServer, http_server
 from common.tokens import SigningKey
+from datashare.settings import Settings as DatashareSettings
 from gateway.main import create_app
 from gateway.routes import SERVICES
 from gateway.settings import Settings as GatewaySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["Platform", "Secrets", "main"]
+__all__ = ["Platform", "Secrets", "build_services", "main"]
 
 LOG_ORIGIN = "xindun.local/audit"
 LARGEST_LOG = 64 << 20
@@ -58,18 +59,23 @@ class Secrets:
     log_key: str
 
     @classmethod
-    def of(cls, directory: Path) -> "Secrets":
+    def generate(cls) -> Self:
+        """Make new ones at random."""
+        return cls(
+            roles={f"{service}_{kind}": secrets.token_urlsafe(32) for service in SERVICES for kind in ("owner", "app")},
+            signing_key=SigningKey.generate().to_pem(),
+            sealing_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+            pepper=secrets.token_urlsafe(32),
+            incident_client=secrets.token_urlsafe(32),
+            log_key=generate_signer(LOG_ORIGIN).private_text(),
+        )
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
         """Read the secrets of `directory`, making them the first time."""
         path = directory / "secrets.json"
         if not path.exists():
-            made = cls(
-                roles={f"{service}_{kind}": secrets.token_urlsafe(32) for service in SERVICES for kind in ("owner", "app")},
-                signing_key=SigningKey.generate().to_pem(),
-                sealing_key=base64.b64encode(secrets.token_bytes(32)).decode(),
-                pepper=secrets.token_urlsafe(32),
-                incident_client=secrets.token_urlsafe(32),
-                log_key=generate_key(LOG_ORIGIN),
-            )
+            made = cls.generate()
             directory.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(".new")
             with open(fresh, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -112,40 +118,46 @@ class Platform:
         bus = InProcessBus(self.directory / "bus")
         self._ends.push_async_callback(bus.stop)
         urls = {s: postgres.url(f"{s}_app", known.roles[f"{s}_app"], s) for s in SERVICES}
-        self.apps = self._services(known, urls, bus)
+        self.apps = build_services(known, urls, bus, f"http://127.0.0.1:{self.port}", clock=self.clock)
         for app in self.apps.values():
             await self._ends.enter_async_context(app.router.lifespan_context(app))
         # Only now: a publication before everybody has subscribed would pass somebody by.
         await bus.start()
         self.gateway = create_app(GatewaySettings(port=self.port), bus, self.apps, clock=self.clock)
 
-    def _services(self, known: Secrets, urls: Mapping[str, str], bus: InProcessBus) -> dict[str, FastAPI]:
-        identity_settings = IdentitySettings(
-            database_url=SecretStr(urls["identity"]),
-            signing_key_pem=SecretStr(known.signing_key),
-            totp_key=SecretStr(known.sealing_key),
-            pepper=SecretStr(known.pepper),
-            incident_client_secret_hash=sha256(known.incident_client.encode()).hexdigest(),
-        )
-        incident_settings = IncidentSettings(
-            database_url=SecretStr(urls["incident"]),
-            gateway_url=f"http://127.0.0.1:{self.port}",
-            client_secret=SecretStr(known.incident_client),
-        )
-        return {
-            "identity": identity.main.create_app(identity_settings, bus, clock=self.clock),
-            "datashare": datashare.main.create_app(
-                DatashareSettings(database_url=SecretStr(urls["datashare"])), bus, clock=self.clock
-            ),
-            "incident": incident.main.create_app(incident_settings, bus, clock=self.clock),
-            "audit": audit.main.create_app(
-                AuditSettings(
-                    database_url=SecretStr(urls["audit"]), log_key=SecretStr(known.log_key), log_origin=LOG_ORIGIN
-                ),
-                bus,
-                clock=self.clock,
-            ),
-        }
+
+def build_services(
+    known: Secrets,
+    urls: Mapping[str, str],
+    bus: InProcessBus,
+    gateway_url: str,
+    *,
+    clock: Clock | None = None,
+    probe_client: httpx.AsyncClient | None = None,
+) -> dict[str, FastAPI]:
+    """Return the four services on the databases of `urls`, all on one bus."""
+    identity_settings = IdentitySettings(
+        database_url=SecretStr(urls["identity"]),
+        signing_key_pem=SecretStr(known.signing_key),
+        totp_key=SecretStr(known.sealing_key),
+        pepper=SecretStr(known.pepper),
+        incident_client_secret_hash=sha256(known.incident_client.encode()).hexdigest(),
+    )
+    datashare_settings = DatashareSettings(database_url=SecretStr(urls["datashare"]))
+    incident_settings = IncidentSettings(
+        database_url=SecretStr(urls["incident"]),
+        gateway_url=gateway_url,
+        client_secret=SecretStr(known.incident_client),
+    )
+    audit_settings = AuditSettings(
+        database_url=SecretStr(urls["audit"]), log_key=SecretStr(known.log_key), log_origin=LOG_ORIGIN
+    )
+    return {
+        "identity": identity.main.create_app(identity_settings, bus, clock=clock),
+        "datashare": datashare.main.create_app(datashare_settings, bus, clock=clock),
+        "incident": incident.main.create_app(incident_settings, bus, clock=clock, probe_client=probe_client),
+        "audit": audit.main.create_app(audit_settings, bus, clock=clock),
+    }
 
 
 async def _run(directory: Path, host: str, port: int) -> None:

@@ -41,7 +41,9 @@ class Route:
 
 def route_of(path: str) -> Route | None:
     """Return where `path` leads, None for nowhere."""
-    service = path.split("/", 2)[1]
+    service = path[1:].partition("/")[0]
+    if not path.startswith("/"):
+        return None
     if path == "/.well-known/jwks.json":
         service = "identity"
     if service not in SERVICES:

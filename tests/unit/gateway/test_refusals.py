@@ -1,0 +1,59 @@
+"""The gateway's own record of refusals."""
+
+import pytest
+
+from common.bus import BusUnavailable
+from common.clock import ManualClock
+from common.events import Envelope
+from common.events.gateway import AccessRefused
+from gateway.refusals import Refusals
+
+
+class Recorder:
+    """Stands for the bus where only publishing matters: takes, or refuses when told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[Envelope] = []
+        self.away = False
+
+    async def publish(self, messages) -> None:
+        if self.away:
+            raise BusUnavailable
+        self.taken += [Envelope.model_validate_json(message.value) for message in messages]
+
+
+def _refusal(subject: str = "account:1") -> AccessRefused:
+    return AccessRefused(
+        request_id="request-1", subject=subject, method="GET", route="/identity", problem="credential-revoked"
+    )
+
+
+async def test_a_refusal_is_on_the_bus_before_record_returns():
+    bus = Recorder()
+    await Refusals(bus, ManualClock(), "1").record(_refusal())
+    assert [envelope.data["subject"] for envelope in bus.taken] == ["account:1"]
+    assert bus.taken[0].publisher == "gateway"
+    assert bus.taken[0].sequence == 1
+
+
+async def test_repeats_within_a_second_are_counted_and_not_each_recorded():
+    bus = Recorder()
+    refusals = Refusals(bus, ManualClock(), "1")
+    for _ in range(50):
+        await refusals.record(_refusal())
+    await refusals.record(_refusal("account:2"))
+    assert [envelope.sequence for envelope in bus.taken] == [1, 2]
+
+
+async def test_a_refusal_that_cannot_be_recorded_says_so_and_the_numbers_begin_anew():
+    bus = Recorder()
+    refusals = Refusals(bus, ManualClock(), "1")
+    await refusals.record(_refusal("account:1"))
+    bus.away = True
+    with pytest.raises(BusUnavailable):
+        await refusals.record(_refusal("account:2"))
+    bus.away = False
+    await refusals.record(_refusal("account:2"))
+    first, second = bus.taken
+    assert first.source != second.source
+    assert (first.sequence, second.sequence) == (1, 1)
