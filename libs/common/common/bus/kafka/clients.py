@@ -13,7 +13,7 @@ from aiokafka.helpers import create_ssl_context
 from common.bus import Message
 
 __all__ = ["BACKOFF", "BACKOFF_MOST", "CHUNK", "FAILURES", "POLL", "REQUEST_TERM"]
-__all__ += ["Arguments", "KafkaSecurity", "arguments", "end", "message_of"]
+__all__ += ["Arguments", "KafkaSecurity", "arguments", "begin", "end", "message_of"]
 
 REQUEST_TERM = 10.0
 """Seconds after which a request is given up, and a publication refused."""
@@ -68,6 +68,21 @@ def arguments(bootstrap_servers: str, client_id: str, security: KafkaSecurity | 
 def message_of(record: Any) -> Message:
     """Return the message that a consumer's record carries."""
     return Message(record.topic, record.key.decode() if record.key else "", record.value)
+
+
+async def begin(client: Any, term: float) -> None:
+    """Start a producer or consumer within `term` seconds; one that could not be started is ended. Raises `FAILURES`."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        async with asyncio.timeout(term):
+            await asyncio.shield(starting)
+    except BaseException:
+        # Cancelled while it connects, aiokafka would leave the connection open: it gets a moment to fail by itself.
+        await asyncio.wait([starting], timeout=CLOSE_TERM)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await end(client)
+        raise
 
 
 async def end(client: Any) -> None:

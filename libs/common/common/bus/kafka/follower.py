@@ -8,12 +8,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.bus import Batch, BusUnavailable, Message
-from common.bus.kafka.clients import CHUNK, FAILURES, POLL, Arguments, end, message_of
+from common.bus.kafka.clients import BACKOFF, CHUNK, FAILURES, POLL, Arguments, begin, end, message_of
 from common.bus.topics import TOPICS
 
 __all__ = ["KafkaFollower"]
 
-OPEN_TERM = 5.0
+OPEN_TERM = 3.0
 ASK_TERM = 1.0
 """Seconds for the answer where the end of the topic is."""
 STUCK = 5.0
@@ -27,7 +27,8 @@ class KafkaFollower:
     """
 
     def __init__(self, arguments: Arguments, topic: str, *, from_end: bool) -> None:
-        self._arguments, self._topic, self._from_end = arguments, topic, from_end
+        self._arguments = {**arguments, "request_timeout_ms": int(OPEN_TERM * 1000)}
+        self._topic, self._from_end = topic, from_end
         self._partitions = [TopicPartition(topic, number) for number in range(TOPICS[topic].partitions)]
         self._positions: dict[TopicPartition, int] = {}
         self._held: list[Message] = []
@@ -47,22 +48,28 @@ class KafkaFollower:
 
     async def _open(self) -> None:
         reader = AIOKafkaConsumer(**self._arguments, auto_offset_reset="earliest", enable_auto_commit=False)
-        asker = AIOKafkaConsumer(**self._arguments)
+        reader.assign(self._partitions)
+        await begin(reader, OPEN_TERM)
+        asker = None
         try:
-            async with asyncio.timeout(OPEN_TERM):
-                reader.assign(self._partitions)
-                await reader.start()
-                await asker.start()
+            self._check_partitions(reader)
+            asker = await self._open_asker()
+            async with asyncio.timeout(ASK_TERM):
                 if not self._positions:
                     find = asker.end_offsets if self._from_end else asker.beginning_offsets
                     self._positions = await find(self._partitions)
             for partition, position in self._positions.items():
                 reader.seek(partition, position)
         except BaseException:
-            await asyncio.gather(end(reader), end(asker))
+            await asyncio.gather(*(end(client) for client in (reader, asker) if client))
             raise
         self._reader, self._asker, self._asked = reader, asker, None
         self._progress_at = time.monotonic()
+
+    async def _open_asker(self) -> Any:
+        asker = AIOKafkaConsumer(**self._arguments)
+        await begin(asker, OPEN_TERM)
+        return asker
 
     async def poll(self, timeout: float) -> Batch:
         """Return what is new, or after at most a quarter of a second, however long `timeout` is, that nothing is.
@@ -84,6 +91,7 @@ class KafkaFollower:
         except FAILURES as problem:
             await self._reconnect_when_stuck()
             if not self._held:
+                await asyncio.sleep(BACKOFF)  # a refused connection costs no time, and callers ask again at once
                 raise BusUnavailable from problem
         messages, self._held = tuple(self._held), []
         return Batch(messages, confirmed_at)
@@ -104,8 +112,7 @@ class KafkaFollower:
             if self._asked is None:
                 at = time.monotonic()
                 ends = await self._asker.end_offsets(self._partitions)
-                if len(self._asker.partitions_for_topic(self._topic)) != len(self._partitions):
-                    raise KafkaError(f"{self._topic} has not the partitions that are declared")
+                self._check_partitions(self._asker)
                 # An end before our position: the log was lost and begun anew. The reader notices it, too, and begins
                 # anew; until then nothing is confirmed.
                 if all(positions[partition] <= end for partition, end in ends.items()):
@@ -117,6 +124,12 @@ class KafkaFollower:
                 return at
         await self._reconnect_when_stuck()
         return None
+
+    def _check_partitions(self, consumer: Any) -> None:
+        """Whoever reads fewer partitions than there are must not say that he has read everything."""
+        found = consumer.partitions_for_topic(self._topic) or ()
+        if len(found) != len(self._partitions):
+            raise KafkaError(f"{self._topic} has {len(found)} partitions, not {len(self._partitions)}")
 
     async def _reconnect_when_stuck(self) -> None:
         """Connect anew after a term without progress: aiokafka's consumers can hang for good after brokers changed."""

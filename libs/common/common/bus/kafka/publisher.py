@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
 from common.bus import Message
-from common.bus.kafka.clients import REQUEST_TERM, Arguments, end
+from common.bus.kafka.clients import REQUEST_TERM, Arguments, begin, end
 
 __all__ = ["Publisher"]
 
@@ -39,12 +39,7 @@ class Publisher:
         producer = AIOKafkaProducer(
             **self._arguments, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=256 * 1024
         )
-        try:
-            async with asyncio.timeout(REQUEST_TERM):
-                await producer.start()
-        except BaseException:
-            await end(producer)
-            raise
+        await begin(producer, REQUEST_TERM)
         self._producer, self._broken = producer, False
 
     async def publish(self, messages: Sequence[Message]) -> None:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from common.bus import Deliver, Message
-from common.bus.kafka.clients import BACKOFF, BACKOFF_MOST, CHUNK, POLL, Arguments, end, message_of
+from common.bus.kafka.clients import BACKOFF, BACKOFF_MOST, CHUNK, POLL, Arguments, begin, end, message_of
 
 __all__ = ["Subscription"]
 
@@ -36,7 +36,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     """
 
     def __init__(self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver) -> None:
-        self._arguments = {**arguments, "group_id": group}
+        # The answer to a request to join waits for all members, so it must not be given up earlier than they are.
+        patience = int((REBALANCE_TERM + 10) * 1000)
+        self._arguments = {**arguments, "group_id": group, "request_timeout_ms": patience}
         self._topics, self._deliver = list(topics), deliver
         self._lanes: dict[TopicPartition, asyncio.Task[None]] = {}
         self._marks: dict[TopicPartition, tuple[int | None, float]] = {}
@@ -79,10 +81,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             rebalance_timeout_ms=int(REBALANCE_TERM * 1000),
         )
         self._problem, self._marks = None, {}
+        consumer.subscribe(self._topics, listener=self)
+        await begin(consumer, JOIN_TERM)
         try:
-            consumer.subscribe(self._topics, listener=self)
-            async with asyncio.timeout(JOIN_TERM):
-                await consumer.start()
             while not self._stopping:
                 # This long only while the group is joined anew; otherwise the watchdog is stricter.
                 async with asyncio.timeout(JOIN_TERM):

@@ -1,0 +1,282 @@
+"""What only Kafka can do to us: brokers that die, freeze, compact, and groups that change hands."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+import common.bus.kafka as kafka_bus
+from common.bus import BusUnavailable, Message
+from common.bus.kafka import KafkaBus, ensure_topics, subscription
+from common.bus.topics import TOPICS, Topic
+from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
+from tests.deployment.kafka import KafkaBroker
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def over_kafka(kafka_broker: KafkaBroker) -> AsyncIterator[Ground]:
+    async with ground(None, kafka_broker) as made:
+        try:
+            yield made
+        finally:
+            kafka_broker.resume()
+
+
+def numbered(topic: str, count: int, keys: int = 1) -> list[Message]:
+    return [Message(topic, f"k{number % keys}", str(number).encode()) for number in range(count)]
+
+
+async def test_a_broker_killed_in_the_middle_loses_nothing_and_keeps_the_order(over_kafka, kafka_broker):
+    topic, retained = await over_kafka.topic(partitions=4), await over_kafka.topic(retained=True)
+    receiver, given = Receiver(), []
+    bus = await over_kafka.bus(("group", [topic], receiver))
+    follower = bus.follow(retained)
+    messages = [
+        message for pair in zip(numbered(topic, 400, 8), numbered(retained, 400, 8), strict=True) for message in pair
+    ]
+
+    async def publish():
+        for start in range(0, len(messages), 10):
+            await relay(bus, messages[start : start + 10])
+
+    async def follow():
+        while not {m for m in messages if m.topic == retained} <= set(given):
+            try:
+                given.extend((await follower.poll(0.1)).messages)
+            except BusUnavailable:
+                continue
+
+    working = [asyncio.create_task(publish()), asyncio.create_task(follow())]
+    for quarter in (1, 2, 3):
+        await receiver.until(lambda r, least=100 * quarter: len(set(r.taken)) >= least)
+        await asyncio.to_thread(kafka_broker.kill)
+        await asyncio.to_thread(kafka_broker.start)
+    async with asyncio.timeout(TERM):
+        await asyncio.gather(*working)
+    await receiver.has(m for m in messages if m.topic == topic)
+    assert in_order(receiver.taken, [m for m in messages if m.topic == topic])
+    assert in_order(given, [m for m in messages if m.topic == retained])
+    given += await read_whole(follower)
+    assert given == await read_whole(bus.follow(retained)), "a follower reads on at its very position"
+    await eventually(bus.delivering)
+
+
+async def test_a_publication_given_up_at_a_frozen_broker_does_not_overtake_later_ones(
+    over_kafka, kafka_broker, monkeypatch
+):
+    monkeypatch.setattr(kafka_bus, "REQUEST_TERM", 0.5)
+    topic = await over_kafka.topic(retained=True)
+    bus = await over_kafka.bus()
+    await bus.publish([Message(topic, "k", b"before")])
+    kafka_broker.pause()
+    for _ in range(3):
+        with pytest.raises(BusUnavailable):
+            await bus.publish([Message(topic, "k", b"first")])
+    publishing = asyncio.create_task(relay(bus, [Message(topic, "k", b"first"), Message(topic, "k", b"second")]))
+    await asyncio.wait([publishing], timeout=0.2)
+    kafka_broker.resume()
+    await publishing
+    await relay(bus, [Message(topic, "k", b"third")])
+    values = [message.value for message in await read_whole(bus.follow(topic))]
+    # How often an attempt came through is the broker's affair; that none comes after a later message is ours.
+    assert list(dict.fromkeys(values)) == [b"before", b"first", b"second", b"third"]
+    assert values[-1] == b"third"
+    assert values.index(b"second") > values.index(b"first")
+
+
+async def test_a_frozen_broker_confirms_nothing_and_its_follower_recovers(over_kafka, kafka_broker):
+    topic = await over_kafka.topic(retained=True)
+    bus = await over_kafka.bus()
+    follower = bus.follow(topic)
+    await read_whole(follower)
+    kafka_broker.pause()
+    frozen_at, confirmed, refused = time.monotonic(), [], 0
+    while time.monotonic() < frozen_at + 2.5:
+        try:
+            confirmed.append((await follower.poll(0.1)).confirmed_at)
+        except BusUnavailable:
+            refused += 1
+    assert not any(confirmed)
+    assert refused >= 2
+    kafka_broker.resume()
+    publishing = asyncio.create_task(relay(bus, numbered(topic, 3)))
+    given = await _poll_on(follower)
+    await publishing
+    assert [*given, *await read_whole(follower)] == numbered(topic, 3)
+
+
+async def _poll_on(follower) -> list[Message]:
+    """Poll until the bus answers again."""
+    async with asyncio.timeout(TERM):
+        while True:
+            try:
+                return list((await follower.poll(0.1)).messages)
+            except BusUnavailable:
+                continue
+
+
+async def test_an_answer_that_came_late_confirms_only_the_time_of_the_question(over_kafka, kafka_broker):
+    topic = await over_kafka.topic(retained=True)
+    bus = await over_kafka.bus()
+    follower = bus.follow(topic)
+    await read_whole(follower)
+    kafka_broker.pause()
+    polling = asyncio.create_task(follower.poll(0.05))
+    await asyncio.wait([polling], timeout=0.5)
+    resumed_at = time.monotonic()
+    kafka_broker.resume()
+    batch = await polling
+    assert batch.confirmed_at is not None
+    assert batch.confirmed_at < resumed_at
+
+
+async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker):
+    bus = KafkaBus("127.0.0.1:1", client_id="test")
+    with pytest.raises(BusUnavailable):
+        await bus.start()
+    assert not bus.delivering()
+    with pytest.raises(BusUnavailable):
+        await bus.publish([Message("xindun.receipts", "k", b"v")])
+    with pytest.raises(BusUnavailable):
+        await ensure_topics("127.0.0.1:1", TOPICS.values())
+    await bus.stop()
+
+
+async def test_a_refused_message_does_not_spoil_the_producer(over_kafka, kafka_broker):
+    topic = Topic("xindun.test.small", owner=None)
+    await _create(kafka_broker, topic, {"max.message.bytes": "1000"})
+    bus = await over_kafka.bus()
+    with pytest.raises(ValueError, match="bytes"):
+        await bus.publish([Message(topic.name, "k", bytes(2_000_000))])
+    with pytest.raises(BusUnavailable):
+        await bus.publish([Message(topic.name, "k", bytes(2000))])
+    await bus.publish(numbered(topic.name, 20))
+    assert await read_whole(bus.follow(topic.name)) == numbered(topic.name, 20)
+
+
+async def _create(broker: KafkaBroker, topic: Topic, settings: dict[str, str]) -> None:
+    TOPICS[topic.name] = topic
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    created = await admin.create_topics([NewTopic(topic.name, topic.partitions, 1, topic_configs=settings)])
+    assert [error[1] for error in created.topic_errors] == [0]
+    await admin.close()
+
+
+async def test_a_follower_reads_over_the_gaps_that_compaction_leaves(over_kafka, kafka_broker):
+    topic = Topic("xindun.test.compacted", owner=None, retained=True)
+    settings = {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(1 << 20),
+        "min.cleanable.dirty.ratio": "0.01",
+        "delete.retention.ms": "0",
+    }
+    await _create(kafka_broker, topic, settings)
+    bus = await over_kafka.bus()
+    behind = bus.follow(topic.name)
+    assert (await behind.poll(0)).messages == ()
+    values = [Message(topic.name, f"k{number % 5}", f"{number}".encode() + bytes(20_000)) for number in range(300)]
+    for start in range(0, len(values), 10):
+        await bus.publish(values[start : start + 10])
+    await bus.publish([Message(topic.name, "k0", None)])
+
+    async def read():
+        follower = bus.follow(topic.name)
+        messages = await read_whole(follower)
+        await follower.close()
+        return messages
+
+    async with asyncio.timeout(TERM):
+        while len(found := await read()) > 100:
+            await asyncio.sleep(0.1)
+    last = {message.key: message.value for message in found}
+    assert {key: value for key, value in last.items() if value} == {m.key: m.value for m in values[-4:]}
+    # The one that was behind crosses the same gaps, and is confirmed after them.
+    last = {message.key: message.value for message in await read_whole(behind)}
+    assert {key: value for key, value in last.items() if value} == {m.key: m.value for m in values[-4:]}
+
+
+async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafka_broker):
+    name = await over_kafka.topic(partitions=2)
+    assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[name]]) == []
+    other = Topic(name, owner=None, partitions=3, retained=True)
+    differences = await ensure_topics(kafka_broker.bootstrap, [other])
+    assert f"{name}: 2 partitions, not 3" in differences
+    assert f"{name}: cleanup.policy is delete, not compact" in differences
+    TOPICS[name] = other
+    bus = await over_kafka.bus()
+    with pytest.raises(BusUnavailable):
+        await bus.follow(name).poll(0.1)
+
+
+async def test_a_delivery_ends_before_its_partition_moves_to_another_member(over_kafka):
+    topic = await over_kafka.topic()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    taken, later = Receiver(), Receiver()
+
+    async def deliver(messages):
+        begun.set()
+        await go_on.wait()
+        await taken(messages)
+
+    bus = await over_kafka.bus(("group", [topic], deliver))
+    await bus.publish(numbered(topic, 3))
+    await begun.wait()
+    joining = asyncio.create_task(over_kafka.bus(("group", [topic], later)))
+    assert await asyncio.wait([joining], timeout=1.0) == (set(), {joining}), "the new member waits"
+    go_on.set()
+    await joining
+    await bus.publish([Message(topic, "k0", b"last")])
+    await eventually(lambda: len(taken.taken) + len(later.taken) == 4)
+    assert sorted(m.value for m in [*taken.taken, *later.taken]) == [b"0", b"1", b"2", b"last"], (
+        "nothing was shown twice"
+    )
+
+
+async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(over_kafka, monkeypatch):
+    monkeypatch.setattr(subscription, "REVOKE_TERM", 0.2)
+    topic, cut_off = await over_kafka.topic(), asyncio.Event()
+    begun, taken = asyncio.Event(), Receiver()
+
+    async def deliver(messages):
+        if not begun.is_set():
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cut_off.set()
+        await taken(messages)
+
+    bus = await over_kafka.bus(("group", [topic], deliver))
+    await bus.publish(numbered(topic, 3))
+    await begun.wait()
+    await over_kafka.bus(("group", [topic], deliver))
+    await cut_off.wait()
+    await taken.has(numbered(topic, 3))
+    assert taken.taken == numbered(topic, 3)
+
+
+async def test_a_consumer_that_hangs_is_replaced(over_kafka, monkeypatch):
+    consumers = []
+
+    class Recorded(AIOKafkaConsumer):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            consumers.append(self)
+
+    monkeypatch.setattr(subscription, "AIOKafkaConsumer", Recorded)
+    monkeypatch.setattr(subscription, "WATCHDOG", 2.0)
+    topic, receiver = await over_kafka.topic(), Receiver()
+    bus = await over_kafka.bus(("group", [topic], receiver))
+    await eventually(lambda: consumers[0].last_poll_timestamp(next(iter(consumers[0].assignment()))) is not None)
+    consumers[0]._fetcher._fetch_task.cancel()  # so it was seen to hang: alive, assigned, and fetching no more
+    await bus.publish(numbered(topic, 3))
+    await eventually(lambda: not bus.delivering())
+    await receiver.has(numbered(topic, 3))
+    await eventually(bus.delivering)
+    assert len(consumers) == 2
