@@ -65,7 +65,9 @@ class Order(Base):
             name="measure",
         ),
         CheckConstraint("(state = 'probed') <= (confirmed_at IS NOT NULL AND probed_at IS NOT NULL)", name="probed"),
-        UniqueConstraint("incident_id", "executor", "measure", "target_kind", "target_id"),
+        UniqueConstraint(
+            "incident_id", "executor", "measure", "target_kind", "target_id", name="containment_orders_once_key"
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -6,7 +6,9 @@ from typing import Any
 __all__ = ["Answer", "Judgement", "judge"]
 
 REVOKED = "urn:xindun:problem:credential-revoked"
-OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403
+OK, UNAUTHORIZED = 200, 401
+VERDICTS = (403, 404, 429)
+"""Statuses of datashare's refusals; which one depends on the first false link, the others are named beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,13 @@ def judge(answer: Answer, *, executor: str, expectation: str, cause: str) -> Jud
     if answer.status == 0:
         return Judgement(passed=False, reason=answer.reason)
     if expectation == "allowed":
-        reached = answer.status == FORBIDDEN and bool(answer.links)
+        reached = answer.status in VERDICTS and bool(answer.links)
         return Judgement(answer.status == OK or (executor == "identity" and reached), answer.reason)
     if executor == "identity":
         dead = answer.status == UNAUTHORIZED and answer.problem == REVOKED
         return Judgement(dead and answer.body.get("cause") == cause, answer.reason)
     for link in answer.links:
-        if answer.status == FORBIDDEN and link.get("cause") == cause:
+        if answer.status in VERDICTS and link.get("cause") == cause:
             reason = link.get("reason")
             return Judgement(passed=True, reason=reason if isinstance(reason, str) else None)
     return Judgement(passed=False, reason=answer.reason)

@@ -137,7 +137,8 @@ def _containment() -> None:
             restored_at timestamptz,
             reopened_at timestamptz,
             unprobed text,
-            UNIQUE (incident_id, executor, measure, target_kind, target_id),
+            CONSTRAINT containment_orders_once_key
+                UNIQUE (incident_id, executor, measure, target_kind, target_id),
             CONSTRAINT containment_orders_measure_check CHECK (
                 (executor = 'identity' AND measure = 'suspend-system' AND target_kind = 'system')
                 OR (executor = 'identity' AND measure = 'suspend-account' AND target_kind = 'account')

@@ -1,0 +1,212 @@
+"""A breach is reported: everything in scope is contained, confirmed and probed, and the answer says how fast."""
+
+import pytest
+from starlette.responses import JSONResponse
+
+from common.events import identity
+from common.ids import new_id
+from common.permissions import UnitKind
+from common.problems import CONTENT_TYPE
+
+
+@pytest.mark.clause("12.3")
+async def test_a_breach_of_a_system_kills_its_credentials_and_grants_and_the_answer_shows_both_probed(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    grant = await world.grant(unit, system)
+    person = world.person(unit)
+
+    answer = await world.report(person, systems=[system])
+
+    assert answer.status_code == 201, answer.text
+    file = answer.json()
+    containment = file["containment"]
+    assert containment["state"] == "contained", containment
+    assert (containment["orders"], containment["confirmed"], containment["probed"]) == (2, 2, 2)
+    assert containment["within_target"] is True
+    assert 0 <= containment["milliseconds"] < 5000
+    assert "已探测 2/2" in containment["summary_zh"]
+    assert "2 of 2 confirmed" in containment["summary_en"]
+    by_executor = {order["executor"]: order for order in file["orders"]}
+    dead, shut = by_executor["identity"], by_executor["datashare"]
+    assert [step["state"] for step in dead["timeline"]] == ["ordered", "confirmed", "probed"]
+    (probe,) = dead["probes"]
+    assert (probe["status"], probe["problem"]) == (401, "urn:xindun:problem:credential-revoked")
+    assert probe["subject"] == f"system:{system}"
+    (probe,) = shut["probes"]
+    assert (probe["status"], probe["reason"], probe["grant_id"]) == (403, "grant-suspended", str(grant))
+    assert await world.file(person, file["id"]) == file
+    for order in file["orders"]:
+        assert len(world.told_of("containment.ordered", order_id=order["id"])) == 1
+        assert len(world.told_of("containment.confirmed", order_id=order["id"])) == 1
+        (probed,) = world.told_of("containment.probed", order_id=order["id"])
+        assert probed["passed"] is True
+
+
+@pytest.mark.clause("12.3")
+async def test_a_breach_of_an_account_is_shown_by_a_credential_from_before(world):
+    unit = await world.agency()
+    account = await world.account(unit)
+    file = (await world.report(world.person(unit), accounts=[account])).json()
+    assert file["containment"]["state"] == "contained"
+    (order,) = file["orders"]
+    assert (order["executor"], order["measure"]) == ("identity", "suspend-account")
+    assert order["probes"][0]["subject"] == f"account:{account}"
+    assert world.knocks == []  # refused before anything was asked
+
+
+@pytest.mark.clause("12.3")
+async def test_a_breach_of_a_unit_cuts_off_every_system_of_it_and_probes_each_grant(world):
+    unit, other = await world.agency(), await world.agency()
+    systems = [await world.system(unit) for _ in range(2)]
+    grants = {str(await world.grant(unit, system)) for system in systems}
+    foreign = await world.grant(other, await world.system(other))
+    file = (await world.report(world.center(), units=[unit])).json()
+    assert file["containment"]["state"] == "contained", file["containment"]
+    assert {order["target_id"] for order in file["orders"] if order["executor"] == "identity"} == set(map(str, systems))
+    (shut,) = [order for order in file["orders"] if order["executor"] == "datashare"]
+    assert {probe["grant_id"] for probe in shut["probes"]} == grants
+    assert world.suspensions[foreign] == set()
+
+
+async def test_the_same_thing_named_twice_is_ordered_once(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    await world.grant(unit, system)
+    file = (await world.report(world.center(), systems=[system, system], units=[unit])).json()
+    measures = [(order["executor"], order["measure"], order["target_id"]) for order in file["orders"]]
+    assert len(measures) == len(set(measures)) == 3
+
+
+@pytest.mark.parametrize("kind", ["systems", "accounts", "grants", "units"])
+async def test_a_unit_that_reports_what_is_anothers_is_told_that_it_does_not_exist(world, kind):
+    mine, other = await world.agency(), await world.agency()
+    system = await world.system(other)
+    foreign = {
+        "systems": system,
+        "accounts": await world.account(other),
+        "grants": await world.grant(other, system),
+        "units": other,
+    }[kind]
+    refused = (
+        await world.report(world.person(mine), systems=[await world.system(mine)], **{kind: [foreign]})
+        if (kind != "systems")
+        else await world.report(world.person(mine), systems=[await world.system(mine), foreign])
+    )
+    absent = await world.report(world.person(mine), **{kind: [new_id()]})
+    assert (refused.status_code, absent.status_code) == (404, 404)
+    assert refused.json()["missing"] == [str(foreign)]
+    assert refused.json()["type"] == absent.json()["type"]
+    assert world.told_of("breach.reported") == []
+
+
+async def test_a_unit_reads_its_own_breaches_only_and_the_center_all(world):
+    one, two = await world.agency(), await world.agency()
+    first = (await world.report(world.person(one), wait_ms=0, systems=[await world.system(one)])).json()
+    second = (await world.report(world.center(), wait_ms=0, systems=[await world.system(two)])).json()
+    listed = (await world.client.get("/incident/breaches", headers=world.person(two).headers)).json()
+    assert [item["id"] for item in listed["items"]] == [second["id"]]
+    hidden = await world.client.get(f"/incident/breaches/{first['id']}", headers=world.person(two).headers)
+    assert hidden.status_code == 404
+    page = (await world.client.get("/incident/breaches?limit=1", headers=world.center().headers)).json()
+    assert [item["id"] for item in page["items"]] == [first["id"]]
+    page = (
+        await world.client.get(f"/incident/breaches?limit=1&cursor={page['next']}", headers=world.authority().headers)
+    ).json()
+    assert ([item["id"] for item in page["items"]], page["next"]) == ([second["id"]], None)
+
+
+async def test_a_system_cannot_report_in_a_persons_place(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    token = world.token(f"system:{system}", 0, unit, UnitKind.AGENCY, ["breaches.report"])
+    answer = await world.client.post(
+        "/incident/breaches", json=world.breach(systems=[system]), headers={"authorization": f"Bearer {token}"}
+    )
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:xindun:problem:person-needed")
+
+
+async def test_a_report_without_scope_or_out_of_time_is_refused(world):
+    unit = await world.agency()
+    person = world.person(unit)
+    assert (await world.report(person)).status_code == 422
+    body = world.breach(units=[unit]) | {"occurred_at": world.clock.now().isoformat()}
+    refused = await world.client.post("/incident/breaches", json=body, headers=person.headers)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:xindun:problem:breach-fact-impossible")
+
+
+async def test_the_same_report_sent_twice_is_one_breach(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    person = world.person(unit)
+    body, headers = world.breach(systems=[system]), person.headers | {"idempotency-key": "one-report-only"}
+    first = await world.client.post("/incident/breaches", json=body, headers=headers)
+    again = await world.client.post("/incident/breaches", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["id"] == again.json()["id"]
+    assert len(world.told_of("breach.reported")) == 1
+
+
+@pytest.mark.clause("12.3")
+async def test_a_system_without_grants_is_confirmed_and_never_counted_as_probed(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    file = (await world.report(world.person(unit), systems=[system])).json()
+    containment = file["containment"]
+    assert (containment["confirmed"], containment["probed"], containment["not_applicable"]) == (2, 1, 1)
+    (shut,) = [order for order in file["orders"] if order["executor"] == "datashare"]
+    assert (shut["state"], shut["unprobed"], shut["probed_at"]) == ("confirmed", "no-grant-concerned", None)
+
+
+async def test_incident_asks_for_its_own_token_once_for_many_probes(world):
+    unit = await world.agency()
+    for _ in range(3):
+        await world.report(world.person(unit), accounts=[await world.account(unit)])
+    assert world.tokens_issued == 1
+
+
+@pytest.mark.clause("12.3")
+async def test_what_is_not_confirmed_in_time_the_answer_calls_ordered(world):
+    world.executors = False
+    unit = await world.agency()
+    file = (await world.report(world.person(unit), wait_ms=50, systems=[await world.system(unit)])).json()
+    assert file["containment"]["state"] == "ordered"
+    assert file["containment"]["contained_at"] is None
+    assert "遏制尚未全部确认" in file["containment"]["summary_zh"]
+    assert file["containment"]["within_target"] is None
+
+
+@pytest.mark.clause("12.3")
+async def test_an_order_for_what_identity_does_not_know_fails_at_once(world):
+    world.executors = False
+    unit = await world.agency()
+    file = (await world.report(world.person(unit), wait_ms=0, accounts=[await world.account(unit)])).json()
+    (order,) = file["orders"]
+    await world.say(
+        identity.ContainmentApplied(order_id=order["id"], known=False, effective_at=world.clock.now(), points={})
+    )
+    file = await world.file(world.person(unit), file["id"])
+    assert file["containment"]["state"] == "failed"
+    assert file["orders"][0]["timeline"][-1]["detail"] == "target-unknown"
+
+
+@pytest.mark.clause("12.3")
+async def test_a_refusal_for_another_reason_is_tried_again_until_the_right_one_comes(world):
+    unit = await world.agency()
+    system = await world.system(unit)
+    await world.grant(unit, system)
+    wrong = {"type": "urn:xindun:problem:credential-revoked", "status": 401, "cause": "departure:1", "reason": "x"}
+    left = [3]
+
+    def bend(_):
+        if left[0] == 0:
+            return None
+        left[0] -= 1
+        return JSONResponse(wrong, 401, media_type=CONTENT_TYPE)
+
+    world.bend = bend
+    file = (await world.report(world.person(unit), systems=[system])).json()
+    assert file["containment"]["state"] == "contained", file["containment"]
+    attempts = [probe["passed"] for order in file["orders"] for probe in order["probes"]]
+    assert (attempts.count(False), attempts.count(True)) == (3, 2)
+    assert len(world.told_of("containment.probed")) == 2
