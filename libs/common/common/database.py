@@ -49,6 +49,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
+            hide_parameters=True,
             connect_args={"timeout": 5, "command_timeout": 20},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -62,15 +63,28 @@ class Database:
         """
         try:
             async with self._sessions() as session, session.begin():
+                await self._connect(session)
                 yield session
                 await outbox.write(session)
         except DBAPIError as error:
-            raise self._meaning(error) from error
+            meaning = self._meaning(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+        except (ConnectionError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+
+    @staticmethod
+    async def _connect(session: AsyncSession) -> None:
+        """Check the connection out before the block runs: an `OSError` of the block, say of a file, is the block's."""
+        try:
+            await session.connection()
         except (PoolTimeout, OSError) as error:
             raise DatabaseUnavailable from error
 
     @staticmethod
-    def _meaning(error: DBAPIError) -> Exception:
+    def _meaning(error: DBAPIError) -> Exception | None:
+        """Return the problem that a client can act on; None for a defect of ours."""
         state = getattr(error.orig, "sqlstate", None) or ""
         if error.connection_invalidated or state.startswith(AWAY) or state in CONTENTION or not state:
             return DatabaseUnavailable()
@@ -81,7 +95,7 @@ class Database:
             )
         if state.startswith("22"):
             return Invalid("含有无法存储的值", "A value cannot be stored")
-        return error
+        return None
 
     async def answers(self) -> bool:
         """Whether the server answers."""

@@ -7,13 +7,12 @@ others go on; after the last attempt the row is dead, and an operator replays it
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
-from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -36,7 +35,7 @@ from common.bus import Message
 from common.bus.topics import owner_of
 from common.context import ActContext, act
 from common.database import Database
-from common.events import Envelope, Event
+from common.events import PREFIX, Envelope, Event
 from common.problems import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -66,10 +65,12 @@ inbox = Table(
 
 HANDLED = Counter("xindun_inbox_handled_total", "Foreign events by outcome", ["service", "outcome"])
 DEAD = Gauge("xindun_inbox_dead", "Dead letters that wait for an operator", ["service"])
+WAITING = Gauge("xindun_inbox_waiting", "Foreign events that wait for another attempt", ["service"])
 
 ATTEMPTS = 8
-"""Attempts before a row is dead: with the back-off below, about half a minute."""
+"""Attempts before a row is dead: with the back-off below, about a quarter of a minute."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=10)
+UNAVAILABLE_WAIT = timedelta(seconds=1)
 LOOK_EVERY = 1.0
 """Seconds between looks for waiting rows that another process left."""
 
@@ -106,7 +107,10 @@ class Inbox:
         self._wake = asyncio.Event()
 
     async def deliver(self, messages: Sequence[Message]) -> None:
-        """Commit each message: done, waiting, or skipped. Raises `Unavailable` when the database is away."""
+        """Commit each message: done, waiting, or skipped.
+
+        Raises `Unavailable` when the database is away: nothing is counted as an attempt then.
+        """
         for message in messages:
             await self._take(message)
 
@@ -116,33 +120,34 @@ class Inbox:
             return  # not for us: unknown types and heartbeats pass by
         try:
             async with self._database.transaction() as session:
-                if not await self._claim(session, message, envelope):
-                    HANDLED.labels(self._service, "repeated").inc()
-                    return
-                await self._apply(session, envelope)
-        except Unavailable:
-            raise
+                outcome = await self._claim(session, message, envelope)
+                if outcome == "done":
+                    await self._apply(session, envelope)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises must not stop the others
             await self._park(message, envelope, error)
             return
-        HANDLED.labels(self._service, "done").inc()
+        HANDLED.labels(self._service, outcome).inc()
 
     def _read(self, message: Message) -> Envelope | None:
         """Return the envelope, or None for what no handler can ever read: it is logged and counted, audit keeps it."""
         try:
             envelope = Envelope.model_validate_json(message.value or b"")
-        except ValidationError:
+            if "\0" in message.key:
+                raise ValueError("a key that the database cannot store")
+        except ValueError:
             log.warning("inbox.unreadable", service=self._service, topic=message.topic)
             HANDLED.labels(self._service, "unreadable").inc()
             return None
-        if envelope.publisher != owner_of(message.topic):
-            log.warning("inbox.foreign_source", service=self._service, topic=message.topic, source=envelope.source)
+        owner = owner_of(message.topic)
+        # Who may write a topic may say its own facts there, and nobody else's, whatever the source claims to be.
+        if envelope.source != f"/{owner}" or not envelope.type.startswith(f"{PREFIX}.{owner}."):
+            log.warning("inbox.foreign_source", service=self._service, topic=message.topic)
             HANDLED.labels(self._service, "foreign-source").inc()
             return None
         return envelope
 
-    async def _claim(self, session: AsyncSession, message: Message, envelope: Envelope) -> bool:
-        """Insert the row; False when it was there. Behind a waiting row of the same key the event waits too."""
+    async def _claim(self, session: AsyncSession, message: Message, envelope: Envelope) -> str:
+        """Insert the row: "done", or "waiting" behind a waiting row of the same key; "repeated" when it was there."""
         behind = await session.scalar(
             select(
                 exists().where(inbox.c.status == "waiting", inbox.c.topic == message.topic, inbox.c.key == message.key)
@@ -150,7 +155,7 @@ class Inbox:
         )
         row = self._row(message, envelope) | ({"status": "waiting", "payload": message.value} if behind else {})
         claimed = await session.scalar(insert(inbox).values(row).on_conflict_do_nothing().returning(inbox.c.message_id))
-        return claimed is not None and not behind
+        return "repeated" if claimed is None else "waiting" if behind else "done"
 
     def _row(self, message: Message, envelope: Envelope) -> dict[str, Any]:
         return {
@@ -170,7 +175,9 @@ class Inbox:
             await handler(session, event, envelope, self._runtime)
 
     async def _park(self, message: Message, envelope: Envelope, error: Exception) -> None:
-        self._log_failure(envelope.type, envelope.id, 1, error)
+        """Let the event wait in its row. Where the database is away this raises `Unavailable`, too."""
+        attempts, wait = self._counted(0, error)
+        self._log_failure(envelope.type, envelope.id, attempts, error)
         async with self._database.transaction() as session:
             await session.execute(
                 insert(inbox)
@@ -178,15 +185,22 @@ class Inbox:
                     self._row(message, envelope)
                     | {
                         "status": "waiting",
-                        "attempts": 1,
+                        "attempts": attempts,
                         "payload": message.value,
                         "error": type(error).__name__,
-                        "next_attempt_at": self._runtime.clock.now() + FIRST_WAIT,
+                        "next_attempt_at": self._runtime.clock.now() + wait,
                     }
                 )
                 .on_conflict_do_nothing()
             )
         self._wake.set()
+
+    @staticmethod
+    def _counted(attempts: int, error: Exception) -> tuple[int, timedelta]:
+        """Return the attempts after `error`, and the wait: what was unavailable says nothing against the event."""
+        if isinstance(error, Unavailable):
+            return attempts, UNAVAILABLE_WAIT
+        return attempts + 1, min(FIRST_WAIT * 2**attempts, LONGEST_WAIT)
 
     def _log_failure(self, type_: str, message_id: UUID, attempts: int, error: Exception) -> None:
         """Log the error's class only: its text may quote personal data."""
@@ -204,15 +218,17 @@ class Inbox:
     async def run(self) -> None:
         """Try waiting rows again until cancelled."""
         while True:
+            self._wake.clear()
             try:
                 while await self.retry_one():
                     pass
-                await self._count_dead()
+                await self._count()
             except Unavailable:
                 log.warning("inbox.database_away", service=self._service)
-            self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that meets the wake-up.
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             await asyncio.sleep(FIRST_WAIT.total_seconds())
@@ -249,21 +265,18 @@ class Inbox:
                     .values(status="done", payload=None, attempts=row["attempts"] + 1, next_attempt_at=None)
                 )
                 await self._apply(session, Envelope.model_validate_json(row["payload"]))
-        except Unavailable:
-            raise
         except Exception as error:
             if row is None:
                 raise
-            await self._failed(dict(row), error, now)
+            await self._failed(dict(row), error)
         else:
             HANDLED.labels(self._service, "done").inc()
         return True
 
-    async def _failed(self, row: dict[str, Any], error: Exception, now: datetime) -> None:
-        attempts = row["attempts"] + 1
+    async def _failed(self, row: dict[str, Any], error: Exception) -> None:
+        attempts, wait = self._counted(row["attempts"], error)
         self._log_failure(row["type"], row["message_id"], attempts, error)
         dead = attempts >= ATTEMPTS
-        wait = min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT)
         async with self._database.transaction() as session:
             await session.execute(
                 update(inbox)
@@ -272,14 +285,17 @@ class Inbox:
                     attempts=attempts,
                     error=type(error).__name__,
                     status="dead" if dead else "waiting",
-                    next_attempt_at=None if dead else now + wait,
+                    next_attempt_at=None if dead else self._runtime.clock.now() + wait,
                 )
             )
 
-    async def _count_dead(self) -> None:
+    async def _count(self) -> None:
+        counted = select(inbox.c.status, func.count()).where(inbox.c.status.in_(("waiting", "dead")))
         async with self._database.transaction() as session:
-            dead = await session.scalar(select(func.count()).select_from(inbox).where(inbox.c.status == "dead"))
-        DEAD.labels(self._service).set(dead or 0)
+            rows = await session.execute(counted.group_by(inbox.c.status))
+            numbers = {row[0]: row[1] for row in rows}
+        WAITING.labels(self._service).set(numbers.get("waiting", 0))
+        DEAD.labels(self._service).set(numbers.get("dead", 0))
 
     async def dead(self, session: AsyncSession, limit: int = 100) -> list[dict[str, Any]]:
         """Return the oldest dead letters, without their payload."""

@@ -16,8 +16,9 @@ import asyncpg
 import orjson
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, insert
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, event, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
 
 from common.bus import Bus, BusUnavailable, Message
 from common.bus.topics import FEED, events_of
@@ -53,8 +54,17 @@ BACK_OFF = (0.1, 5.0)
 """Seconds: first and longest wait while the bus or the database is away."""
 
 
+PUBLISH_TERM = 60.0
+"""Seconds after which a publication that neither ends nor fails is given up."""
+LARGEST = 900_000
+"""Bytes of an event: what the bus would not take must not commit, or it would stand before all later rows for ever."""
+
+
 def add(session: AsyncSession, event: Event, *, at: datetime) -> None:
-    """Tell the world of `event`, if and when the transaction of `session` commits. `at` is when it happened."""
+    """Tell the world of `event`, if and when the transaction of `session` commits. `at` is when it happened.
+
+    What is added within a savepoint that is rolled back is not told. Raises `ValueError` on an event over `LARGEST`.
+    """
     context = current()
     body: dict[str, Any] = {
         "id": new_id(),
@@ -68,26 +78,47 @@ def add(session: AsyncSession, event: Event, *, at: datetime) -> None:
         "traceparent": context.traceparent,
         "data": event.model_dump(mode="json"),
     }
-    _pending(session).append(
-        {"topic": events_of(event.publisher), "key": event.key, "body": orjson.dumps(body), "created_at": at}
-    )
+    _note(session, events_of(event.publisher), event.key, orjson.dumps(body), at)
 
 
 def add_entry(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
     """Put `entry` on the revocation feed, if and when the transaction of `session` commits. Identity alone does."""
-    _pending(session).append({"topic": FEED.name, "key": entry.key, "body": entry.to_bytes(), "created_at": at})
+    _note(session, FEED.name, entry.key, entry.to_bytes(), at)
 
 
-def _pending(session: AsyncSession) -> list[dict[str, Any]]:
-    pending: list[dict[str, Any]] = session.info.setdefault("outbox", [])
-    return pending
+_Pending = list[tuple[SessionTransaction | None, dict[str, Any]]]
+"""Rows to be, each with the savepoint in which it was added."""
+
+
+def _note(session: AsyncSession, topic: str, key: str, body: bytes, at: datetime) -> None:
+    if len(body) + len(key) > LARGEST:
+        raise ValueError(f"a message of {topic} is over {LARGEST} bytes")
+    pending: _Pending = session.info.setdefault("outbox", [])
+    row = {"topic": topic, "key": key, "body": body, "created_at": at}
+    pending.append((session.sync_session.get_nested_transaction(), row))
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _unsay(session: Session, ended: SessionTransaction) -> None:
+    """Forget what was added within the savepoint that was rolled back."""
+    pending: _Pending = session.info.get("outbox", [])
+    pending[:] = [(savepoint, row) for savepoint, row in pending if not _within(savepoint, ended)]
+
+
+def _within(savepoint: SessionTransaction | None, ended: SessionTransaction) -> bool:
+    while savepoint is not None:
+        if savepoint is ended:
+            return True
+        savepoint = savepoint.parent
+    return False
 
 
 async def write(session: AsyncSession) -> None:
-    """Insert what was added, after everything else of the transaction, in one statement."""
+    """Insert what was added, after everything else of the transaction."""
     await session.flush()
-    if pending := session.info.pop("outbox", None):
-        await session.execute(insert(outbox), pending)
+    pending: _Pending = session.info.pop("outbox", [])
+    if pending:
+        await session.execute(insert(outbox), [row for _, row in pending])
 
 
 class Relay:
@@ -110,16 +141,20 @@ class Relay:
         self._publisher, self._dsn, self._bus, self._clock = publisher, dsn, bus, clock
         self._heartbeat_every, self._beats = heartbeat_every, tuple(beats)
         self._wake = asyncio.Event()
-        self._age = UNPUBLISHED_AGE.labels(publisher)
-        self.oldest_age: float = 0.0
-        """Seconds that the oldest unpublished row has waited, at the last look."""
+        self._oldest: datetime | None = None
+        UNPUBLISHED_AGE.labels(publisher).set_function(lambda: self.oldest_age)
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds that the oldest row which this relay could not yet publish has waited; 0 when nothing waits."""
+        return (self._clock.now() - self._oldest).total_seconds() if self._oldest else 0.0
 
     async def run(self) -> None:
         """Relay until cancelled; whatever fails is waited out."""
         wait = BACK_OFF[0]
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=5)
+                connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=20)
                 try:
                     await self._hold(connection)
                     wait = BACK_OFF[0]
@@ -145,38 +180,53 @@ class Relay:
             self._wake.clear()
             try:
                 sent = await self._drain(connection)
-                if sent == 0 and loop.time() >= beat_at:
+                # Under load a look never finds nothing: what counts is that nothing was left behind.
+                if sent < BATCH and loop.time() >= beat_at:
                     await self._beat(connection)
                     beat_at = loop.time() + self._heartbeat_every
                 wait = BACK_OFF[0]
             except BusUnavailable as error:
                 log.warning("relay.bus_away", service=self._publisher, cause=type(error.__cause__).__name__)
-                await self._measure(connection)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, BACK_OFF[1])
                 continue
             if sent < BATCH:
+                # Not wait_for: before Python 3.12 it swallows a cancellation that meets the wake-up.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(SWEEP, max(0.0, beat_at - loop.time())))
+                    async with asyncio.timeout(min(SWEEP, max(0.0, beat_at - loop.time()))):
+                        await self._wake.wait()
 
     async def _drain(self, connection: asyncpg.Connection) -> int:
         rows = await connection.fetch("SELECT id, topic, key, body, sequence, created_at FROM relay_take($1)", BATCH)
         if rows:
-            self._set_age((self._clock.now() - rows[0]["created_at"]).total_seconds())
-            await self._bus.publish([self._message(row) for row in rows])
+            self._oldest = min(row["created_at"] for row in rows)
+            await self._publish(connection, [self._message(row) for row in rows])
             await connection.execute("SELECT relay_done($1)", [row["id"] for row in rows])
             PUBLISHED.labels(self._publisher).inc(len(rows))
         if len(rows) < BATCH:
-            self._set_age(0.0)
+            self._oldest = None
         return len(rows)
 
-    def _set_age(self, seconds: float) -> None:
-        self.oldest_age = seconds
-        self._age.set(seconds)
+    async def _publish(self, connection: asyncpg.Connection, messages: Sequence[Message]) -> None:
+        """Publish for as long as the lock is held: another relay may be at work from the moment the connection is lost.
 
-    async def _measure(self, connection: asyncpg.Connection) -> None:
-        oldest = await connection.fetchval("SELECT min(created_at) FROM outbox WHERE published_at IS NULL")
-        self._set_age((self._clock.now() - oldest).total_seconds() if oldest else 0.0)
+        Raises `BusUnavailable`, `ConnectionError`.
+        """
+        try:
+            async with asyncio.timeout(PUBLISH_TERM) as term:
+
+                def give_up(_: object) -> None:
+                    term.reschedule(0)
+
+                connection.add_termination_listener(give_up)
+                try:
+                    await self._bus.publish(messages)
+                finally:
+                    connection.remove_termination_listener(give_up)
+        except TimeoutError as error:
+            if connection.is_closed():
+                raise ConnectionError("lost while publishing") from error
+            raise BusUnavailable from error
 
     @staticmethod
     def _message(row: asyncpg.Record) -> Message:
@@ -198,4 +248,5 @@ class Relay:
             data={},
         )
         beats = [beat() for beat in self._beats]
-        await self._bus.publish([Message(events_of(self._publisher), "heartbeat", envelope.to_bytes()), *beats])
+        heartbeat = Message(events_of(self._publisher), "heartbeat", envelope.to_bytes())
+        await self._publish(connection, [heartbeat, *beats])
