@@ -141,6 +141,15 @@ class GrantSuspended(Event, publisher=PUBLISHER, name="grant.suspended", key="gr
     cause: str
 
 
+class GrantSuspensionLifted(Event, publisher=PUBLISHER, name="grant.suspension-lifted", key="grant_id"):
+    """One cause of a grant's suspension was lifted; while others remain, it gives nothing."""
+
+    grant_id: UUID
+    unit_id: UUID
+    cause: str
+    remaining: list[str]
+
+
 class GrantReinstated(Event, publisher=PUBLISHER, name="grant.reinstated", key="grant_id"):
     """The last suspension of the grant was lifted."""
 

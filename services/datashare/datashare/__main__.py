@@ -1,0 +1,8 @@
+"""`python -m datashare`: settings from the environment, Kafka, one HTTP server."""
+
+from common.process import serve
+from datashare.main import create_app
+from datashare.settings import Settings
+
+if __name__ == "__main__":
+    serve("datashare", Settings(), create_app)

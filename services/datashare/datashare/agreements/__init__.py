@@ -1,0 +1,1 @@
+"""The use agreements, their text and signatures."""

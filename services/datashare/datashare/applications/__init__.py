@@ -1,0 +1,1 @@
+"""What units apply for, and what was decided."""

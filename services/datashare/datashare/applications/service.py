@@ -1,0 +1,234 @@
+"""Applying, advising, deciding, withdrawing: each by its own hands."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Principal
+from common.events.datashare import (
+    ApplicationAdvised,
+    ApplicationDecided,
+    ApplicationSubmitted,
+    ApplicationWithdrawn,
+)
+from common.ids import new_id
+from common.problems import NotFound
+from common.runtime import Runtime
+from datashare.agreements import service as agreements
+from datashare.applications import queries
+from datashare.applications.models import Advice, Application, ApplicationState, Decision
+from datashare.applications.schemas import ApplicationWanted
+from datashare.data_rules.queries import has_current_rules
+from datashare.openings.models import Opening
+from datashare.openings.queries import current_opening
+from datashare.problems import (
+    BeyondOpening,
+    DataRulesMissing,
+    OriginOutsideSystems,
+    ResourceNotOpen,
+    SameHands,
+    SystemNotUsable,
+)
+from datashare.projections.models import System
+from datashare.projections.queries import systems_of_unit
+from datashare.resources.queries import open_resource, resources_by_id
+
+__all__ = ["advise", "apply", "decide", "withdraw", "withdraw_all_of"]
+
+Network = IPv4Network | IPv6Network
+
+
+async def apply(
+    session: AsyncSession, runtime: Runtime, principal: Principal, wanted: ApplicationWanted
+) -> Application:
+    """Submit an application of the principal's unit. Clauses 10.1, 10.2, 10.4.
+
+    Raises `ResourceNotOpen`, `DataRulesMissing`, `BeyondOpening`, `SystemNotUsable`, `OriginOutsideSystems`.
+    """
+    assert principal.unit is not None
+    found = await open_resource(session, principal.unit_kind or "", wanted.resource)
+    if found is None:
+        raise ResourceNotOpen
+    resource, opening = found
+    now = runtime.clock.now()
+    if not await has_current_rules(session, principal.unit, now):
+        raise DataRulesMissing
+    systems = await _usable(session, principal.unit, wanted.systems)
+    quota = wanted.quota
+    application = Application(
+        id=new_id(),
+        unit_id=principal.unit,
+        resource_id=resource.id,
+        applicant=principal.uuid,
+        purposes=sorted(set(wanted.purposes)),
+        # Names that the resource does not have stay, so that they are refused and not passed over.
+        fields=list(dict.fromkeys([*resource.ordered(set(wanted.fields)), *wanted.fields])),
+        systems=sorted({system.id for system in systems}),
+        origins=_origins(systems, wanted.origins),
+        term_days=wanted.term_days,
+        quota_calls=quota.calls if quota else opening.quota_calls,
+        quota_rows=quota.rows if quota else opening.quota_rows,
+        quota_subjects=quota.subjects if quota else opening.quota_subjects,
+        reason=wanted.reason,
+        submitted_at=now,
+    )
+    _require_within(application, opening)
+    session.add(application)
+    event = ApplicationSubmitted(
+        application_id=application.id,
+        unit_id=application.unit_id,
+        resource_id=resource.id,
+        applicant=application.applicant,
+        purposes=application.purposes,
+        fields=application.fields,
+        term_days=application.term_days,
+    )
+    outbox.add(session, event, at=now)
+    return application
+
+
+def _require_within(application: Application, opening: Opening) -> None:
+    beyond: dict[str, Any] = {}
+    if purposes := sorted(set(application.purposes) - set(opening.purposes)):
+        beyond["purposes"] = purposes
+    if fields := sorted(set(application.fields) - set(opening.fields)):
+        beyond["fields"] = fields
+    if application.term_days > opening.longest_term_days:
+        beyond["term_days"] = opening.longest_term_days
+    for name in ("calls", "rows", "subjects"):
+        if getattr(application, f"quota_{name}") > getattr(opening, f"quota_{name}"):
+            beyond[f"quota_{name}"] = getattr(opening, f"quota_{name}")
+    if beyond:
+        raise BeyondOpening(beyond=beyond)
+
+
+async def _usable(session: AsyncSession, unit: UUID, ids: Sequence[UUID]) -> list[System]:
+    own = {system.id: system for system in await systems_of_unit(session, unit, ids)}
+    for system_id in ids:
+        # A foreign system, an unknown one and a suspended one get the same answer.
+        if system_id not in own or not own[system_id].usable:
+            raise SystemNotUsable(system=str(system_id))
+    return list(own.values())
+
+
+def _origins(systems: Sequence[System], wanted: Sequence[Network] | None) -> list[str]:
+    registered = [ip_network(str(origin)) for system in systems for origin in system.origins]
+    if wanted is None:
+        return sorted({str(network) for network in registered})
+    outside = [str(network) for network in wanted if not any(_within(network, known) for known in registered)]
+    if outside:
+        raise OriginOutsideSystems(origins=outside)
+    return sorted({str(network) for network in wanted})
+
+
+def _within(network: Network, known: Network) -> bool:
+    if isinstance(network, IPv4Network) and isinstance(known, IPv4Network):
+        return network.subnet_of(known)
+    return isinstance(network, IPv6Network) and isinstance(known, IPv6Network) and network.subnet_of(known)
+
+
+async def advise(
+    session: AsyncSession,
+    runtime: Runtime,
+    principal: Principal,
+    application_id: UUID,
+    *,
+    advice: Literal["support", "oppose"],
+    reason: str,
+) -> None:
+    """Give the center's opinion. Raises `NotFound`, `ApplicationStep`, `SameHands`."""
+    application = await _locked(session, application_id, None)
+    if principal.uuid == application.applicant:
+        raise SameHands
+    application.move_to(ApplicationState.ADVISED)
+    now = runtime.clock.now()
+    session.add(
+        Advice(
+            application_id=application.id,
+            applicant=application.applicant,
+            advised_by=principal.uuid,
+            advice=advice,
+            reason=reason,
+            advised_at=now,
+        )
+    )
+    event = ApplicationAdvised(application_id=application.id, advice=advice, advised_by=principal.uuid)
+    outbox.add(session, event, at=now)
+
+
+async def decide(
+    session: AsyncSession,
+    runtime: Runtime,
+    principal: Principal,
+    application_id: UUID,
+    *,
+    decision: Literal["approved", "rejected"],
+    reason: str,
+) -> None:
+    """Take the authority's decision, after the advice; an approval draws up the agreement. Clause 10.2.
+
+    Raises `NotFound`, `ApplicationStep`, `SameHands`, and for an approval what no longer holds: `ResourceNotOpen`,
+    `BeyondOpening`, `DataRulesMissing`.
+    """
+    application = await _locked(session, application_id, None)
+    if principal.uuid == application.applicant:
+        raise SameHands
+    application.move_to(ApplicationState(decision))
+    advice = await session.get(Advice, application.id)
+    assert advice is not None  # the table of steps has no other way here
+    if principal.uuid == advice.advised_by:
+        raise SameHands
+    now = runtime.clock.now()
+    session.add(
+        Decision(
+            application_id=application.id,
+            applicant=application.applicant,
+            advised_by=advice.advised_by,
+            decided_by=principal.uuid,
+            decision=decision,
+            reason=reason,
+            decided_at=now,
+        )
+    )
+    event = ApplicationDecided(application_id=application.id, decision=decision, decided_by=principal.uuid)
+    outbox.add(session, event, at=now)
+    if decision == "approved":
+        opening = await current_opening(session, application.resource_id)
+        if opening is None or opening.withdrawn:
+            raise ResourceNotOpen
+        _require_within(application, opening)
+        if not await has_current_rules(session, application.unit_id, now):
+            raise DataRulesMissing
+        resource = (await resources_by_id(session, [application.resource_id]))[application.resource_id]
+        await agreements.draw_up(session, runtime, application, resource)
+
+
+async def withdraw(
+    session: AsyncSession, runtime: Runtime, application_id: UUID, unit: UUID | None, *, reason: str
+) -> None:
+    """Take back an application that is not decided yet. Raises `NotFound`, `ApplicationStep`."""
+    _withdraw(session, runtime, await _locked(session, application_id, unit), reason)
+
+
+async def withdraw_all_of(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str) -> None:
+    """Take back what a person applied for and nobody has decided yet: the person cannot answer for it any more."""
+    for application in await queries.open_applications_of_person(session, account_id):
+        _withdraw(session, runtime, application, reason)
+
+
+def _withdraw(session: AsyncSession, runtime: Runtime, application: Application, reason: str) -> None:
+    application.move_to(ApplicationState.WITHDRAWN)
+    now = runtime.clock.now()
+    application.withdrawn_at, application.withdrawn_for = now, reason
+    outbox.add(session, ApplicationWithdrawn(application_id=application.id, reason=reason), at=now)
+
+
+async def _locked(session: AsyncSession, application_id: UUID, unit: UUID | None) -> Application:
+    application = await queries.application_of(session, application_id, unit)
+    if application is None:
+        raise NotFound
+    return application

@@ -1,0 +1,1 @@
+"""Carries out containment orders on grants."""

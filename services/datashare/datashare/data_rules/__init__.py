@@ -1,0 +1,1 @@
+"""The data-security rules that units file."""

@@ -1,0 +1,41 @@
+"""Files a unit's data-security rules."""
+
+import hashlib
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Principal
+from common.events.datashare import DataRulesFiled
+from common.ids import new_id
+from common.runtime import Runtime
+from datashare.data_rules.models import DataRules
+from datashare.data_rules.schemas import DataRulesFiling
+
+__all__ = ["file_rules"]
+
+
+async def file_rules(
+    session: AsyncSession, runtime: Runtime, principal: Principal, filing: DataRulesFiling
+) -> DataRules:
+    """File the rules of the principal's unit; they count for `data-rules-term` days. Clause 10.1."""
+    assert principal.unit is not None
+    now = runtime.clock.now()
+    digest = filing.digest or hashlib.sha256((filing.text or "").encode()).hexdigest()
+    rules = DataRules(
+        id=new_id(),
+        unit_id=principal.unit,
+        title=filing.title,
+        text=filing.text,
+        digest=digest,
+        filed_by=principal.uuid,
+        filed_at=now,
+        valid_until=now + timedelta(days=runtime.policies.at("data-rules-term", now).value),
+    )
+    session.add(rules)
+    event = DataRulesFiled(
+        filing_id=rules.id, unit_id=rules.unit_id, digest=rules.digest, valid_until=rules.valid_until
+    )
+    outbox.add(session, event, at=now)
+    return rules

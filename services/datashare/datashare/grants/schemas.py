@@ -1,0 +1,41 @@
+"""Bodies of the grant endpoints."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from datashare.openings.schemas import Quota
+
+__all__ = ["GrantView", "SuspensionView"]
+
+
+class SuspensionView(BaseModel):
+    """One cause of suspension, open while `lifted_at` is not set."""
+
+    id: UUID
+    cause: str
+    reason: str
+    suspended_at: datetime
+    lifted_at: datetime | None
+
+
+class GrantView(BaseModel):
+    """A grant; `state` comes from its facts, `expired` from its term and the clock."""
+
+    id: UUID
+    unit_id: UUID
+    resource: str
+    agreement_id: UUID
+    systems: list[UUID]
+    purposes: list[str]
+    fields: list[str]
+    origins: list[str]
+    valid_from: datetime
+    valid_until: datetime
+    quota: Quota
+    state: str
+    expired: bool
+    revoked_at: datetime | None
+    revoked_for: str | None
+    suspensions: list[SuspensionView]

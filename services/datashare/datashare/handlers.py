@@ -1,0 +1,244 @@
+"""Every reaction of datashare to what other services say."""
+
+from ipaddress import ip_network
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import Envelope
+from common.events.identity import (
+    AccountActivated,
+    AccountInvited,
+    AccountReinstated,
+    AccountRevoked,
+    AccountSuspended,
+    AppointmentEnded,
+    AppointmentMade,
+    DepartureReported,
+    HandoverOpened,
+    SystemApproved,
+    SystemDecommissioned,
+    SystemRegistered,
+    SystemReinstated,
+    SystemSuspended,
+    TrainingPassed,
+    UndertakingSigned,
+    UnitRegistered,
+    UnitReinstated,
+    UnitSuspended,
+)
+from common.events.incident import ContainmentLifted, ContainmentOrdered
+from common.inbox import Handlers
+from common.runtime import Runtime
+from datashare.applications import service as applications
+from datashare.containment import service as containment
+from datashare.holdings import service as holdings
+from datashare.projections import service as projections
+from datashare.projections.models import Account, System, Unit
+
+__all__ = ["handlers"]
+
+handlers = Handlers()
+
+
+# Who there is
+
+
+@handlers.on(UnitRegistered)
+async def when_unit_registered_know_it(session: AsyncSession, event: UnitRegistered, _: Envelope, __: Runtime) -> None:
+    """Its kind decides what is open to it (10.2)."""
+    await projections.note_unit(session, event.unit_id, kind=event.kind, name=event.name, uscc=event.uscc)
+
+
+@handlers.on(UnitSuspended)
+async def when_unit_suspended_its_queries_are_refused(
+    session: AsyncSession, event: UnitSuspended, _: Envelope, __: Runtime
+) -> None:
+    """The verdict reads it."""
+    await projections.suspend(session, Unit, event.cause, {"id": event.unit_id})
+
+
+@handlers.on(UnitReinstated)
+async def when_unit_reinstated_it_may_query(
+    session: AsyncSession, event: UnitReinstated, _: Envelope, __: Runtime
+) -> None:
+    """Its grants were there all the time."""
+    await projections.reinstate(session, Unit, {"id": event.unit_id})
+
+
+@handlers.on(AccountInvited)
+async def when_account_invited_know_it(session: AsyncSession, event: AccountInvited, _: Envelope, __: Runtime) -> None:
+    """It opens nothing yet."""
+    await projections.note_account(session, event.account_id, event.unit_id)
+
+
+@handlers.on(AccountActivated)
+async def when_account_activated_it_may_act(
+    session: AsyncSession, event: AccountActivated, _: Envelope, __: Runtime
+) -> None:
+    """One link of the chain."""
+    await projections.note_account(session, event.account_id, event.unit_id, activated=True)
+
+
+@handlers.on(TrainingPassed)
+async def when_training_passed_it_counts_until_its_end(
+    session: AsyncSession, event: TrainingPassed, _: Envelope, __: Runtime
+) -> None:
+    """Clause 6.1."""
+    await projections.note_account(session, event.account_id, event.unit_id, trained_until=event.valid_until)
+
+
+@handlers.on(UndertakingSigned)
+async def when_undertaking_signed_note_it(
+    session: AsyncSession, event: UndertakingSigned, _: Envelope, __: Runtime
+) -> None:
+    """Clause 6.1."""
+    await projections.note_account(session, event.account_id, event.unit_id, undertaking_signed=True)
+
+
+@handlers.on(AppointmentMade)
+async def when_appointment_made_its_permissions_count(
+    session: AsyncSession, event: AppointmentMade, _: Envelope, __: Runtime
+) -> None:
+    """Clause 6.2."""
+    await projections.note_appointment(
+        session,
+        event.appointment_id,
+        account_id=event.account_id,
+        unit_id=event.unit_id,
+        post=event.post,
+        permissions=event.permissions,
+    )
+
+
+@handlers.on(AppointmentEnded)
+async def when_appointment_ended_its_permissions_end(
+    session: AsyncSession, event: AppointmentEnded, _: Envelope, __: Runtime
+) -> None:
+    """Clause 6.2."""
+    await projections.note_appointment(
+        session, event.appointment_id, account_id=event.account_id, unit_id=event.unit_id, ended=True
+    )
+
+
+@handlers.on(SystemRegistered)
+async def when_system_registered_know_it(
+    session: AsyncSession, event: SystemRegistered, _: Envelope, __: Runtime
+) -> None:
+    """It gets nothing before it is approved (5d.3)."""
+    await projections.note_system(
+        session,
+        event.system_id,
+        event.unit_id,
+        name=event.name,
+        origins=_networks(event.origins),
+        responsible=event.responsible,
+    )
+
+
+@handlers.on(SystemApproved)
+async def when_system_approved_it_may_be_applied_for(
+    session: AsyncSession, event: SystemApproved, _: Envelope, __: Runtime
+) -> None:
+    """Clause 5d.3."""
+    await projections.note_system(
+        session,
+        event.system_id,
+        event.unit_id,
+        name=event.name,
+        origins=_networks(event.origins),
+        approved=True,
+    )
+
+
+@handlers.on(SystemSuspended)
+async def when_system_suspended_its_queries_are_refused(
+    session: AsyncSession, event: SystemSuspended, _: Envelope, __: Runtime
+) -> None:
+    """The verdict reads it."""
+    await projections.suspend(session, System, event.cause, {"id": event.system_id, "unit_id": event.unit_id})
+
+
+@handlers.on(SystemReinstated)
+async def when_system_reinstated_it_may_query(
+    session: AsyncSession, event: SystemReinstated, _: Envelope, __: Runtime
+) -> None:
+    """Its grants were there all the time."""
+    await projections.reinstate(session, System, {"id": event.system_id, "unit_id": event.unit_id})
+
+
+@handlers.on(SystemDecommissioned)
+async def when_system_decommissioned_its_queries_are_refused(
+    session: AsyncSession, event: SystemDecommissioned, _: Envelope, __: Runtime
+) -> None:
+    """For good (3.1)."""
+    await projections.note_system(session, event.system_id, event.unit_id, decommissioned=True)
+
+
+def _networks(origins: list[str]) -> list[str]:
+    return [str(ip_network(origin, strict=False)) for origin in origins]
+
+
+# Who leaves
+
+
+@handlers.on(AccountSuspended)
+async def when_account_suspended_withdraw_its_applications(
+    session: AsyncSession, event: AccountSuspended, _: Envelope, runtime: Runtime
+) -> None:
+    """Who is suspended cannot answer for what is asked."""
+    await projections.suspend(session, Account, event.cause, {"id": event.account_id, "unit_id": event.unit_id})
+    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-suspended")
+
+
+@handlers.on(AccountReinstated)
+async def when_account_reinstated_it_may_act(
+    session: AsyncSession, event: AccountReinstated, _: Envelope, __: Runtime
+) -> None:
+    """What was withdrawn stays so."""
+    await projections.reinstate(session, Account, {"id": event.account_id, "unit_id": event.unit_id})
+
+
+@handlers.on(AccountRevoked)
+async def when_account_revoked_withdraw_its_applications(
+    session: AsyncSession, event: AccountRevoked, _: Envelope, runtime: Runtime
+) -> None:
+    """For good (6.5)."""
+    await projections.note_account(session, event.account_id, event.unit_id, revoked=True)
+    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-revoked")
+
+
+@handlers.on(DepartureReported)
+async def when_departure_reported_withdraw_applications(
+    session: AsyncSession, event: DepartureReported, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 6.5."""
+    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-leaves")
+
+
+@handlers.on(HandoverOpened)
+async def when_handover_opened_list_the_holdings(
+    session: AsyncSession, event: HandoverOpened, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 6.6."""
+    await holdings.list_holdings(session, runtime, event.handover_id, event.account_id)
+
+
+# What went wrong
+
+
+@handlers.on(ContainmentOrdered)
+async def when_containment_ordered_suspend_the_grants(
+    session: AsyncSession, event: ContainmentOrdered, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 12.3."""
+    if event.executor == "datashare":
+        await containment.carry_out(session, runtime, event)
+
+
+@handlers.on(ContainmentLifted)
+async def when_containment_lifted_reinstate_the_grants(
+    session: AsyncSession, event: ContainmentLifted, _: Envelope, runtime: Runtime
+) -> None:
+    """Clause 12.3."""
+    if event.executor == "datashare":
+        await containment.lift(session, runtime, event)

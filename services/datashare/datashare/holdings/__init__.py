@@ -1,0 +1,1 @@
+"""What a leaving person was responsible for and obtained."""

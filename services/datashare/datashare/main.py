@@ -1,0 +1,34 @@
+"""Wires datashare: settings and a bus in, an app out."""
+
+from fastapi import FastAPI
+
+from common.bus import Bus
+from common.clock import Clock
+from common.events.datashare import AccessRefused
+from common.service import create_service
+from datashare.agreements.endpoints import routes as agreements
+from datashare.applications.endpoints import routes as applications
+from datashare.data_rules.endpoints import routes as data_rules
+from datashare.grants.endpoints import routes as grants
+from datashare.handlers import handlers
+from datashare.openings.endpoints import routes as openings
+from datashare.queries.endpoints import routes as queries
+from datashare.resources.endpoints import routes as resources
+from datashare.settings import Settings
+
+__all__ = ["create_app"]
+
+ROUTERS = (resources, openings, data_rules, applications, agreements, grants, queries)
+
+
+def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
+    """Return datashare's app."""
+    return create_service(
+        "datashare",
+        settings=settings,
+        bus=bus,
+        routers=ROUTERS,
+        refused=AccessRefused,
+        handlers=handlers,
+        clock=clock,
+    )

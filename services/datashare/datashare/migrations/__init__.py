@@ -1,0 +1,1 @@
+"""Datashare's migrations, run by its owner role."""

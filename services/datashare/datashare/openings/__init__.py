@@ -1,0 +1,1 @@
+"""What the authority opens, to whom and for what."""

@@ -1,0 +1,108 @@
+"""Doors of the openings."""
+
+from typing import Annotated
+
+from fastapi import Depends, Response
+from pydantic import BaseModel, ConfigDict
+
+from common.http import IfMatch, SessionDep, etag, router
+from common.pages import Page, PageRequest
+from common.problems import NotFound
+from common.runtime import RuntimeDep
+from datashare.openings import queries, service
+from datashare.openings.models import Opening
+from datashare.openings.schemas import OpeningView, OpeningWanted, Quota, Reason
+from datashare.permissions import CanSee, CanSetOpenings
+from datashare.problems import ResourceNotOpen
+from datashare.resources.queries import resource_by_code
+from datashare.sight import sees_all
+
+__all__ = ["routes"]
+
+routes = router("/datashare/resources/{code}/opening", "openings")
+
+
+class Withdrawal(BaseModel):
+    """Why the opening ends."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Reason
+
+
+@routes.put("")
+async def set_opening(
+    code: str,
+    body: OpeningWanted,
+    response: Response,
+    *,
+    principal: CanSetOpenings,
+    if_match: Annotated[IfMatch, Depends()],
+    session: SessionDep,
+    runtime: RuntimeDep,
+) -> OpeningView:
+    """Set the opening; a later version says in `If-Match` which one it follows. Live grants narrow with it at once."""
+    resource, opening = await service.set_opening(session, runtime, principal, code, body, if_match=if_match)
+    response.headers.update(etag(opening.version))
+    return _view(resource.code, opening)
+
+
+@routes.get("")
+async def get_opening(code: str, response: Response, principal: CanSee, session: SessionDep) -> OpeningView:
+    """Return the opening that stands."""
+    resource = await resource_by_code(session, code)
+    opening = await queries.current_opening(session, resource.id) if resource else None
+    if not sees_all(principal) and (
+        opening is None or opening.withdrawn or principal.unit_kind not in opening.unit_kinds
+    ):
+        raise ResourceNotOpen
+    if resource is None or opening is None:
+        raise NotFound
+    response.headers.update(etag(opening.version))
+    return _view(resource.code, opening)
+
+
+@routes.post("/withdraw")
+async def withdraw_opening(
+    code: str,
+    body: Withdrawal,
+    response: Response,
+    *,
+    principal: CanSetOpenings,
+    if_match: Annotated[IfMatch, Depends()],
+    session: SessionDep,
+    runtime: RuntimeDep,
+) -> OpeningView:
+    """Close the resource; every grant on it stops at once."""
+    resource, opening = await service.withdraw(session, runtime, principal, code, body.reason, if_match=if_match)
+    response.headers.update(etag(opening.version))
+    return _view(resource.code, opening)
+
+
+@routes.get("/versions")
+async def list_opening_versions(
+    code: str, principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
+) -> Page[OpeningView]:
+    """Return every version, oldest first: for authority and center."""
+    if not sees_all(principal):
+        raise ResourceNotOpen
+    resource = await resource_by_code(session, code)
+    if resource is None:
+        raise NotFound
+    rows = await queries.openings_of(session, resource.id, page.after, page.limit + 1)
+    return page.page(rows, lambda row: _view(resource.code, row), lambda row: row.id)
+
+
+def _view(code: str, opening: Opening) -> OpeningView:
+    return OpeningView(
+        id=opening.id,
+        resource=code,
+        version=opening.version,
+        fields=opening.fields,
+        purposes=opening.purposes,
+        unit_kinds=opening.unit_kinds,
+        longest_term_days=opening.longest_term_days,
+        quota=Quota(calls=opening.quota_calls, rows=opening.quota_rows, subjects=opening.quota_subjects),
+        withdrawn=opening.withdrawn,
+        reason=opening.reason,
+        set_at=opening.set_at,
+    )

@@ -1,0 +1,34 @@
+"""Versions of the openings: each one is appended, the newest stands."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Integer, Text, UniqueConstraint, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from datashare.tables import Base
+
+__all__ = ["Opening"]
+
+
+class Opening(Base):
+    """One version of the authority's decision on a resource (10.2); `withdrawn` closes it."""
+
+    __tablename__ = "openings"
+    __table_args__ = (UniqueConstraint("resource_id", "version"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
+    version: Mapped[int] = mapped_column(Integer)
+    fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    purposes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    unit_kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    longest_term_days: Mapped[int] = mapped_column(Integer)
+    quota_calls: Mapped[int] = mapped_column(Integer)
+    quota_rows: Mapped[int] = mapped_column(Integer)
+    quota_subjects: Mapped[int] = mapped_column(Integer)
+    withdrawn: Mapped[bool]
+    reason: Mapped[str] = mapped_column(Text)
+    set_by: Mapped[UUID] = mapped_column(Uuid)
+    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,1 @@
+"""What datashare knows of units, people and systems, from identity's events."""

@@ -1,0 +1,1 @@
+"""What there is: resources, their fields and their records."""

@@ -1,0 +1,142 @@
+"""Doors of the resources."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+
+from common.http import SessionDep, router
+from common.pages import Page, PageRequest
+from common.problems import NotFound
+from common.runtime import RuntimeDep
+from datashare.openings.models import Opening
+from datashare.permissions import CanLoadResources, CanSee
+from datashare.problems import ResourceNotOpen
+from datashare.resources import queries, service
+from datashare.resources.models import Load, Resource
+from datashare.resources.schemas import LoadView, RejectView, ResourceRegistration, ResourceView
+from datashare.resources.service import LoadedBefore
+from datashare.sight import sees_all
+
+__all__ = ["LARGEST_FILE", "routes"]
+
+LARGEST_FILE = 64 << 20
+"""Bytes of one CSV."""
+
+routes = router("/datashare/resources", "resources")
+
+
+async def _large_body(request: Request) -> None:
+    """Let this request be as large as a file, before anything of it is read."""
+    request.scope["xindun.body_limit"] = LARGEST_FILE
+
+
+@routes.post("", status_code=201)
+async def register_resource(
+    body: ResourceRegistration, principal: CanLoadResources, session: SessionDep, runtime: RuntimeDep
+) -> ResourceView:
+    """Register a resource and its fields."""
+    return _view(await service.register(session, runtime, principal, body), None)
+
+
+@routes.get("")
+async def list_resources(
+    principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
+) -> Page[ResourceView]:
+    """Return the resources: all of them to authority and center, to others what is open to their kind of unit."""
+    if sees_all(principal):
+        everything = await queries.resources_of(session, page.after, page.limit + 1)
+        return page.page(everything, lambda row: _view(row, None), lambda row: row.id)
+    rows = await queries.open_resources(session, principal.unit_kind or "", page.after, page.limit + 1)
+    return page.page(rows, lambda row: _view(*row), lambda row: row[0].id)
+
+
+@routes.get("/{code}")
+async def get_resource(code: str, principal: CanSee, session: SessionDep) -> ResourceView:
+    """Return a resource."""
+    if sees_all(principal):
+        resource = await queries.resource_by_code(session, code)
+        if resource is None:
+            raise NotFound
+        return _view(resource, None)
+    found = await queries.open_resource(session, principal.unit_kind or "", code)
+    if found is None:
+        raise ResourceNotOpen
+    return _view(*found)
+
+
+@routes.post(
+    "/{code}/records",
+    status_code=201,
+    dependencies=[Depends(_large_body)],
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
+async def load_records(
+    code: str, request: Request, response: Response, principal: CanLoadResources, runtime: RuntimeDep
+) -> LoadView:
+    """Load records from a CSV (UTF-8, header of field names or labels); the same file again changes nothing."""
+    try:
+        # A transaction of its own: an Idempotency-Key would have the whole file read at once, and its digest does better.
+        async with runtime.database.transaction() as session:
+            done = await service.load(session, runtime, principal, code, request.stream())
+    except LoadedBefore as before:
+        response.status_code = 200
+        return _load_view(before.load, again=True)
+    return _load_view(done)
+
+
+@routes.get("/{code}/loads")
+async def list_loads(
+    code: str, _: CanLoadResources, page: Annotated[PageRequest, Depends()], session: SessionDep
+) -> Page[LoadView]:
+    """Return what was loaded."""
+    resource = await queries.resource_by_code(session, code)
+    if resource is None:
+        raise NotFound
+    rows = await queries.loads_of(session, resource.id, page.after, page.limit + 1)
+    return page.page(rows, _load_view, lambda row: row.id)
+
+
+@routes.get("/{code}/loads/{load_id}/rejects")
+async def list_rejects(
+    code: str,
+    load_id: UUID,
+    _: CanLoadResources,
+    session: SessionDep,
+    after: Annotated[int, Query(ge=0, description="line after which to go on")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[RejectView]:
+    """Return the rows that were not loaded, by line."""
+    resource = await queries.resource_by_code(session, code)
+    known = await queries.load_of(session, load_id)
+    if resource is None or known is None or known.resource_id != resource.id:
+        raise NotFound
+    rows = await queries.rejects_of(session, load_id, after, limit)
+    return [RejectView(line=row.line, field=row.field, reason=row.reason, content=row.content) for row in rows]
+
+
+def _view(resource: Resource, opening: Opening | None) -> ResourceView:
+    return ResourceView(
+        id=resource.id,
+        code=resource.code,
+        kind=resource.kind,
+        title=resource.title,
+        fields=[spec for spec in resource.specs() if opening is None or spec.name in opening.fields],
+        subject_field=resource.subject_field,
+        name_field=resource.name_field,
+        responsible_unit=resource.responsible_unit,
+    )
+
+
+def _load_view(load: Load, *, again: bool = False) -> LoadView:
+    return LoadView(
+        id=load.id,
+        digest=load.digest,
+        loaded=load.loaded,
+        repeated=load.repeated,
+        rejected=load.rejected,
+        loaded_at=load.loaded_at,
+        again=again,
+    )

@@ -1,0 +1,150 @@
+"""Loads records from a CSV stream into PostgreSQL, batch by batch, in one transaction."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from datashare.problems import CsvUnreadable
+from datashare.resources.csv_rows import Row, rows_of
+from datashare.resources.fields import FieldSpec, ValueRefused, normalise
+from datashare.resources.models import Resource
+
+__all__ = ["Counts", "load_rows"]
+
+BATCH = 1_000
+KEPT_CONTENT = 4_000
+"""Characters of a rejected row that are kept."""
+WHOLE_ROW = "*"
+
+_INSERT = text("""
+    WITH added AS (
+        INSERT INTO records (resource_id, load_id, subject, subject_name, data, digest)
+        SELECT :resource, :load, row.subject, row.subject_name, row.data::jsonb, row.digest
+        FROM unnest(CAST(:subjects AS text[]), CAST(:names AS text[]), CAST(:data AS text[]), CAST(:digests AS bytea[]))
+            AS row (subject, subject_name, data, digest)
+        ON CONFLICT (resource_id, digest) DO NOTHING
+        RETURNING 1
+    ) SELECT count(*) FROM added""")
+_REJECT = text("""
+    INSERT INTO rejects (load_id, line, field, reason, content)
+    SELECT :load, row.* FROM unnest(
+        CAST(:lines AS integer[]), CAST(:fields AS text[]), CAST(:reasons AS text[]), CAST(:contents AS text[])) AS row""")
+
+
+@dataclass(slots=True)
+class Counts:
+    """How a load went: `repeated` rows were there already. `digest` is the SHA-256 of the file."""
+
+    loaded: int = 0
+    repeated: int = 0
+    rejected: int = 0
+    digest: str = ""
+
+
+@dataclass(slots=True)
+class _Loading:
+    """What a load holds at a time: at most one batch of each."""
+
+    session: AsyncSession
+    resource: Resource
+    load_id: UUID
+    counts: Counts = field(default_factory=Counts)
+    records: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+    async def take(self, row: Row, columns: Sequence[FieldSpec | None]) -> None:
+        """Keep the row as a record or as a reject."""
+        if row.cells is None:
+            self._reject(row, WHOLE_ROW, "not-csv")
+        elif len(row.cells) != len(columns):
+            self._reject(row, WHOLE_ROW, "wrong-number-of-columns")
+        else:
+            values: dict[str, str | None] = {}
+            for spec, cell in zip(columns, row.cells, strict=True):
+                if spec is None:
+                    continue
+                try:
+                    values[spec.name] = normalise(spec, cell)
+                except ValueRefused as refused:
+                    self._reject(row, spec.name, refused.reason)
+                    break
+            else:
+                self._keep(values)
+        if len(self.records) >= BATCH or len(self.rejects) >= BATCH:
+            await self.flush()
+
+    def _keep(self, values: dict[str, str | None]) -> None:
+        data = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+        subject, name = values[self.resource.subject_field], values[self.resource.name_field]
+        assert subject
+        assert name  # both fields are required, so normalise has seen to it
+        self.records.append((subject, name, data.decode(), hashlib.sha256(data).digest()))
+
+    def _reject(self, row: Row, name: str, reason: str) -> None:
+        content = row.content.rstrip("\r\n").replace("\x00", "\ufffd")[:KEPT_CONTENT]
+        self.rejects.append((row.line, name, reason, content))
+
+    async def flush(self) -> None:
+        """Write what is held."""
+        if self.records:
+            subjects, names, data, digests = (list(column) for column in zip(*self.records, strict=True))
+            added = await self._scalar(_INSERT, subjects=subjects, names=names, data=data, digests=digests)
+            self.counts.loaded += added
+            self.counts.repeated += len(self.records) - added
+            self.records.clear()
+        if self.rejects:
+            lines, fields, reasons, contents = (list(column) for column in zip(*self.rejects, strict=True))
+            await self.session.execute(
+                _REJECT,
+                {"load": self.load_id, "lines": lines, "fields": fields, "reasons": reasons, "contents": contents},
+            )
+            self.counts.rejected += len(self.rejects)
+            self.rejects.clear()
+
+    async def _scalar(self, statement: Any, **values: Any) -> int:
+        parameters = {"resource": self.resource.id, "load": self.load_id, **values}
+        return int((await self.session.execute(statement, parameters)).scalar_one())
+
+
+async def load_rows(session: AsyncSession, resource: Resource, load_id: UUID, chunks: AsyncIterator[bytes]) -> Counts:
+    """Load the file under `load_id`, whose own row the caller adds. Raises `CsvUnreadable`."""
+    whole = hashlib.sha256()
+
+    async def digested() -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            whole.update(chunk)
+            yield chunk
+
+    loading = _Loading(session, resource, load_id)
+    columns: list[FieldSpec | None] | None = None
+    async for row in rows_of(digested()):
+        if columns is None:
+            columns = _columns(resource, row)
+        else:
+            await loading.take(row, columns)
+    if columns is None:
+        raise CsvUnreadable("文件没有表头", "The file has no header")
+    await loading.flush()
+    loading.counts.digest = whole.hexdigest()
+    return loading.counts
+
+
+def _columns(resource: Resource, header: Row) -> list[FieldSpec | None]:
+    """Return the field of each column; a column without a heading is passed over."""
+    known = {key: spec for spec in resource.specs() for key in (spec.name, spec.zh)}
+    headings = [cell.replace("\ufeff", "").strip() for cell in header.cells or []]
+    if unknown := [heading for heading in headings if heading and heading not in known]:
+        raise CsvUnreadable("表头有未登记的字段", "The header names unknown columns", columns=unknown[:20])
+    columns = [known[heading] if heading else None for heading in headings]
+    names = [spec.name for spec in columns if spec]
+    if len(names) != len(set(names)):
+        raise CsvUnreadable("表头有重复的字段", "The header names a column twice")
+    if missing := [spec.name for spec in resource.specs() if spec.required and spec.name not in names]:
+        raise CsvUnreadable("表头缺少必填字段", "The header lacks required columns", columns=missing)
+    return columns

@@ -1,0 +1,100 @@
+"""Resources, their records, and what was loaded and rejected."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from datashare.resources.fields import FieldSpec
+from datashare.tables import Base
+
+__all__ = ["Load", "Record", "Reject", "Resource"]
+
+
+class Resource(Base):
+    """A resource: what it is about stands in `subject_field` (a unified social credit code) and `name_field`."""
+
+    __tablename__ = "resources"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    kind: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    subject_field: Mapped[str] = mapped_column(Text)
+    name_field: Mapped[str] = mapped_column(Text)
+    responsible_unit: Mapped[UUID] = mapped_column(Uuid)
+    registered_by: Mapped[UUID] = mapped_column(Uuid)
+    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    def specs(self) -> list[FieldSpec]:
+        """Return the fields in their order."""
+        return [FieldSpec.model_validate(field) for field in self.fields]
+
+    def ordered(self, names: set[str]) -> list[str]:
+        """Return those of `names` that are fields, in the resource's order."""
+        return [field["name"] for field in self.fields if field["name"] in names]
+
+
+class Load(Base):
+    """One file that was loaded; its digest makes a second load of it the same load."""
+
+    __tablename__ = "loads"
+    __table_args__ = (UniqueConstraint("resource_id", "digest"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
+    digest: Mapped[str] = mapped_column(Text)
+    loaded: Mapped[int] = mapped_column(Integer)
+    repeated: Mapped[int] = mapped_column(Integer)
+    rejected: Mapped[int] = mapped_column(Integer)
+    loaded_by: Mapped[UUID] = mapped_column(Uuid)
+    loaded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Record(Base):
+    """One record; `digest` over its content keeps the same one from standing twice in a resource."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        UniqueConstraint("resource_id", "digest"),
+        Index(None, "resource_id", "id"),
+        Index(None, "resource_id", "subject", "id"),
+        Index(None, "resource_id", "subject_name", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, init=False)
+    resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
+    load_id: Mapped[UUID] = mapped_column(ForeignKey("loads.id", deferrable=True, initially="DEFERRED"))
+    subject: Mapped[str] = mapped_column(Text)
+    subject_name: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Reject(Base):
+    """One row of a file that was not loaded: where, which field (by its CSV name), why, and what it said."""
+
+    __tablename__ = "rejects"
+
+    load_id: Mapped[UUID] = mapped_column(
+        ForeignKey("loads.id", deferrable=True, initially="DEFERRED"), primary_key=True
+    )
+    line: Mapped[int] = mapped_column(Integer, primary_key=True)
+    field: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)

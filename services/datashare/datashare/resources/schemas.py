@@ -1,0 +1,76 @@
+"""Bodies of the resource endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from datashare.resources.fields import FieldSpec, FieldType
+
+__all__ = ["Code", "LoadView", "RejectView", "ResourceRegistration", "ResourceView"]
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+
+
+class ResourceRegistration(BaseModel):
+    """A resource to register. `subject_field` names a required field of type `uscc`, `name_field` one of type `name`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: Code
+    kind: Literal["record", "statistic", "report"] = "record"
+    title: Annotated[str, Field(min_length=1, max_length=100)]
+    fields: Annotated[list[FieldSpec], Field(min_length=2, max_length=60)]
+    subject_field: str
+    name_field: str
+    responsible_unit: UUID | None = None
+    """The center, where none is named."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [key for field in self.fields for key in {field.name, field.zh}]
+        if len(names) != len(set(names)):
+            raise ValueError("two fields have the same name or label")
+        by_name = {field.name: field for field in self.fields}
+        for wanted, type_ in ((self.subject_field, FieldType.USCC), (self.name_field, FieldType.NAME)):
+            field = by_name.get(wanted)
+            if field is None or field.type != type_ or not field.required:
+                raise ValueError(f"{wanted} is not a required field of type {type_}")
+        if masked := [f.name for f in self.fields if f.mask == "amount-band" and f.type != FieldType.AMOUNT]:
+            raise ValueError(f"only amounts have bands: {masked}")
+        return self
+
+
+class ResourceView(BaseModel):
+    """A resource as its readers see it: units see the fields that are open."""
+
+    id: UUID
+    code: str
+    kind: str
+    title: str
+    fields: list[FieldSpec]
+    subject_field: str
+    name_field: str
+    responsible_unit: UUID
+
+
+class LoadView(BaseModel):
+    """How a load went; `repeated` rows were there already. `again` says that this very file had been loaded before."""
+
+    id: UUID
+    digest: str
+    loaded: int
+    repeated: int
+    rejected: int
+    loaded_at: datetime
+    again: bool = False
+
+
+class RejectView(BaseModel):
+    """A row that was not loaded; `field` is `*` where the row as a whole is wrong."""
+
+    line: int
+    field: str
+    reason: str
+    content: str

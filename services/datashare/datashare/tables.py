@@ -1,0 +1,13 @@
+"""The base of datashare's tables."""
+
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
+
+from common.database import naming
+
+__all__ = ["Base"]
+
+
+class Base(MappedAsDataclass, DeclarativeBase):
+    """Every model of datashare."""
+
+    metadata = naming()
