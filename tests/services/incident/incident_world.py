@@ -68,6 +68,7 @@ class World:
         self.sequences: dict[str, int] = defaultdict(int)
         self.orders: dict[UUID, ContainmentOrdered] = {}
         self.told: list[Envelope] = []
+        self.news = asyncio.Condition()
         self.epochs: dict[str, int] = defaultdict(int)
         self.before: dict[UUID, int] = {}
         self.grants: dict[UUID, dict] = {}
@@ -220,6 +221,8 @@ class World:
             if event is None:
                 continue
             self.told.append(envelope)
+            async with self.news:
+                self.news.notify_all()
             if isinstance(event, ContainmentOrdered):
                 self.orders[event.order_id] = event
                 if self.executors:
@@ -307,6 +310,12 @@ class World:
             answer = {"type": f"urn:xindun:problem:{links[0]['reason']}", "status": 403, "links": links}
             return JSONResponse(answer, 403, media_type="application/problem+json")
         return JSONResponse({"allowed": True, "records": []})
+
+    async def until_told(self, name: str, *, times: int = 1, **members) -> list[dict]:
+        """Wait until incident has published it so often."""
+        async with self.news, asyncio.timeout(10):
+            await self.news.wait_for(lambda: len(self.told_of(name, **members)) >= times)
+        return self.told_of(name, **members)
 
     def told_of(self, name: str, **members) -> list[dict]:
         """What incident published under an event's name, with these members."""

@@ -37,7 +37,7 @@ async def test_a_report_in_time_meets_the_duty(dated):
     assert answer.status_code == 201
     (duty,) = answer.json()["obligations"]
     assert (duty["overdue"], duty["late_seconds"]) == (False, 0)
-    (event,) = dated.told_of("breach.reported-to-authority") or [None]
+    (event,) = await dated.until_told("breach.reported-to-authority")
     assert event["due_at"] == file["obligations"][0]["due_at"]
 
 

@@ -37,9 +37,9 @@ async def test_a_breach_of_a_system_kills_its_credentials_and_grants_and_the_ans
     assert (probe["status"], probe["reason"], probe["grant_id"]) == (403, "grant-suspended", str(grant))
     assert await world.file(person, file["id"]) == file
     for order in file["orders"]:
-        assert len(world.told_of("containment.ordered", order_id=order["id"])) == 1
-        assert len(world.told_of("containment.confirmed", order_id=order["id"])) == 1
-        (probed,) = world.told_of("containment.probed", order_id=order["id"])
+        assert len(await world.until_told("containment.ordered", order_id=order["id"])) == 1
+        assert len(await world.until_told("containment.confirmed", order_id=order["id"])) == 1
+        (probed,) = await world.until_told("containment.probed", order_id=order["id"])
         assert probed["passed"] is True
 
 
@@ -144,7 +144,7 @@ async def test_the_same_report_sent_twice_is_one_breach(world):
     again = await world.client.post("/incident/breaches", json=body, headers=headers)
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json()["id"] == again.json()["id"]
-    assert len(world.told_of("breach.reported")) == 1
+    assert len(await world.until_told("breach.reported")) == 1
 
 
 @pytest.mark.clause("12.3")
@@ -209,4 +209,4 @@ async def test_a_refusal_for_another_reason_is_tried_again_until_the_right_one_c
     assert file["containment"]["state"] == "contained", file["containment"]
     attempts = [probe["passed"] for order in file["orders"] for probe in order["probes"]]
     assert (attempts.count(False), attempts.count(True)) == (3, 2)
-    assert len(world.told_of("containment.probed")) == 2
+    assert len(await world.until_told("containment.probed", times=2)) == 2

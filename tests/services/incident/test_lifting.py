@@ -29,9 +29,9 @@ async def test_two_people_lift_a_containment_and_probes_that_pass_show_it(world)
     for order in lifted["orders"]:
         assert [step["state"] for step in order["timeline"]][-3:] == ["lifted", "restored", "reopened"]
         assert (order["probes"][-1]["expectation"], order["probes"][-1]["status"]) == ("allowed", 200)
-        (event,) = world.told_of("containment.lifted", order_id=order["id"])
+        (event,) = await world.until_told("containment.lifted", order_id=order["id"])
         assert (event["proposed_by"], event["approved_by"]) == (str(proposer.id), str(approver.id))
-        (told,) = world.told_of("containment.probed", order_id=order["id"], expectation="allowed")
+        (told,) = await world.until_told("containment.probed", order_id=order["id"], expectation="allowed")
         assert told["passed"] is True
     assert world.suspensions[grant] == set()
 
@@ -101,7 +101,7 @@ async def test_an_approval_sent_twice_lifts_once(world):
     first, again = [await world.client.post(path, headers=headers) for _ in range(2)]
     assert (first.status_code, again.status_code) == (200, 200)
     assert (await world.client.post(path, headers=approver.headers)).status_code == 409
-    assert len(world.told_of("containment.lifted")) == 2
+    assert len(await world.until_told("containment.lifted", times=2)) == 2
     nothing = await world.client.post(
         f"/incident/breaches/{file['id']}/lift-proposals", json={"reason": "漏洞已修复"}, headers=approver.headers
     )
