@@ -1,10 +1,9 @@
 """HTTP as every process speaks it: bounded requests, request and trace ids, one transaction per request, problems as answers."""
 
 import asyncio
-import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Annotated, Any
 
 import orjson
@@ -50,6 +49,9 @@ log = structlog.get_logger()
 
 DEEPEST = 32
 """Nesting of a JSON body."""
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length that is worth reading as a number."""
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 SECONDS = Histogram(
     "xindun_request_seconds",
     "Requests by route and status",
@@ -67,21 +69,39 @@ class BoundedRequest(Request):
     """A request whose JSON is bounded in depth and holds nothing that the database cannot store."""
 
     async def json(self) -> Any:
-        """Return the body. Raises `json.JSONDecodeError`, which becomes a 422 that points to the place."""
-        body = await self.body()
-        depth = deepest = 0
-        for byte in re.finditer(rb'[\[{}\]]|"(?:[^"\\]|\\.)*"', body):
-            token = byte.group()[:1]
-            if token in b"[{":
-                depth += 1
-                deepest = max(deepest, depth)
-                if deepest > DEEPEST:
-                    raise json.JSONDecodeError(f"nested deeper than {DEEPEST}", "", byte.start())
-            elif token in b"]}":
-                depth -= 1
-        if (nul := body.find(b"\\u0000")) >= 0:
-            raise json.JSONDecodeError("NUL is not text", "", nul)
-        return orjson.loads(body)
+        """Return the body. Raises `json.JSONDecodeError`, which becomes a 422, and `Invalid`."""
+        value = orjson.loads(await self.body())
+        level = [("#", value)]
+        for _ in range(DEEPEST + 1):
+            level = [inner for pointer, item in level for inner in _inside(pointer, item)]
+            if not level:
+                return value
+        raise _unfit("#", "too_deep", f"嵌套不得超过 {DEEPEST} 层", f"Nested deeper than {DEEPEST}")
+
+
+def _inside(pointer: str, item: Any) -> Iterator[tuple[str, Any]]:
+    """Give the objects and lists in `item`, with their JSON pointers. Raises `Invalid` on text with NUL."""
+    if isinstance(item, dict):
+        for name, member in item.items():
+            if "\0" in name or (isinstance(member, str) and "\0" in member):
+                raise _unfit(f"{pointer}/{_escaped(name)}", "nul", "不能含有 NUL 字符", "NUL is not text")
+            if member and isinstance(member, dict | list):
+                yield f"{pointer}/{_escaped(name)}", member
+    elif isinstance(item, list):
+        for index, member in enumerate(item):
+            if isinstance(member, str) and "\0" in member:
+                raise _unfit(f"{pointer}/{index}", "nul", "不能含有 NUL 字符", "NUL is not text")
+            if member and isinstance(member, dict | list):
+                yield f"{pointer}/{index}", member
+
+
+def _unfit(pointer: str, type_: str, zh: str, en: str) -> Invalid:
+    return Invalid(zh, en, errors=[{"in": "body", "type": type_, "pointer": pointer}])
+
+
+def _escaped(step: object) -> str:
+    """Return one step of a JSON pointer (RFC 6901 §3), cut short: names of members are the client's, of any length."""
+    return str(step)[:64].replace("~", "~0").replace("/", "~1")
 
 
 class Route(APIRoute):
@@ -111,7 +131,9 @@ async def _session(
 ) -> AsyncIterator[AsyncSession]:
     async with runtime.database.transaction() as session:
         claim = None
-        if idempotency_key and request.method not in ("GET", "HEAD"):
+        if idempotency_key is not None and request.method not in ("GET", "HEAD"):
+            if len(request.headers.getlist("idempotency-key")) > 1:
+                raise Invalid("Idempotency-Key 只能有一个", "There can be only one Idempotency-Key")
             claim = await idempotency.begin(session, request, idempotency_key, runtime.clock)
         yield session
         if claim:
@@ -162,7 +184,8 @@ class Requests:
         if not TRACEPARENT.fullmatch(traceparent):
             traceparent = new_traceparent()
         act(ActContext(requestid=request_id, traceparent=traceparent))
-        scope.setdefault("state", {})["request_id"] = request_id
+        # A state of its own: what a caller within the process found out about its client proves nothing here.
+        scope = {**scope, "state": {"request_id": request_id}}
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -181,6 +204,7 @@ class Requests:
         except Problem as problem:
             await self._fail(problem, scope, receive, answer, status)
         except TimeoutError:
+            log.warning("request.timeout", service=self._service, request_id=request_id)
             await self._fail(Unavailable("处理超时", "It took too long"), scope, receive, answer, status)
         except Exception as error:
             log.exception(
@@ -202,7 +226,7 @@ class Requests:
         async def bounded() -> Message:
             nonlocal received
             limit = scope.get("xindun.body_limit", self._limit)
-            if declared.isdigit() and int(declared) > limit:
+            if declared.isascii() and declared.isdigit() and (len(declared) > LONGEST_LENGTH or int(declared) > limit):
                 raise TooLarge(limit=limit)
             message = await receive()
             received += len(message.get("body", b""))
@@ -214,12 +238,13 @@ class Requests:
 
     def _note(self, scope: Scope, request_id: str, traceparent: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or scope.get("xindun.route", "-")
-        SECONDS.labels(self._service, scope["method"], route, str(status)).observe(seconds)
+        method = scope["method"] if scope["method"] in METHODS else "other"  # a client must not make time series
+        SECONDS.labels(self._service, method, route, str(status)).observe(seconds)
         principal = scope["state"].get("principal")
         log.info(
             "request",
             service=self._service,
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             ms=round(seconds * 1000, 2),
@@ -239,7 +264,7 @@ def language_of(request: Request) -> str:
         tag, _, quality = part.strip().partition(";")
         primary = tag.split("-")[0].strip().lower()
         if primary in best:
-            weight = re.fullmatch(r"\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", quality)
+            weight = re.fullmatch(r"\s*[qQ]=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", quality)
             best[primary] = max(best[primary], float(weight[1]) if weight else 0.0 if quality else 1.0)
     return "en" if best["en"] > best["zh"] else "zh"
 
@@ -281,6 +306,8 @@ def install_problems(app: FastAPI, record: Recorder) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, Problem):
+            return await on_problem(request, error.__cause__)  # FastAPI calls whatever ends the reading of a body a 400
         problem = _of_status(error.status_code)
         problem.headers.update(error.headers or {})
         return problem_response(request, problem)
@@ -320,33 +347,49 @@ def _of_status(status: int) -> Problem:
     return known.get(status, BadRequest)()
 
 
-ZH = {
-    "missing": "缺少必填项",
-    "json_invalid": "JSON 格式错误",
-    "extra_forbidden": "不允许的字段",
-    "string_too_short": "内容过短",
-    "string_too_long": "内容过长",
-    "string_pattern_mismatch": "格式不符",
-    "uuid_parsing": "不是有效的 UUID",
-    "enum": "不在允许的取值内",
-    "literal_error": "不在允许的取值内",
-    "int_parsing": "不是整数",
-    "datetime_from_date_parsing": "不是有效的时间",
-    "greater_than_equal": "数值过小",
-    "less_than_equal": "数值过大",
-    "too_long": "项目过多",
-    "too_short": "项目过少",
+SENTENCES: dict[str, tuple[str, str | None]] = {
+    "missing": ("缺少必填项", None),
+    "json_invalid": ("JSON 格式错误", "This is not JSON"),
+    "model_attributes_type": (
+        "请求内容须为 JSON 对象(application/json)",
+        "The body must be a JSON object (application/json)",
+    ),
+    "extra_forbidden": ("不允许的字段", "This member is not known here"),
+    "string_type": ("须为字符串", None),
+    "string_too_short": ("内容过短", None),
+    "string_too_long": ("内容过长", None),
+    "string_pattern_mismatch": ("格式不符", None),
+    "uuid_type": ("不是有效的 UUID", "This is not a UUID"),
+    "uuid_parsing": ("不是有效的 UUID", "This is not a UUID"),
+    "enum": ("不在允许的取值内", None),
+    "literal_error": ("不在允许的取值内", None),
+    "int_type": ("不是整数", None),
+    "int_parsing": ("不是整数", None),
+    "int_from_float": ("不是整数", None),
+    "datetime_parsing": ("不是有效的时间", "This is not a time"),
+    "datetime_from_date_parsing": ("不是有效的时间", "This is not a time"),
+    "timezone_aware": ("时间须带时区", None),
+    "date_from_datetime_parsing": ("不是有效的日期", "This is not a date"),
+    "greater_than_equal": ("数值过小", None),
+    "greater_than": ("数值过小", None),
+    "less_than_equal": ("数值过大", None),
+    "less_than": ("数值过大", None),
+    "too_long": ("项目过多", None),
+    "too_short": ("项目过少", None),
 }
-"""The commonest validation errors in Chinese; others get the general sentence and the machine-readable type."""
+"""The commonest validation errors in Chinese, and in English where pydantic's sentence would quote the input."""
 
 
 def _field_error(detail: Any, language: str) -> dict[str, Any]:
     """Return one entry of `errors`: a JSON pointer or parameter name, the type, and a sentence; never the input."""
     where, *path = detail["loc"] or ("body",)
     error: dict[str, Any] = {"in": where, "type": detail["type"]}
-    if where == "body":
-        error["pointer"] = "#" + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    if detail["type"] == "json_invalid":
+        error["position"] = path[0]
+    elif where == "body":
+        error["pointer"] = "#" + "".join(f"/{_escaped(step)}" for step in path)
     elif path:
-        error["parameter"] = str(path[0])
-    error["detail"] = ZH.get(detail["type"], "取值不符合要求") if language == "zh" else detail["msg"]
+        error["parameter"] = str(path[0])[:64]
+    zh, en = SENTENCES.get(detail["type"], ("取值不符合要求", None))
+    error["detail"] = zh if language == "zh" else en or detail["msg"]
     return error
