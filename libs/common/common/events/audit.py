@@ -37,3 +37,11 @@ class ProducerSilent(Event, publisher=PUBLISHER, name="producer.silent", key="pr
 
     producer: str
     last_heard_at: datetime
+
+
+class IntegrityBroken(Event, publisher=PUBLISHER, name="integrity.broken", key="log"):
+    """What is stored of the log is not what was signed; audit appends and proves nothing until somebody has looked."""
+
+    log: str
+    detail: str
+    found_at: datetime

@@ -1,0 +1,8 @@
+"""`python -m audit`: settings from the environment, Kafka, one HTTP server."""
+
+from audit.main import create_app
+from audit.settings import Settings
+from common.process import serve
+
+if __name__ == "__main__":
+    serve("audit", Settings(), create_app)

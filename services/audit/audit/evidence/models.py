@@ -1,0 +1,28 @@
+"""What left as evidence."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from audit.tables import Base
+
+__all__ = ["EvidenceExport"]
+
+
+class EvidenceExport(Base):
+    """One package: who took it and why, what it was to hold, the log size it stands on, the digest of the archive."""
+
+    __tablename__ = "evidence_exports"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    exported_by: Mapped[str]
+    purpose: Mapped[str]
+    scope: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    size: Mapped[int]
+    records: Mapped[int]
+    complete: Mapped[bool]
+    digest: Mapped[str]
+    exported_at: Mapped[datetime]

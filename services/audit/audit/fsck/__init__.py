@@ -1,0 +1,1 @@
+"""Checks a whole log: `python -m audit.fsck`."""

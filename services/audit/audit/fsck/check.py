@@ -1,0 +1,237 @@
+"""Computes the whole log anew from its leaves and finds every place where what is stored is not what was signed."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
+
+from audit.log import integrity, queries
+from audit.log.arrivals import Arrival, read
+from audit.log.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
+from audit.log.models import Leaf, SignedCheckpoint, StoredTile
+from audit.log.notes import Verifier
+from audit.log.tiles import TILE_HEIGHT, TILE_WIDTH
+from audit.problems import LogBroken
+from common.bus import Message
+from common.bus.topics import PUBLISHERS, events_of
+from common.database import Database
+
+__all__ = ["Finding", "check"]
+
+STEP = TILE_WIDTH * 4
+"""Leaves read at once."""
+MOST_FINDINGS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong where: `index` is the record, None where it is not one record."""
+
+    index: int | None
+    what: str
+    zh: str
+    en: str
+
+
+async def check(database: Database, log: Verifier) -> tuple[int, list[Finding]]:
+    """Return the number of signed leaves and all that is wrong, first the first record. Raises `Unavailable`."""
+    async with database.transaction() as session:
+        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        whole = _Check(session, log)
+        found = []
+        async for finding in whole.findings():
+            found.append(finding)
+            if len(found) == MOST_FINDINGS:
+                break
+        found.sort(key=lambda finding: (finding.index is None, finding.index or 0))
+        return whole.size, found
+
+
+class _Check:
+    """One pass over the log; where a leaf is wrong it goes on with the hash that was signed, so that each defect is told once."""
+
+    def __init__(self, session: AsyncSession, log: Verifier) -> None:
+        self._session, self._log = session, log
+        self._frontier = Frontier()
+        self._rows: dict[int, list[bytes]] = {}
+        self._roots: dict[int, bytes] = {}
+        self._forked = False
+        self._bottom: bytes | None = None
+        self.size = 0
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Go through the checkpoints, then the leaves with their tiles."""
+        for finding in await self._checkpoints():
+            yield finding
+        begin = 0
+        while leaves := await self._leaves(begin):
+            begin = leaves[-1].index + 1
+            for leaf in leaves:
+                for finding in await self._check_leaf(leaf):
+                    yield finding
+        for finding in await self._missing(self.size, "truncated"):
+            yield finding
+        for level in sorted(self._rows):
+            for finding in await self._check_tile(level):
+                yield finding
+        if extra := await self._beyond():
+            yield extra
+
+    async def _checkpoints(self) -> list[Finding]:
+        found = []
+        for stored in await self._session.scalars(select(SignedCheckpoint).order_by(SignedCheckpoint.size)):
+            try:
+                checkpoint = integrity.open_signed(stored, self._log)
+            except LogBroken as error:
+                found.append(Finding(None, "checkpoint", error.detail_zh or "", error.detail_en or ""))
+            else:
+                self._roots[checkpoint.size] = checkpoint.root
+        self.size = max(self._roots, default=0)
+        if self._roots.get(0) != EMPTY_ROOT:
+            zh, en = "缺少空日志的检查点", "the checkpoint of the empty log is missing"
+            found.append(Finding(None, "checkpoint", zh, en))
+        return found
+
+    async def _leaves(self, begin: int) -> list[Leaf]:
+        found = await self._session.scalars(
+            select(Leaf).where(Leaf.index >= begin).order_by(Leaf.index).limit(STEP).options(undefer(Leaf.body))
+        )
+        leaves = list(found)
+        self._session.expunge_all()
+        return leaves
+
+    async def _check_leaf(self, leaf: Leaf) -> list[Finding]:
+        if leaf.index >= self.size:
+            return [Finding(leaf.index, "inserted", "没有检查点包含它", "no checkpoint has it")]
+        found = await self._missing(leaf.index, "deleted")
+        return [*found, *await self._append(leaf), *_columns(leaf)]
+
+    async def _missing(self, end: int, what: str) -> list[Finding]:
+        """Pass over leaves that are not there, up to `end`."""
+        first = self._frontier.size
+        if first >= end:
+            return []
+        found = [Finding(first, what, f"至第 {end - 1} 条都不在了", f"up to {end - 1} they are gone")]
+        while self._frontier.size < end:
+            found += await self._append(None)
+        return found
+
+    async def _append(self, leaf: Leaf | None) -> list[Finding]:
+        """Add the next leaf to the tree and check what it completes; None: it is not there, its hash may be."""
+        index, found = self._frontier.size, []
+        logged = await self._logged_hash(index)
+        own = leaf_hash(leaf.body) if leaf else None
+        taken = own or logged or bytes(HASH_SIZE)
+        if own is not None and logged is not None and own != logged and not await self._is_signed(index, own):
+            taken = logged
+            other = await self._place_of(own)
+            if other is None:
+                found.append(Finding(index, "altered", "内容不是当时记录的", "its content is not what was logged"))
+            else:
+                found.append(Finding(index, "reordered", f"里面是第 {other} 条", f"it holds entry {other}"))
+        for node in self._frontier.append(taken):
+            if node.level % TILE_HEIGHT == 0:
+                level = node.level // TILE_HEIGHT
+                self._rows.setdefault(level, []).append(node.hash)
+                if len(self._rows[level]) == TILE_WIDTH:
+                    found += await self._check_tile(level)
+        size = self._frontier.size
+        if not self._forked and self._roots.get(size, b"") not in (b"", self._frontier.root()):
+            self._forked = True
+            found.append(Finding(index, "forked", f"与检查点 {size} 不符", f"it is not what checkpoint {size} signs"))
+        return found
+
+    async def _is_signed(self, index: int, own: bytes) -> bool:
+        """Whether the newest checkpoint has this hash at `index`: then it is the tile that was changed, not the leaf."""
+        try:
+            proof = await queries.with_nodes(self._session, self.size, partial(inclusion_proof, index, self.size))
+        except LogBroken:
+            return False
+        return verify_inclusion(own, index, self.size, proof, self._roots[self.size])
+
+    async def _logged_hash(self, index: int) -> bytes | None:
+        """Return the hash that the bottom tiles have at `index`, None beyond them."""
+        tile, at = divmod(index, TILE_WIDTH)
+        if at == 0:
+            self._bottom = await self._session.scalar(
+                select(StoredTile.data)
+                .where(StoredTile.level == 0, StoredTile.index == tile)
+                .order_by(StoredTile.width.desc())
+                .limit(1)
+            )
+        data = (self._bottom or b"")[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+        return data or None
+
+    async def _place_of(self, own: bytes) -> int | None:
+        """Return the index at which the log has this hash: a search through all bottom tiles, made on a finding only."""
+        found = await self._session.execute(
+            text(
+                "SELECT index, position(:hash IN data) - 1 FROM tiles WHERE level = 0 AND position(:hash IN data) > 0"
+            ),
+            {"hash": own},
+        )
+        return next((row[0] * TILE_WIDTH + row[1] // HASH_SIZE for row in found if row[1] % HASH_SIZE == 0), None)
+
+    async def _check_tile(self, level: int) -> list[Finding]:
+        """Compare every stored version of the tile that has been computed, and begin the next one."""
+        row = self._rows[level]
+        if not row:
+            return []
+        index = ((self._frontier.size >> level * TILE_HEIGHT) - len(row)) // TILE_WIDTH
+        data = b"".join(row)
+        found = []
+        widest = 0
+        stored = await self._session.execute(
+            select(StoredTile.width, StoredTile.data)
+            .where(StoredTile.level == level, StoredTile.index == index)
+            .order_by(StoredTile.width)
+        )
+        for width, content in stored:
+            widest = width
+            if content != data[: width * HASH_SIZE]:
+                at = next((n for n in range(width) if content[n * 32 : n * 32 + 32] != data[n * 32 : n * 32 + 32]), 0)
+                begin = (index * TILE_WIDTH + at) << level * TILE_HEIGHT
+                path = f"tile {level}/{index}.p/{width}"
+                found.append(Finding(begin, "tile", f"{path} 被改动", f"{path} was changed"))
+        if widest < len(row):
+            path = f"tile {level}/{index}"
+            found.append(Finding(None, "tile", f"{path} 不全", f"{path} is not whole"))
+        self._rows[level] = []
+        return found
+
+    async def _beyond(self) -> Finding | None:
+        """Find a tile that no leaf accounts for."""
+        for level, index, width in await self._session.execute(
+            text("SELECT level, index, max(width) FROM tiles GROUP BY level, index ORDER BY level, index")
+        ):
+            if index * TILE_WIDTH + width > self._frontier.size >> level * TILE_HEIGHT:
+                return Finding(
+                    None, "tile", f"tile {level}/{index} 超出日志", f"tile {level}/{index} goes beyond the log"
+                )
+        return None
+
+
+def _columns(leaf: Leaf) -> Iterator[Finding]:
+    """Compare what a leaf is found by with what it says."""
+    for publisher in PUBLISHERS:
+        if leaf.source.split("/")[1:2] == [publisher]:
+            arrival = read(Message(events_of(publisher), "", leaf.body))
+            if isinstance(arrival, Arrival):
+                row = arrival.row(leaf.index, leaf.logged_at)
+                kept = (
+                    leaf.index,
+                    leaf.message_id,
+                    leaf.source,
+                    leaf.sequence,
+                    leaf.type,
+                    leaf.subject,
+                    leaf.time,
+                    leaf.actor,
+                    leaf.requestid,
+                )
+                if row[: len(kept)] == kept:
+                    return
+    yield Finding(leaf.index, "columns", "检索列与内容不符", "its search columns are not what it says")

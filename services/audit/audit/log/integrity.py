@@ -1,0 +1,69 @@
+"""Checks that what is stored is what the log signed: a little at each batch, more at each start, all by `audit.fsck`."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from audit.log import queries
+from audit.log.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from audit.log.models import SignedCheckpoint
+from audit.log.notes import Checkpoint, NoteError, Verifier, open_checkpoint
+from audit.log.tiles import TILE_WIDTH, Tile, node_reader
+from audit.problems import LogBroken
+
+__all__ = ["Tree", "check_edge", "check_last_leaves", "open_signed"]
+
+HASH = 32
+
+
+class Tree:
+    """The newest signed tree, with the tiles from which it grows."""
+
+    def __init__(self, checkpoint: Checkpoint, edge: dict[Tile, bytes]) -> None:
+        self.size, self.root, self.edge = checkpoint.size, checkpoint.root, edge
+
+
+def open_signed(stored: SignedCheckpoint, log: Verifier) -> Checkpoint:
+    """Return what a stored checkpoint says. Raises `LogBroken` when the log's key did not sign it."""
+    try:
+        checkpoint = open_checkpoint(stored.note, log)
+    except NoteError:
+        raise LogBroken(f"检查点 {stored.size} 的签名不成立", f"checkpoint {stored.size} is not signed") from None
+    if (checkpoint.size, checkpoint.root) != (stored.size, stored.root):
+        raise LogBroken(f"检查点 {stored.size} 与签名不符", f"checkpoint {stored.size} differs from what is signed")
+    return checkpoint
+
+
+async def check_edge(session: AsyncSession, log: Verifier) -> Tree | None:
+    """Return the newest tree if its signature, its root from the stored tiles and its number of leaves hold.
+
+    None: there is no checkpoint. Raises `LogBroken`.
+    """
+    stored = await queries.newest_checkpoint(session)
+    last = await queries.last_index(session)
+    if stored is None:
+        if last >= 0:
+            raise LogBroken("没有检查点", "there is no checkpoint")
+        return None
+    checkpoint = open_signed(stored, log)
+    size = checkpoint.size
+    if last != size - 1:
+        raise LogBroken(f"检查点有 {size} 条，实有 {last + 1} 条", f"{size} entries are signed, {last + 1} are stored")
+    edge = await queries.read_tiles(session, queries.edge_tiles(size))
+    root = Frontier.load(size, node_reader(size, edge.__getitem__)).root() if size else EMPTY_ROOT
+    if root != checkpoint.root:
+        raise LogBroken(f"切片与检查点 {size} 不符", f"the tiles are not those of checkpoint {size}")
+    return Tree(checkpoint, edge)
+
+
+async def check_last_leaves(session: AsyncSession, size: int) -> None:
+    """Compare the leaves of the last tile with its hashes. Raises `LogBroken` that names the first bad index."""
+    if not size:
+        return
+    index = (size - 1) // TILE_WIDTH
+    begin = index * TILE_WIDTH
+    tile = Tile(0, index, size - begin)
+    hashes = (await queries.read_tiles(session, [tile]))[tile]
+    stored = dict(await queries.bodies(session, begin, size))
+    for at in range(begin, size):
+        expected = hashes[(at - begin) * HASH : (at - begin + 1) * HASH]
+        if at not in stored or leaf_hash(stored[at]) != expected:
+            raise LogBroken(f"第 {at} 条与日志不符", f"entry {at} is not the one that was logged", index=at)

@@ -1,0 +1,67 @@
+"""What the log keeps: leaves with what they are searched by, hash tiles, checkpoints, and what was no leaf."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from audit.tables import Base
+
+__all__ = ["Leaf", "Rejected", "SignedCheckpoint", "StoredTile"]
+
+
+class Leaf(Base):
+    """One entry. `body` is what the bus brought, byte for byte; the other columns only find it and prove nothing."""
+
+    __tablename__ = "leaves"
+    __table_args__ = (UniqueConstraint("source", "sequence"),)
+
+    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    message_id: Mapped[UUID] = mapped_column(unique=True)
+    source: Mapped[str]
+    sequence: Mapped[int]
+    type: Mapped[str]
+    subject: Mapped[str]
+    time: Mapped[datetime]
+    actor: Mapped[str | None]
+    requestid: Mapped[str | None]
+    logged_at: Mapped[datetime]
+    body: Mapped[bytes] = mapped_column(deferred=True)
+
+
+class StoredTile(Base):
+    """One version of a hash tile; a wider one begins with a narrower."""
+
+    __tablename__ = "tiles"
+    __table_args__ = (CheckConstraint("octet_length(data) = width * 32", name="data"),)
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    width: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[bytes]
+
+
+class SignedCheckpoint(Base):
+    """What the log has committed itself to; `note` is the signed text, the columns repeat it."""
+
+    __tablename__ = "checkpoints"
+
+    size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    root: Mapped[bytes]
+    note: Mapped[str]
+    signed_at: Mapped[datetime]
+
+
+class Rejected(Base):
+    """A message that could not become a leaf: its digest, and why. Its content is not kept."""
+
+    __tablename__ = "rejected"
+    __table_args__ = (UniqueConstraint("topic", "digest", "reason"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str]
+    digest: Mapped[bytes]
+    bytes: Mapped[int]
+    reason: Mapped[str]
+    rejected_at: Mapped[datetime]

@@ -1,0 +1,102 @@
+"""Bodies of records, proofs and the log's key."""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel
+
+from audit.log.models import Leaf, Rejected
+
+__all__ = ["ConsistencyProof", "InclusionProof", "LogKey", "RecordView", "RejectedView", "WholeRecord", "encode"]
+
+
+def encode(hashes: Sequence[bytes]) -> list[str]:
+    """Return hashes in standard base64."""
+    return [base64.b64encode(part).decode() for part in hashes]
+
+
+class RecordView(BaseModel):
+    """What a record is found by."""
+
+    index: int
+    id: UUID
+    source: str
+    sequence: int
+    type: str
+    subject: str
+    time: datetime
+    actor: str | None
+    request_id: str | None
+    logged_at: datetime
+
+    @staticmethod
+    def members(leaf: Leaf) -> dict[str, Any]:
+        """Return the members that a leaf gives."""
+        names = ("index", "source", "sequence", "type", "subject", "time", "actor", "logged_at")
+        return {name: getattr(leaf, name) for name in names} | {"id": leaf.message_id, "request_id": leaf.requestid}
+
+
+class WholeRecord(RecordView):
+    """A record as the log keeps it: `leaf` is its bytes in base64, which the proofs are about; `record` shows them."""
+
+    leaf: str
+    record: dict[str, Any]
+
+    @classmethod
+    def of(cls, leaf: Leaf) -> "WholeRecord":
+        """Build it from a leaf that was read with its bytes."""
+        return cls(**cls.members(leaf), leaf=base64.b64encode(leaf.body).decode(), record=orjson.loads(leaf.body))
+
+
+class RejectedView(BaseModel):
+    """A message that is no record: the SHA-256 of its bytes, and why."""
+
+    id: UUID
+    topic: str
+    sha256: str
+    bytes: int
+    reason: str
+    rejected_at: datetime
+
+    @classmethod
+    def of(cls, row: Rejected) -> "RejectedView":
+        """Build it from a row."""
+        return cls(
+            id=row.id,
+            topic=row.topic,
+            sha256=row.digest.hex(),
+            bytes=row.bytes,
+            reason=row.reason,
+            rejected_at=row.rejected_at,
+        )
+
+
+class LogKey(BaseModel):
+    """The key (signed-note form) by which the log's checkpoints and evidence are verified."""
+
+    origin: str
+    key: str
+
+
+class InclusionProof(BaseModel):
+    """Shows that leaf `index` stands in the tree of `size` leaves (RFC 6962 section 2.1.1); hashes in base64, lowest first."""
+
+    index: int
+    size: int
+    leaf_hash: str
+    root: str
+    hashes: list[str]
+
+
+class ConsistencyProof(BaseModel):
+    """Shows that the tree of `new` leaves continues the one of `old` (RFC 6962 section 2.1.2); hashes in base64."""
+
+    old: int
+    new: int
+    old_root: str
+    new_root: str
+    hashes: list[str]

@@ -1,0 +1,55 @@
+"""Puts audit together."""
+
+import contextlib
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from audit.evidence.endpoints import routes as evidence
+from audit.evidence.package import render_verifier
+from audit.log.endpoints import routes as log_routes
+from audit.log.sequencer import Sequencer, keep_open
+from audit.producers.endpoints import routes as producers_routes
+from audit.producers.service import Producers, watch_producers
+from audit.settings import Settings
+from common.bus import Bus
+from common.bus.topics import PUBLISHERS, events_of
+from common.clock import Clock
+from common.events.audit import AccessRefused
+from common.problems import Unavailable
+from common.runtime import Runtime
+from common.service import create_service
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
+    """Return the service. It has no inbox: the log itself is what takes every event, once."""
+    signer = settings.signer()
+
+    async def prepare(runtime: Runtime) -> None:
+        producers = Producers(
+            runtime.database,
+            runtime.clock,
+            silence=timedelta(seconds=settings.silence_term),
+            patience=timedelta(seconds=settings.gap_patience),
+        )
+        sequencer = Sequencer(runtime.database, runtime.clock, signer, heard=producers.hear, beat=producers.hear_beat)
+        runtime.parts |= {"producers": producers, "sequencer": sequencer}
+        with contextlib.suppress(Unavailable):  # a broken log and an absent database: deliveries are refused, P10
+            await sequencer.open()
+        await bus.subscribe("audit", [events_of(publisher) for publisher in PUBLISHERS], sequencer.deliver)
+
+    app = create_service(
+        "audit",
+        settings=settings,
+        bus=bus,
+        routers=[log_routes, producers_routes, evidence],
+        refused=AccessRefused,
+        clock=clock,
+        prepare=prepare,
+        tasks=[keep_open, watch_producers],
+    )
+    runtime: Runtime = app.state.runtime
+    runtime.parts |= {"signer": signer, "verify.py": render_verifier(str(signer.verifier))}
+    return app

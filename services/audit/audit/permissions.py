@@ -1,0 +1,11 @@
+"""Every permission that audit asks for."""
+
+from typing import Annotated
+
+from common.auth import Principal, requires
+
+__all__ = ["CanExportEvidence", "CanReadLog"]
+
+CanReadLog = Annotated[Principal, requires("log.read")]
+CanExportEvidence = Annotated[Principal, requires("evidence.export", class_a=True)]
+"""What leaves cannot be called back: refused while nobody could revoke."""

@@ -1,0 +1,32 @@
+"""What is known of producers' numbers beside the log itself."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from audit.tables import Base
+
+__all__ = ["Gap", "Watermark"]
+
+
+class Gap(Base):
+    """The numbers between `after` and `before` were missing at `found_at`; whether they came later the log says."""
+
+    __tablename__ = "gaps"
+    __table_args__ = (CheckConstraint("after >= 0 AND before > after + 1", name="missing"),)
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    after: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    before: Mapped[int]
+    found_at: Mapped[datetime]
+
+
+class Watermark(Base):
+    """Every number up to `number` is in the log or in a recorded gap: no look need begin earlier."""
+
+    __tablename__ = "watermarks"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]

@@ -1,0 +1,101 @@
+"""Reads which numbers of each producer the log has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from audit.producers.models import Watermark
+
+__all__ = ["MOST_RANGES", "LoggedGap", "Producer", "gaps_of", "list_producers", "missing", "watermark"]
+
+MOST_RANGES = 1_000
+MOST_GAPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """One source, the last of its numbers that is in the log, and when that came in."""
+
+    source: str
+    last: int
+    logged_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedGap:
+    """A recorded gap, and how many of its numbers are missing now."""
+
+    after: int
+    before: int
+    found_at: datetime
+    missing: int
+
+
+async def list_producers(session: AsyncSession, after: str, limit: int) -> list[Producer]:
+    """Return sources in order, from the one after `after`: a skip from source to source through the index."""
+    found = await session.execute(
+        text("""
+            WITH RECURSIVE each AS (
+                (SELECT source FROM leaves WHERE source > :after ORDER BY source LIMIT 1)
+                UNION ALL
+                SELECT (SELECT l.source FROM leaves l WHERE l.source > e.source ORDER BY l.source LIMIT 1)
+                FROM each e WHERE e.source IS NOT NULL
+            )
+            SELECT e.source, l.sequence, l.logged_at FROM (SELECT source FROM each LIMIT :limit) e
+            CROSS JOIN LATERAL (
+                SELECT sequence, logged_at FROM leaves WHERE source = e.source ORDER BY sequence DESC LIMIT 1
+            ) l
+            WHERE e.source IS NOT NULL ORDER BY e.source"""),
+        {"after": after, "limit": limit},
+    )
+    return [Producer(row[0], row[1], row[2]) for row in found]
+
+
+async def watermark(session: AsyncSession, source: str) -> int:
+    """Return up to which number the producer's are known to be accounted for."""
+    found: int | None = await session.scalar(select(func.max(Watermark.number)).where(Watermark.source == source))
+    return found or 0
+
+
+async def missing(session: AsyncSession, source: str, after: int, last: int) -> list[tuple[int, int]]:
+    """Return (after, before) around each run of numbers up to `last` that is neither in the log nor in a recorded gap."""
+    found = await session.execute(
+        text("""
+            SELECT previous, sequence FROM (
+                SELECT sequence, lag(sequence, 1, CAST(:after AS bigint)) OVER (ORDER BY sequence) AS previous
+                FROM (
+                    SELECT sequence FROM leaves WHERE source = :source AND sequence > :after AND sequence <= :last
+                    UNION ALL SELECT CAST(:last AS bigint) + 1
+                ) numbers
+            ) steps
+            WHERE sequence > previous + 1 AND NOT EXISTS (
+                SELECT FROM gaps g WHERE g.source = :source AND g.after <= steps.previous AND g.before >= steps.sequence
+            )
+            ORDER BY sequence LIMIT :limit"""),
+        {"source": source, "after": after, "last": last, "limit": MOST_RANGES},
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+async def gaps_of(session: AsyncSession, sources: Sequence[str]) -> dict[str, list[LoggedGap]]:
+    """Return the newest recorded gaps of each source, the latest first, with what is missing of them now."""
+    found = await session.execute(
+        text("""
+            SELECT w.source, g.after, g.before, g.found_at, g.before - g.after - 1 - (
+                SELECT count(*) FROM leaves l
+                WHERE l.source = w.source AND l.sequence > g.after AND l.sequence < g.before
+            )
+            FROM unnest(CAST(:sources AS text[])) AS w (source)
+            CROSS JOIN LATERAL (
+                SELECT * FROM gaps WHERE source = w.source ORDER BY after DESC LIMIT :limit
+            ) g
+            ORDER BY w.source, g.after DESC"""),
+        {"sources": list(sources), "limit": MOST_GAPS},
+    )
+    gaps: dict[str, list[LoggedGap]] = {source: [] for source in sources}
+    for source, after, before, found_at, count in found:
+        gaps[source].append(LoggedGap(after, before, found_at, count))
+    return gaps

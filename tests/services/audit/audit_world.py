@@ -1,0 +1,177 @@
+"""Audit on a bus, with producers that number what they say, and people with real tokens."""
+
+import io
+import zipfile
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Self
+
+import asyncpg
+import httpx
+import orjson
+from pydantic import SecretStr
+
+from audit.fsck.check import check
+from audit.log.notes import Signer, generate_signer
+from audit.main import create_app
+from audit.settings import Settings
+from common.bus import Message
+from common.bus.in_process import InProcessBus
+from common.bus.topics import FEED, events_of
+from common.clock import SystemClock
+from common.database import Database
+from common.events import PREFIX, Envelope
+from common.feed import Heartbeat, VerificationKey
+from common.ids import new_id
+from common.permissions import POSTS, UnitKind
+from common.tokens import SigningKey, sign
+from tests.deployment.databases import ServiceDatabase
+
+ISSUER = "https://xindun.local"
+ORIGIN = "log.test/audit"
+
+
+class World:
+    def __init__(self, database: ServiceDatabase, clock=None, signer: Signer | None = None, **settings) -> None:
+        self.database, self.clock = database, clock or SystemClock()
+        self.bus = InProcessBus()
+        self.key = SigningKey.generate()
+        self.signer = signer or generate_signer(ORIGIN)
+        self.numbers: dict[str, int] = defaultdict(int)
+        self.told: list[Envelope] = []
+        self._ends = AsyncExitStack()
+        self.settings = Settings(
+            database_url=SecretStr(database.app),
+            log_key=SecretStr(self.signer.private_text()),
+            log_origin=ORIGIN,
+            environment="development",
+            **settings,
+        )
+        self.app = create_app(self.settings, self.bus, clock=self.clock)
+        self.runtime = self.app.state.runtime
+
+    async def __aenter__(self) -> Self:
+        await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
+        await self.bus.subscribe("stand-in", [events_of("audit")], self._listen)
+        await self.bus.start()
+        self._ends.push_async_callback(self.bus.stop)
+        entries = VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now())
+        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.runtime.point.loaded()
+        self.client = await self._ends.enter_async_context(
+            httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://audit.test", timeout=30)
+        )
+        self.authority = self.person(UnitKind.AUTHORITY, "authority-officer")
+        self.center = self.person(UnitKind.CENTER, "center-officer")
+        self.clerk = self.person(UnitKind.AGENCY, "credit-clerk")
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self._ends.aclose()
+
+    async def _listen(self, messages) -> None:
+        self.told += [Envelope.model_validate_json(message.value) for message in messages]
+
+    @property
+    def sequencer(self):
+        return self.runtime.parts["sequencer"]
+
+    @property
+    def producers(self):
+        return self.runtime.parts["producers"]
+
+    def person(self, kind: UnitKind, post: str) -> dict[str, str]:
+        """Headers with a real token."""
+        now = int(self.clock.now().timestamp())
+        claims = {
+            "iss": ISSUER,
+            "aud": "xindun",
+            "sub": f"account:{new_id()}",
+            "epc": 0,
+            "perms": list(POSTS[kind][post]),
+            "unit": str(new_id()),
+            "uknd": str(kind),
+            "uepc": 0,
+            "jti": str(new_id()),
+            "iat": now,
+            "nbf": now,
+            "exp": now + 100_000,
+        }
+        return {"authorization": f"Bearer {sign(self.key, claims)}"}
+
+    def message(self, source="/identity", *, number=None, topic=None, name="account.revoked", **more) -> Message:
+        if number is None:
+            self.numbers[source] += 1
+            number = self.numbers[source]
+        publisher = source.split("/")[1]
+        members = {
+            "id": new_id(),
+            "source": source,
+            "type": f"{PREFIX}.{publisher}.{name}.v1",
+            "subject": "a-1",
+            "time": datetime(2026, 1, 5, tzinfo=UTC),
+            "sequence": number,
+            "actor": "account:1",
+            "requestid": f"request-{number}",
+            "data": {"note": "数据"},
+        } | more
+        return Message(events_of(topic or publisher), members["subject"], Envelope(**members).to_bytes())
+
+    def messages(self, count: int, source="/identity") -> list[Message]:
+        return [self.message(source, subject=f"a-{n % 7}") for n in range(count)]
+
+    def beat(self, source="/identity", number=0) -> Message:
+        return self.message(source, number=number, name="heartbeat")
+
+    async def deliver(self, *messages: Message) -> None:
+        await self.sequencer.deliver(messages)
+
+    async def bodies(self) -> list[bytes]:
+        rows = await self.sql("SELECT index, body FROM leaves ORDER BY index")
+        assert [row["index"] for row in rows] == list(range(len(rows)))
+        return [row["body"] for row in rows]
+
+    async def sql(self, query: str, *arguments, as_app: bool = False, free: str | None = None):
+        """Ask as the superuser (or the serving role); `free`: the table whose wall is down for this one query."""
+        dsn = self.database.app.replace("postgresql+asyncpg", "postgresql") if as_app else self.database.admin_dsn
+        connection = await asyncpg.connect(dsn)
+        try:
+            async with connection.transaction():
+                if free:
+                    await connection.execute(f"ALTER TABLE {free} DISABLE TRIGGER refuse_change")
+                rows = await connection.fetch(query, *arguments)
+                if free:
+                    await connection.execute(f"ALTER TABLE {free} ENABLE ALWAYS TRIGGER refuse_change")
+                return rows
+        finally:
+            await connection.close()
+
+    async def fsck(self):
+        database = Database(self.database.app, pool_size=1)
+        try:
+            return await check(database, self.signer.verifier)
+        finally:
+            await database.close()
+
+    async def get(self, path: str, who=None, **params):
+        return await self.client.get(f"/audit/{path}", headers=who or {}, params=params)
+
+    async def read(self, path: str, who=None, **params):
+        answer = await self.get(path, who or self.authority, **params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def export(self, scope=None, who=None) -> httpx.Response:
+        body = {"purpose": "案件 7 取证"} | ({"scope": scope} if scope else {})
+        return await self.client.post("/audit/evidence", json=body, headers=who or self.authority)
+
+
+def unpack(data: bytes, root):
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(root)
+    return root
+
+
+def parsed(message: Message) -> dict:
+    return orjson.loads(message.value)

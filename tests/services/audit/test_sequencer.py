@@ -1,0 +1,317 @@
+"""The sequencer: every event once, whole batches or nothing, in any order and under any crash."""
+
+import asyncio
+import random
+import time
+from hashlib import sha256
+
+import asyncpg
+import pytest
+
+from audit.log import sequencer as sequencer_module
+from audit.log.merkle import leaf_hash, tree_root
+from audit.log.notes import open_checkpoint
+from audit.log.tiles import Tile, changed_tiles, grow
+from common.bus import Message
+from common.bus.topics import events_of
+from common.database import DatabaseUnavailable
+from common.problems import Unavailable
+
+
+async def checkpoint(world):
+    answer = await world.get("checkpoint")
+    assert answer.status_code == 200, answer.text
+    return open_checkpoint(answer.text, world.signer.verifier)
+
+
+async def assert_is_log_of(world, messages):
+    """The log holds exactly these messages' bytes, in any order, and its newest checkpoint is the root over them."""
+    bodies = await world.bodies()
+    assert sorted(bodies) == sorted(message.value for message in messages)
+    signed = await checkpoint(world)
+    assert (signed.size, signed.root) == (len(bodies), tree_root(map(leaf_hash, bodies)))
+    assert await world.fsck() == (len(bodies), [])
+
+
+async def test_an_empty_log_has_a_signed_checkpoint(world):
+    assert (await checkpoint(world)).size == 0
+    assert await world.fsck() == (0, [])
+
+
+@pytest.mark.clause("12.4")
+async def test_a_leaf_is_the_bytes_of_the_wire(world):
+    message = world.message()
+    spaced = Message(message.topic, message.key, message.value.replace(b'":', b'" :  '))
+    await world.deliver(spaced)
+    assert await world.bodies() == [spaced.value]
+
+
+async def test_every_event_delivered_twice_out_of_order_and_concurrently_is_logged_once(world):
+    messages = world.messages(120) + world.messages(80, "/incident") + world.messages(40, "/gateway/1/s-1")
+    shuffled = messages * 3
+    random.Random(7).shuffle(shuffled)
+    portions = [shuffled[at : at + 13] for at in range(0, len(shuffled), 13)]
+    await asyncio.gather(*(world.deliver(*portion) for portion in portions))
+    await asyncio.gather(*(world.deliver(*portion) for portion in portions))
+    await assert_is_log_of(world, messages)
+
+
+async def test_deliveries_that_come_together_are_committed_together(world):
+    before = len(await world.sql("SELECT FROM checkpoints"))
+    await asyncio.gather(*(world.deliver(world.message()) for _ in range(50)))
+    made = len(await world.sql("SELECT FROM checkpoints")) - before
+    assert made <= 3
+    assert len(await world.bodies()) == 50
+
+
+async def test_two_processes_append_to_one_log(make_world, world):
+    other = await make_world(world.database, signer=world.signer)
+    mine, theirs = world.messages(60), world.messages(60, "/incident")
+    await asyncio.gather(
+        *(world.deliver(*mine[at : at + 5]) for at in range(0, 60, 5)),
+        *(other.deliver(*theirs[at : at + 5]) for at in range(0, 60, 5)),
+        *(other.deliver(*mine[at : at + 20]) for at in range(0, 60, 20)),
+    )
+    await assert_is_log_of(world, mine + theirs)
+
+
+async def test_events_of_one_delivery_keep_their_order(world):
+    messages = world.messages(30)
+    await world.deliver(*messages)
+    assert await world.bodies() == [message.value for message in messages]
+
+
+async def test_the_bus_brings_what_every_publisher_says(world):
+    messages = [world.message(f"/{name}") for name in ("identity", "datashare", "incident", "audit", "gateway")]
+    await world.bus.publish(messages)
+    await assert_is_log_of(world, messages)
+
+
+def bad_messages(world):
+    good = world.message(number=1)
+    topic = events_of("identity")
+    yield "not-an-event", Message(topic, "k", None)
+    yield "not-an-event", Message(topic, "k", b"not json")
+    yield "not-an-event", Message(topic, "k", b"[]")
+    yield "not-an-event", Message(topic, "k", good.value.replace(b'"1.0"', b'"0.3"'))
+    yield "not-an-event", Message(topic, "k", good.value.replace(b"00:00:00Z", b"00:00:00"))
+    yield "not-an-event", world.message(number=0)
+    yield "not-an-event", world.message(number=-4)
+    yield "not-an-event", world.message(number=1 << 63)
+    yield "not-an-event", world.message("/identity/" + "x" * 300, number=1)
+    yield "not-an-event", world.message("/identity/\x00", number=1)
+    yield "foreign-publisher", world.message("/datashare", number=1, topic="identity")
+    yield "foreign-publisher", world.message("/gateway/1/s", number=1, topic="identity")
+    yield "foreign-publisher", world.message("/identity", number=1, topic="gateway")
+    yield "foreign-publisher", world.message("/datashare", number=9, topic="identity", name="heartbeat")
+    yield "too-long", world.message(number=1, data={"note": "x" * 65_535})
+
+
+@pytest.mark.clause("7.4")
+async def test_what_cannot_be_a_leaf_is_rejected_with_its_reason_and_stops_nobody(world):
+    bad = list(bad_messages(world))
+    good = world.messages(3)
+    await world.deliver(good[0], *(message for _, message in bad), *good[1:])
+    await world.deliver(*(message for _, message in bad))
+    await assert_is_log_of(world, good)
+    items = (await world.read("rejected", limit=100))["items"]
+    expected = {sha256(message.value or b"").hexdigest(): reason for reason, message in bad}
+    assert len(expected) == len(bad) == len(items)
+    assert {item["sha256"]: item["reason"] for item in items} == expected
+    assert (await world.get("rejected", world.clerk)).status_code == 403
+
+
+async def test_an_event_that_the_bus_may_carry_at_most_is_a_leaf(world):
+    overhead = len(world.message(number=1, data={"note": ""}).value)
+    message = world.message(number=1, data={"note": "x" * (65_535 - overhead)})
+    assert len(message.value) == 65_535
+    await world.deliver(message)
+    await assert_is_log_of(world, [message])
+
+
+async def test_words_that_a_column_cannot_hold_are_still_logged_whole(world):
+    messages = [world.message(subject="a\x00b", actor="y" * 9000), world.message(requestid="\x00")]
+    await world.deliver(*messages)
+    await assert_is_log_of(world, messages)
+
+
+async def test_a_number_or_an_id_used_for_something_else_is_no_repetition(world):
+    first = world.message(number=1)
+    same_number = world.message(number=1)
+    same_id = Message(first.topic, first.key, first.value.replace("数据".encode(), "篡改".encode()))
+    await world.deliver(first)
+    await world.deliver(same_number, same_id)
+    assert await world.bodies() == [first.value]
+    items = (await world.read("rejected"))["items"]
+    assert {item["reason"] for item in items} == {"number-used-twice", "id-used-twice"}
+
+
+async def test_a_number_used_twice_within_one_batch_is_logged_once(world):
+    first, second = world.message(number=1), world.message(number=1)
+    await world.deliver(first, second)
+    assert await world.bodies() == [first.value]
+
+
+STEPS = ("_lock", "_locked", "_fresh", "_reject", "_grow", "_sign")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_crash_between_any_two_steps_loses_nothing_and_doubles_nothing(world, monkeypatch, step, when):
+    first, second = world.messages(5), world.messages(300)
+    await world.deliver(*first)
+    real = getattr(world.sequencer, step)
+
+    async def crash(*arguments):
+        if when == "after":
+            await real(*arguments)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.sequencer, step, crash)
+    with pytest.raises(ZeroDivisionError):
+        await world.deliver(*second)
+    await assert_is_log_of(world, first)
+    monkeypatch.undo()
+    await world.deliver(*second)
+    await assert_is_log_of(world, first + second)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_connection_killed_at_any_step_loses_nothing_and_doubles_nothing(world, monkeypatch, step):
+    first, second = world.messages(5), world.messages(300)
+    await world.deliver(*first)
+    real = getattr(world.sequencer, step)
+
+    async def kill(session, *arguments):
+        done = await real(session, *arguments)
+        await world.sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND state = $2",
+            world.database.name,
+            "idle in transaction",
+        )
+        return done
+
+    monkeypatch.setattr(world.sequencer, step, kill)
+    with pytest.raises(Unavailable):
+        await world.deliver(*second)
+    monkeypatch.undo()
+    await deliver_again(world, second)
+    await assert_is_log_of(world, first + second)
+
+
+async def deliver_again(world, messages):
+    """As the bus does: until it is taken."""
+    for _ in range(20):
+        try:
+            await world.deliver(*messages)
+        except Unavailable:
+            continue
+        return
+    pytest.fail("the database does not come back")
+
+
+async def test_a_connection_killed_within_copy_is_an_absent_database(world, monkeypatch):
+    messages = world.messages(3)
+    real = sequencer_module._driver
+
+    async def dead(session):
+        driver = await real(session)
+        driver.terminate()
+        return driver
+
+    monkeypatch.setattr(sequencer_module, "_driver", dead)
+    with pytest.raises(DatabaseUnavailable):
+        await world.deliver(*messages)
+    monkeypatch.undo()
+    await deliver_again(world, messages)
+    await assert_is_log_of(world, messages)
+
+
+async def test_a_database_that_is_away_refuses_and_takes_all_when_it_is_back(world):
+    messages = world.messages(20)
+    admin = await asyncpg.connect(world.database.admin_dsn.replace(f"@/{world.database.name}?", "@/postgres?"))
+    try:
+        await admin.execute(f"ALTER DATABASE {world.database.name} ALLOW_CONNECTIONS false")
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", world.database.name
+        )
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await world.deliver(*messages)
+        assert (await world.get("checkpoint")).status_code == 503
+        await admin.execute(f"ALTER DATABASE {world.database.name} ALLOW_CONNECTIONS true")
+    finally:
+        await admin.close()
+    await deliver_again(world, messages)
+    await assert_is_log_of(world, messages)
+
+
+async def test_a_caller_that_gives_up_harms_nobody_else(world, monkeypatch):
+    going = asyncio.Event()
+    hold = asyncio.Event()
+    real = world.sequencer._grow
+
+    async def slow(*arguments):
+        going.set()
+        await hold.wait()
+        await real(*arguments)
+
+    monkeypatch.setattr(world.sequencer, "_grow", slow)
+    messages = world.messages(3)
+    leader = asyncio.create_task(world.deliver(messages[0]))
+    await going.wait()
+    waiting = [asyncio.create_task(world.deliver(message)) for message in messages[1:]]
+    await asyncio.sleep(0)
+    leader.cancel()
+    waiting[0].cancel()
+    hold.set()
+    await waiting[1]
+    assert await world.bodies() == [messages[2].value]
+    await world.deliver(*messages)
+    await assert_is_log_of(world, messages)
+
+
+async def test_one_delivery_that_cannot_be_committed_does_not_stop_those_beside_it(world, monkeypatch):
+    going, hold, poison = asyncio.Event(), asyncio.Event(), world.message("/incident")
+    real = world.sequencer._grow
+
+    async def choke(session, tree, fresh):
+        if not going.is_set():
+            going.set()
+            await hold.wait()
+        if any(arrival.body == poison.value for arrival in fresh):
+            raise ZeroDivisionError
+        await real(session, tree, fresh)
+
+    monkeypatch.setattr(world.sequencer, "_grow", choke)
+    messages = world.messages(4)
+    tasks = [asyncio.create_task(world.deliver(message)) for message in (messages[0], messages[1], poison, messages[2])]
+    await going.wait()
+    hold.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), type(None), ZeroDivisionError, type(None)]
+    assert len(await world.bodies()) == 3
+
+
+async def test_stored_tiles_are_those_of_a_tree_computed_from_the_leaves(world):
+    sizes = [1, 3, 252, 1, 255, 256, 700]
+    done = 0
+    for size in sizes:
+        await world.deliver(*world.messages(size))
+        done += size
+        hashes = [leaf_hash(body) for body in await world.bodies()]
+        _, tiles = grow(0, hashes, dict[Tile, bytes]().__getitem__)
+        for tile in changed_tiles(0, done):
+            answer = await world.get(tile.path)
+            assert (answer.status_code, answer.content) == (200, tiles[tile]), tile.path
+    assert await world.fsck() == (done, [])
+
+
+async def test_appending_is_fast(world, record_property):
+    batches = [world.messages(500) for _ in range(10)]
+    begun = time.perf_counter()
+    for batch in batches:
+        await world.deliver(*batch)
+    rate = 5000 / (time.perf_counter() - begun)
+    record_property("appends_per_second", rate)
+    assert (await checkpoint(world)).size == 5000
