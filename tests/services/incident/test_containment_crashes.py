@@ -134,6 +134,8 @@ async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(pi
     assert order.timeline[-1].detail == "refused-for-another-reason"
     assert await pieces.outbox("containment.failed") == 1
     assert await pieces.outbox("containment.probed") == 1  # the deciding one, not passed
+    await pieces.say(applied)  # said again, it does not wipe the failure out
+    assert (await pieces.order_of(breach)).state == "failed"
 
 
 @pytest.mark.clause("12.3")
