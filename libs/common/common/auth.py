@@ -103,6 +103,15 @@ class Verifier:
 
         Raises `FeedStale` when revocation cannot be checked, `CredentialInvalid`, `CredentialRevoked`.
         """
+        principal = self.verified(token)
+        self._point.require_current(principal.epochs)
+        return principal
+
+    def verified(self, token: str) -> Principal:
+        """Return whom the token names: the signature is good, and whether it was revoked is still to be asked.
+
+        Raises `FeedStale`, `CredentialInvalid`.
+        """
         self._point.require_fresh()
         now = self._clock.now()
         if self._generation != self._point.key_generation:
@@ -111,7 +120,6 @@ class Verifier:
         principal = self._verified.get(token)
         if principal is None or principal.expires_at <= now:
             principal = self._verify(token, now)
-        self._point.require_current(principal.epochs)
         return principal
 
     def _verify(self, token: str, now: datetime) -> Principal:
@@ -190,9 +198,10 @@ class Requires(SecurityBase):
     async def __call__(self, request: Request, runtime: RuntimeDep) -> Principal:
         """Return the principal. Raises the problems of `Verifier.principal`, `RevokerSilent`, `Forbidden`."""
         verifier: Verifier = runtime.parts["verifier"]
-        principal = verifier.principal(bearer_of(request))
-        request.state.principal = principal
+        principal = verifier.verified(bearer_of(request))
+        request.state.principal = principal  # before the question, so that its refusal is recorded with a name
         acting(actor=principal.subject, unit=str(principal.unit) if principal.unit else None)
+        runtime.point.require_current(principal.epochs)
         if principal.probe and not self.probes:
             raise ProbeRefused
         if self.class_a:

@@ -4,12 +4,17 @@ The gateway and every service are points, each for itself. A point loads the who
 while the bus has confirmed within the bound (policy `revocation-bound`) that it stands at the feed's end. A point that
 is not fresh refuses, so a revocation is effective everywhere once every live point has given its receipt, or once the
 bound has passed since the bus holds the cutoff (P1, clause 6.5).
+
+"Live" must include every point that decides. So a point decides only after the bus took its first sign of life and
+then confirmed the feed's end once more, and only while its last sign of life is younger than `LIVE_FOR`.
 """
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -35,6 +40,8 @@ POLL = 0.2
 """Seconds between questions to the bus whether there is anything new."""
 ALIVE_EVERY = 0.5
 """Seconds between a point's signs of life."""
+LIVE_FOR = 6 * ALIVE_EVERY
+"""Seconds after a sign of life in which the point is waited for, and after which it refuses."""
 
 
 class CredentialRevoked(Unauthorized):
@@ -78,10 +85,16 @@ class EnforcementPoint:
         self._bus, self._clock = bus, clock
         self._cutoffs: dict[str, Cutoff] = {}
         self._confirmed_at: float | None = None
+        self._announced_at: float | None = None
+        self._alive_at = 0.0
         self._heard_at: float | None = None
+        self._heartbeat: datetime | None = None
+        self._retired: set[str] = set()
         self._loaded = asyncio.Event()
+        self._open = asyncio.Event()
         self._applied = asyncio.Condition()
         self._owed: list[Message] = []
+        self._owing = asyncio.Event()
         self._age = FEED_AGE.labels(name)
         self._age.set_function(self.age)
 
@@ -97,7 +110,9 @@ class EnforcementPoint:
 
     def fresh(self) -> bool:
         """Whether the point may decide."""
-        return self._loaded.is_set() and self.age() <= self.bound()
+        if self._announced_at is None or self._confirmed_at is None or self._confirmed_at < self._announced_at:
+            return False
+        return time.monotonic() - self._alive_at <= LIVE_FOR and self.age() <= self.bound()
 
     def require_fresh(self) -> None:
         """Raise `FeedStale` unless the point may decide."""
@@ -130,13 +145,19 @@ class EnforcementPoint:
 
     async def run(self) -> None:
         """Follow the feed until cancelled; whatever fails makes the point stale and is tried again."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow())
-            group.create_task(self._live())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow())
+                group.create_task(self._live())
+                group.create_task(self._answer())
+        finally:
+            self._announced_at = None  # it refuses from here on, and only then says that nobody need wait for it
+            with contextlib.suppress(BusUnavailable, TimeoutError):
+                await asyncio.wait_for(self._bus.publish([self._receipt("left")]), 1)
 
     async def loaded(self) -> None:
-        """Wait until the whole feed has been read once."""
-        await self._loaded.wait()
+        """Wait until the point has read the whole feed and may decide for the first time."""
+        await self._open.wait()
 
     async def _follow(self) -> None:
         wait = POLL
@@ -144,20 +165,18 @@ class EnforcementPoint:
             follower: Follower | None = None
             try:
                 follower = self._bus.follow(FEED.name)
+                caught_up = False
                 while True:
                     batch = await follower.poll(POLL)
                     for message in batch.messages:
-                        self._apply(message)
+                        self._apply(message, live=caught_up)
+                    if batch.confirmed_at is not None:
+                        caught_up = True
+                        self._confirm(batch.confirmed_at)
                     if batch.messages:
                         self.revision += 1
                         async with self._applied:
                             self._applied.notify_all()
-                    if batch.confirmed_at is not None:
-                        self._confirmed_at = batch.confirmed_at
-                        self._loaded.set()
-                    if self._owed and self._loaded.is_set():
-                        await self._bus.publish(self._owed)
-                        self._owed = []
                     wait = POLL
             except BusUnavailable:
                 log.warning("point.feed_away", point=self.name, age=round(self.age(), 1))
@@ -170,31 +189,48 @@ class EnforcementPoint:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 2.0)
 
-    def _apply(self, message: Message) -> None:
-        """Take one message in; a cutoff that comes after the first load is owed a receipt."""
+    def _confirm(self, at: float) -> None:
+        self._confirmed_at = at
+        self._loaded.set()
+        if self.fresh():
+            self._open.set()
+
+    def _apply(self, message: Message, *, live: bool) -> None:
+        """Take one message in; a cutoff that comes after the first load is owed a receipt.
+
+        `live`: it is new on the feed, and was not read again, or for the first time, with all that the feed keeps.
+        """
         if message.value is None:
             self._cutoffs.pop(message.key, None)
             return
         entry = read_entry(message.value)
         if isinstance(entry, Cutoff):
             known = self._cutoffs.get(entry.subject)
-            if known is None or entry.epoch > known.epoch:
+            if (known is None or entry.epoch > known.epoch) and not self._past(entry):
                 self._cutoffs[entry.subject] = entry
                 if self._loaded.is_set():
                     self._owed.append(self._receipt("applied", entry))
+                    self._owing.set()
         elif isinstance(entry, VerificationKey):
             self.key_generation += 1
             if entry.retired:
+                self._retired.add(entry.kid)
                 self.keys.remove(entry.kid)
-            else:
+            elif entry.kid not in self._retired:  # the feed, read again, says first that it was good once
                 self.keys.add(entry.jwk)
         elif isinstance(entry, PolicyVersion):
             self.policies.learn(entry)
         elif isinstance(entry, Heartbeat):
-            # By our own clock from the moment of reading; only the first read must trust the publisher's, because
-            # what the feed kept may be old.
-            silent = 0.0 if self._loaded.is_set() else max(0.0, (self._clock.now() - entry.at).total_seconds())
-            self._heard_at = time.monotonic() - silent
+            self._hear(entry.at, live=live)
+
+    def _hear(self, at: datetime, *, live: bool) -> None:
+        """Take in a heartbeat: by our own clock from the moment of reading, except one that the feed had kept."""
+        if live:
+            self._heard_at = time.monotonic()
+        elif self._heartbeat is None or at > self._heartbeat:
+            silent = max(0.0, (self._clock.now() - at).total_seconds())
+            self._heard_at = max(self._heard_at or -math.inf, time.monotonic() - silent)
+        self._heartbeat = at
 
     def _receipt(self, kind: str, cutoff: Cutoff | None = None) -> Message:
         receipt = Receipt.model_validate(
@@ -203,22 +239,38 @@ class EnforcementPoint:
         return Message(RECEIPTS.name, self.name, receipt.to_bytes())
 
     async def _live(self) -> None:
-        """Say that the point lives; when it ends in order, say that it left."""
+        """Say again and again that the point lives."""
         await self._loaded.wait()
-        try:
-            while True:
-                with contextlib.suppress(BusUnavailable):
-                    await self._bus.publish([self._receipt("alive")])
-                self._forget()
-                await asyncio.sleep(ALIVE_EVERY)
-        finally:
-            with contextlib.suppress(BusUnavailable, TimeoutError):
-                await asyncio.wait_for(self._bus.publish([self._receipt("left")]), 1)
+        while True:
+            begun = time.monotonic()
+            with contextlib.suppress(BusUnavailable):
+                await self._bus.publish([self._receipt("alive")])
+                self._alive_at = begun
+                if self._announced_at is None:
+                    self._announced_at = time.monotonic()
+            self._forget()
+            await asyncio.sleep(ALIVE_EVERY)
+
+    async def _answer(self) -> None:
+        """Give the receipts that are owed; the feed is followed meanwhile, whatever becomes of them."""
+        while True:
+            await self._owing.wait()
+            owed = tuple(self._owed)
+            try:
+                await self._bus.publish(owed)
+            except BusUnavailable:
+                await asyncio.sleep(POLL)
+                continue
+            del self._owed[: len(owed)]
+            if not self._owed:
+                self._owing.clear()
+
+    def _past(self, cutoff: Cutoff) -> bool:
+        """Whether the last credential that `cutoff` concerns has expired by itself."""
+        return cutoff.until is not None and cutoff.until < self._clock.now()
 
     def _forget(self) -> None:
-        """Drop cutoffs whose last credential has expired by itself."""
-        now = self._clock.now()
-        for subject in [s for s, cutoff in self._cutoffs.items() if cutoff.until and cutoff.until < now]:
+        for subject in [subject for subject, cutoff in self._cutoffs.items() if self._past(cutoff)]:
             del self._cutoffs[subject]
 
     async def until(self, condition: Callable[[], bool], timeout: float) -> bool:

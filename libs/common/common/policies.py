@@ -199,5 +199,7 @@ class Policies:
         for effective_from, _, version in self._versions[name]:
             if effective_from > when:
                 break
-            rule = Rule(version.value, version.version, version.basis)
+            # Identity checks the bounds; no error there may switch a bound off here.
+            value = min(max(version.value, policy.least), policy.most)
+            rule = Rule(value, version.version, version.basis)
         return rule

@@ -120,8 +120,12 @@ async def keep_running(service: str, what: str, run: Callable[[], Coroutine[Any,
         try:
             await run()
         except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something within was cancelled, not we: a task that ended here would be missed by nobody.
+            log.exception("task.failed", service=service, task=what, error="CancelledError")
+        except Exception as error:
             log.exception("task.failed", service=service, task=what, error=type(error).__name__)
         await asyncio.sleep(1)
 
