@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from common.bus import BusUnavailable, Message
+from common.bus import BusUnavailable, Follower, Message
 from tests.contracts.ground import Ground, Receiver, eventually, in_order, read_whole, relay
 
 
@@ -146,6 +146,23 @@ async def test_a_bus_that_is_not_running_takes_and_gives_nothing(ground_of: Grou
         await bus.publish(numbered(topic, 1))
     with pytest.raises(BusUnavailable):
         await follower.poll(0)
+
+
+async def test_a_poll_in_progress_ends_when_the_bus_stops(ground_of: Ground):
+    topic = await ground_of.topic(retained=True)
+    bus = await ground_of.bus()
+    follower = bus.follow(topic)
+    await read_whole(follower)
+    polling = asyncio.create_task(_poll_on(follower))
+    await asyncio.wait([polling], timeout=0.05)
+    await bus.stop()
+    with pytest.raises(BusUnavailable):
+        await asyncio.wait_for(polling, 5)
+
+
+async def _poll_on(follower: Follower) -> None:
+    while True:
+        await follower.poll(5)
 
 
 async def test_a_later_follower_reads_a_retained_topic_whole(ground_of: Ground):

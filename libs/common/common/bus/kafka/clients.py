@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from common.bus import Message
@@ -25,7 +25,7 @@ BACKOFF_MOST = 5.0
 CHUNK = 500
 """Most messages in one delivery and in one batch of a follower: bounds the receiver's transaction."""
 
-FAILURES = (KafkaError, OSError, TimeoutError)
+FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
 """What a client raises when the brokers cannot be had, or refuse."""
 
 Arguments = Mapping[str, Any]
@@ -78,10 +78,12 @@ async def begin(client: Any, term: float) -> None:
             await asyncio.shield(starting)
     except BaseException:
         # Cancelled while it connects, aiokafka would leave the connection open: it gets a moment to fail by itself.
-        await asyncio.wait([starting], timeout=CLOSE_TERM)
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await end(client)
+        try:
+            await asyncio.wait([starting], timeout=CLOSE_TERM)
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await end(client)
         raise
 
 

@@ -58,6 +58,8 @@ class KafkaFollower:
                 if not self._positions:
                     find = asker.end_offsets if self._from_end else asker.beginning_offsets
                     self._positions = await find(self._partitions)
+            if self._closed:
+                raise KafkaError("closed meanwhile")
             for partition, position in self._positions.items():
                 reader.seek(partition, position)
         except BaseException:
@@ -86,8 +88,9 @@ class KafkaFollower:
                 self.placing = None
             if self._reader is None:
                 await self._open()
-            await self._read(min(timeout, POLL))
-            confirmed_at = await self._confirm()
+            reader, asker = self._reader, self._asker
+            await self._read(reader, min(timeout, POLL))
+            confirmed_at = await self._confirm(reader, asker)
         except FAILURES as problem:
             await self._reconnect_when_stuck()
             if not self._held:
@@ -96,23 +99,25 @@ class KafkaFollower:
         messages, self._held = tuple(self._held), []
         return Batch(messages, confirmed_at)
 
-    async def _read(self, wait: float) -> None:
+    async def _read(self, reader: Any, wait: float) -> None:
         async with asyncio.timeout(wait + ASK_TERM):
-            found = await self._reader.getmany(timeout_ms=int(wait * 1000), max_records=CHUNK)
+            found = await reader.getmany(timeout_ms=int(wait * 1000), max_records=CHUNK)
+        if self._closed:
+            raise KafkaError("closed meanwhile")
         for partition, records in found.items():
             self._held += map(message_of, records)
             self._positions[partition] = records[-1].offset + 1
             self._progress_at = time.monotonic()
 
-    async def _confirm(self) -> float | None:
+    async def _confirm(self, reader: Any, asker: Any) -> float | None:
         """Return the moment before the end was asked for, once all that lay before that end is read."""
         async with asyncio.timeout(ASK_TERM):
             # The reader's position, unlike the last message's, also passes what compaction has left empty.
-            positions = {partition: await self._reader.position(partition) for partition in self._partitions}
+            positions = {partition: await reader.position(partition) for partition in self._partitions}
             if self._asked is None:
                 at = time.monotonic()
-                ends = await self._asker.end_offsets(self._partitions)
-                self._check_partitions(self._asker)
+                ends = await asker.end_offsets(self._partitions)
+                self._check_partitions(asker)
                 # An end before our position: the log was lost and begun anew. The reader notices it, too, and begins
                 # anew; until then nothing is confirmed.
                 if all(positions[partition] <= end for partition, end in ends.items()):

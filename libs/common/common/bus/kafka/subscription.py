@@ -45,6 +45,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._alive_at = -math.inf
         self._problem: Exception | None = None
         self._stopping = False
+        self._closing = False
+        """The consumer is being closed, which takes bounded time and must not be cut short."""
         self._halt = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -56,7 +58,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         """Let deliveries in progress end and commit them, then leave the group."""
         self._stopping = True
         await self._end_lanes(STOP_TERM)
-        self._task.cancel()
+        if not self._closing:
+            self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
@@ -94,8 +97,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                     lane.add_done_callback(partial(self._lane_ended, partition))
                 self._watch(consumer)
         finally:
+            self._closing = True
             await self._end_lanes(REVOKE_TERM)
             await end(consumer)
+            self._closing = False
 
     def _lane_ended(self, partition: TopicPartition, _: asyncio.Task[None]) -> None:
         del self._lanes[partition]
