@@ -1,0 +1,49 @@
+"""The toy and its world."""
+
+import secrets
+
+import asyncpg
+import pytest
+
+from common.embedded import ensure_databases
+from common.migrate import migrate
+from tests.deployment.databases import Databases
+from tests.services.common.toy import events
+from tests.services.common.world import World
+
+
+@pytest.fixture(scope="session")
+async def with_toy(databases: Databases) -> Databases:
+    """The cluster, with a migrated database of the toy."""
+    databases._passwords |= {role: secrets.token_urlsafe(16) for role in ("toy_owner", "toy_app")}
+    await ensure_databases(databases._cluster.admin_dsn, ["toy"], databases._passwords)
+    await migrate(databases._url("toy_owner", "toy"), "tests.services.common.toy")
+    databases._migrated.add("toy")
+    return databases
+
+
+@pytest.fixture
+def declared():
+    events.declare()
+    yield
+    events.take_back()
+
+
+@pytest.fixture
+async def toy_database(with_toy, fresh_database, declared):
+    return await fresh_database("toy")
+
+
+@pytest.fixture
+async def admin(toy_database):
+    """The superuser's connection into the toy's database."""
+    connection = await asyncpg.connect(toy_database.admin_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def world(toy_database):
+    """The running toy."""
+    async with World(toy_database) as running:
+        yield running

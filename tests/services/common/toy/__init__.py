@@ -1,0 +1,1 @@
+"""A small real service, with its own database and events, on which the ground that all services share is tried."""

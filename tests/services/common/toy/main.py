@@ -1,0 +1,131 @@
+"""Wires the toy."""
+
+import asyncio
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import text
+
+from common import outbox
+from common.auth import Principal, Public, requires
+from common.http import IfMatch, SessionDep, etag, router
+from common.ids import new_id
+from common.inbox import Handlers
+from common.pages import Page, PageRequest
+from common.problems import Forbidden, NotFound
+from common.runtime import RuntimeDep
+from common.service import create_service
+from common.settings import ServiceSettings
+from tests.services.common.toy.events import AccessRefused, QuestionAsked, ThingMade
+
+AnyCredential = Annotated[Principal, requires(None)]
+CanMake = Annotated[Principal, requires("accounts.invite")]
+CanQuery = Annotated[Principal, requires("credit-data.query", class_a=True)]
+
+routes = router("/toy", "toy")
+handlers = Handlers()
+
+
+class Thing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(min_length=2, max_length=40)]
+    size: int = 0
+
+
+class Note(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    text: str = ""
+    number: int | float | None = None
+    id: UUID | None = None
+    nested: Any = None
+
+
+class TooGood(Forbidden):
+    slug, zh, en = "too-good", "不可", "Not this one"
+
+
+@routes.get("/whoami")
+async def whoami(principal: AnyCredential) -> dict[str, str]:
+    return {"subject": principal.subject}
+
+
+@routes.post("/things", status_code=201)
+async def make(
+    body: Thing, principal: CanMake, session: SessionDep, runtime: RuntimeDep, response: Response
+) -> dict[str, str]:
+    if before := runtime.parts.get("before"):
+        await before()
+    thing = {"id": new_id(), "name": body.name, "size": body.size}
+    await session.execute(text("INSERT INTO things VALUES (:id, :name, :size, 1)"), thing)
+    outbox.add(session, ThingMade(name=body.name, size=body.size), at=runtime.clock.now())
+    response.headers.update(etag(1) | {"Location": f"/toy/things/{thing['id']}"})
+    if body.name == "too good":
+        raise TooGood
+    return {"id": str(thing["id"])}
+
+
+@routes.put("/things/{thing_id}")
+async def edit(
+    thing_id: UUID, body: Thing, if_match: Annotated[IfMatch, Depends()], _: CanMake, session: SessionDep
+) -> Response:
+    row = (
+        await session.execute(text("SELECT version FROM things WHERE id = :id FOR UPDATE"), {"id": thing_id})
+    ).first()
+    if row is None:
+        raise NotFound
+    if_match.check(row.version)
+    values = {"id": thing_id, "size": body.size}
+    await session.execute(text("UPDATE things SET size = :size, version = version + 1 WHERE id = :id"), values)
+    return Response(status_code=204, headers=etag(row.version + 1))
+
+
+@routes.get("/things")
+async def things(_: CanMake, session: SessionDep, page: Annotated[PageRequest, Depends()]) -> Page[str]:
+    rows = await session.execute(
+        text("SELECT id, name FROM things WHERE CAST(:after AS uuid) IS NULL OR id > :after ORDER BY id LIMIT :n"),
+        {"after": page.after, "n": page.limit + 1},
+    )
+    return page.page(rows.all(), lambda row: row.name, lambda row: row.id)
+
+
+@routes.post("/notes")
+async def note(body: Note, _: Public) -> dict[str, int]:
+    return {"length": len(body.text)}
+
+
+@routes.get("/broken")
+async def broken(_: Public) -> None:
+    raise RuntimeError("110101199003070012 and eyJhbGciOiJFUzI1NiJ9.secret")
+
+
+@routes.get("/slow")
+async def slow(_: Public, session: SessionDep) -> None:
+    await asyncio.Event().wait()
+
+
+@routes.post("/queries")
+async def query(_: CanQuery) -> dict[str, str]:
+    return {"answer": "yes"}
+
+
+@handlers.on(QuestionAsked)
+async def when_a_question_is_asked(session, event, envelope, runtime) -> None:
+    effect = {"id": envelope.id, "about": event.about, "text": event.text}
+    await session.execute(text("INSERT INTO effects (message_id, about, text) VALUES (:id, :about, :text)"), effect)
+    outbox.add(session, ThingMade(name=event.about), at=runtime.clock.now())
+    if react := runtime.parts.get("react"):
+        await react(session, event)
+
+
+def create_app(settings: ServiceSettings, bus, *, clock=None) -> FastAPI:
+    return create_service(
+        "toy",
+        settings=settings,
+        bus=bus,
+        routers=[routes],
+        refused=AccessRefused,
+        handlers=handlers,
+        clock=clock,
+    )
