@@ -17,6 +17,8 @@ __all__ = ["Person", "System", "id_number", "unit_code"]
 
 STEP = 30
 """Seconds of one step of the second factor."""
+SLACK = 5
+"""Seconds before the end of a step in which its predecessor's code is not used any more: it might arrive late."""
 
 
 def unit_code(rng: random.Random) -> str:
@@ -47,9 +49,12 @@ class Person:
     extra: dict[str, Any] = field(default_factory=dict)
 
     async def code(self) -> str:
-        """Return a code of a step that was not used yet, waiting for the next one where it must."""
+        """Return a code of a step that was not used yet, waiting where even the next step's was.
+
+        A step to either side of now is accepted, so three codes can follow each other without a wait.
+        """
         assert self.totp
-        step = max(int(time.time()) // STEP, self.last_step + 1)
+        step = max(int(time.time() + SLACK) // STEP - 1, self.last_step + 1)
         if (ahead := (step - 1) * STEP - time.time()) > 0:
             await asyncio.sleep(ahead)
         self.last_step = step

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from common import outbox
 from common.bus import BusUnavailable, Follower, Message
 from common.bus.topics import RECEIPTS
-from common.cutoffs import ALIVE_EVERY, POLL, EnforcementPoint
+from common.cutoffs import LIVE_FOR, POLL, EnforcementPoint
 from common.events.identity import ContainmentApplied, CutoffEffective
 from common.feed import Receipt
 from common.problems import Unavailable
@@ -29,8 +29,6 @@ __all__ = ["Effectiveness", "Receipts", "confirm_cutoffs", "receipts_of"]
 
 log = structlog.get_logger()
 
-LIVE_FOR = 6 * ALIVE_EVERY
-"""Seconds after its last sign of life in which a point still counts as live."""
 KEPT = 10_000
 """Cutoffs whose receipts are remembered in memory; the database keeps them all."""
 HELD_WITHIN = 5.0
@@ -55,8 +53,13 @@ class Receipts:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._alive: dict[str, float] = {}
+        self._listening_since: float | None = None
         self._receipts: OrderedDict[UUID, dict[str, datetime]] = OrderedDict()
         self._news = asyncio.Condition()
+
+    def knows_all(self) -> bool:
+        """Whether every point that decides has been heard: one that gives no sign of life for so long refuses by itself."""
+        return self._listening_since is not None and time.monotonic() - self._listening_since > LIVE_FOR
 
     def live(self) -> set[str]:
         """Return the points that gave a sign of life lately."""
@@ -71,9 +74,12 @@ class Receipts:
                 follower = self._runtime.bus.follow(RECEIPTS.name, from_end=True)
                 while True:
                     batch = await follower.poll(1.0)
+                    if self._listening_since is None:
+                        self._listening_since = time.monotonic()
                     if batch.messages:
                         await self._take(batch.messages)
             except BusUnavailable:
+                self._listening_since = None
                 log.warning("receipts.bus_away")
             finally:
                 if follower:
@@ -114,6 +120,8 @@ class Receipts:
     async def effective(self, cutoffs: Sequence[CutoffRow]) -> Effectiveness:
         """Wait until every live point has given its receipt, or has had the bound to become stale and refuse by itself.
 
+        Just after a start not every point has been heard yet: then the bound is waited for.
+
         At most `HELD_WITHIN` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
         """
         point = self._runtime.point
@@ -122,7 +130,7 @@ class Receipts:
         held_at, bound = time.monotonic(), point.bound() + POLL
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(bound), self._news:
-                await self._news.wait_for(lambda: not self._silent(cutoffs))
+                await self._news.wait_for(lambda: self.knows_all() and not self._silent(cutoffs))
         silent = self._silent(cutoffs)
         points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
         now = self._runtime.clock.now()
@@ -142,38 +150,49 @@ def receipts_of(runtime: Runtime) -> Receipts:
 
 
 async def confirm_cutoffs(runtime: Runtime) -> None:
-    """Write down when each cutoff became effective, and confirm containment orders: a task that survives any death."""
+    """Write down when each cutoff became effective, and confirm containment orders: a task that survives any death.
+
+    Each cutoff waits for its receipts by itself, so that a silent point delays none but those that wait for it.
+    """
     point = runtime.point
-    while True:
-        looked = point.revision
-        try:
-            while await _confirm(runtime):
-                pass
-        except Unavailable:
-            log.warning("cutoffs.database_away")
-        await point.until(partial(_moved, point, looked), 1.0)
+    waiting: set[UUID] = set()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            looked = point.revision
+            try:
+                for row in await _unconfirmed(runtime):
+                    if row.id not in waiting:
+                        waiting.add(row.id)
+                        group.create_task(_confirm(runtime, row, waiting))
+            except Unavailable:
+                log.warning("cutoffs.database_away")
+            await point.until(partial(_moved, point, looked), 1.0)
 
 
 def _moved(point: EnforcementPoint, since: int) -> bool:
     return point.revision != since
 
 
-async def _confirm(runtime: Runtime) -> int:
-    waiting = (
+async def _unconfirmed(runtime: Runtime) -> Sequence[CutoffRow]:
+    query = (
         select(CutoffRow)
         .where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
         .order_by(CutoffRow.at)
-        .limit(20)
+        .limit(100)
     )
     async with runtime.database.transaction() as session:
-        rows = list(await session.scalars(waiting))
-    outcomes = await asyncio.gather(*(receipts_of(runtime).effective([row]) for row in rows))
-    done = 0
-    for row, outcome in zip(rows, outcomes, strict=True):
+        return (await session.scalars(query)).all()
+
+
+async def _confirm(runtime: Runtime, row: CutoffRow, waiting: set[UUID]) -> None:
+    try:
+        outcome = await receipts_of(runtime).effective([row])
         if outcome.effective_at is not None:
             await _write_down(runtime, row.id, outcome.effective_at, outcome)
-            done += 1
-    return done
+    except Unavailable:
+        log.warning("cutoffs.database_away")
+    finally:
+        waiting.discard(row.id)
 
 
 async def _write_down(runtime: Runtime, cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
