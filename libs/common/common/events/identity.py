@@ -40,6 +40,13 @@ class UnitReinstated(Event, publisher=PUBLISHER, name="unit.reinstated", key="un
     cause: str | None = None
 
 
+class UnitDecommissioned(Event, publisher=PUBLISHER, name="unit.decommissioned", key="unit_id"):
+    """The unit ended for good, and with it its accounts and systems (clause 3.1)."""
+
+    unit_id: UUID
+    reason: str
+
+
 class AccountInvited(Event, publisher=PUBLISHER, name="account.invited", key="account_id"):
     """A person got an invitation; the account opens nothing yet."""
 

@@ -1,0 +1,111 @@
+"""Turns an invitation into an account with two factors, in two steps: password first, then the second factor."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.context import acting
+from common.events.identity import AccountActivated
+from common.runtime import Runtime
+from common.sealing import open_, seal
+from identity import totp
+from identity.accounts.models import Account, AccountState, Invitation
+from identity.accounts.queries import account_by_login, account_of, open_invitation
+from identity.accounts.service import code_hash
+from identity.passwords import Passwords, check_strength
+from identity.posts import service as posts
+from identity.posts.queries import post_of
+from identity.problems import ActivationRefused, UnitNotActive, WeakPassword
+from identity.settings import settings_of
+from identity.units.queries import unit_of
+
+__all__ = ["ISSUER", "Challenge", "begin", "confirm"]
+
+ISSUER = "信盾 Xindun"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The second factor to be: shown once, and confirmed with its first code."""
+
+    secret: str
+    uri: str
+    expires_at: datetime
+
+
+async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Challenge:
+    """Take the password and make a second factor; both wait with the invitation. Again replaces them. Clause 7.6.
+
+    Raises `ActivationRefused`, `WeakPassword`, `UnitNotActive`, `TooManyLogins`.
+    """
+    async with runtime.database.transaction() as session:
+        account, _ = await _invited(session, runtime, login, code)
+        unit = await unit_of(session, account.unit_id)
+        assert unit is not None
+        words = [account.name, unit.name, login]
+    if weaknesses := check_strength(password, words):
+        told = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
+        raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=told)
+    passwords: Passwords = runtime.parts["passwords"]
+    # Outside of any transaction: hashing waits for its turn.
+    password_hash = await passwords.hash_password(password)
+    secret = totp.generate_secret()
+    async with runtime.database.transaction() as session:
+        account, invitation = await _invited(session, runtime, login, code, lock=True)
+        invitation.password_hash = password_hash
+        invitation.totp_secret = seal(settings_of(runtime).sealing_key(), secret.encode(), account.totp_place)
+        expires_at = invitation.expires_at
+    return Challenge(secret, totp.provisioning_uri(secret, login, ISSUER), expires_at)
+
+
+async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: str, totp_code: str) -> Account:
+    """Activate the account and take up the post of the invitation. Clause 7.6. Raises `ActivationRefused`, `UnitNotActive`."""
+    account, invitation = await _invited(session, runtime, login, code, lock=True)
+    now = runtime.clock.now()
+    if invitation.password_hash is None or invitation.totp_secret is None:
+        raise ActivationRefused
+    sealed = invitation.totp_secret
+    secret = open_(settings_of(runtime).sealing_key(), sealed, account.totp_place).decode()
+    step = totp.accept(secret, totp_code, now, None)
+    if step is None:
+        raise ActivationRefused
+    acting(actor=account.subject, unit=str(account.unit_id))
+    account.activate(now, invitation.password_hash, sealed, step)
+    outbox.add(session, AccountActivated(account_id=account.id, unit_id=account.unit_id), at=now)
+    await _take_up(session, runtime, account, invitation.post_id, invitation.invited_by)
+    invitation.end(now)
+    return account
+
+
+async def _take_up(
+    session: AsyncSession, runtime: Runtime, account: Account, post_id: UUID | None, by: UUID | None
+) -> None:
+    post = await post_of(session, post_id, account.unit_id) if post_id else None
+    if post:
+        await posts.appoint(session, runtime, account, post, by=by)
+
+
+async def _invited(
+    session: AsyncSession, runtime: Runtime, login: str, code: str, *, lock: bool = False
+) -> tuple[Account, Invitation]:
+    """Return whom the code belongs to: one answer for all that may be wrong."""
+    account = await account_by_login(session, login)
+    if account and lock:
+        account = await account_of(session, account.id, None, lock=True)
+    invitation = await open_invitation(session, account.id, lock=lock) if account else None
+    if (
+        account is None
+        or invitation is None
+        or account.state != AccountState.INVITED
+        or not hmac.compare_digest(invitation.code_hash, code_hash(code))
+        or runtime.clock.now() >= invitation.expires_at
+    ):
+        raise ActivationRefused
+    unit = await unit_of(session, account.unit_id, lock="share" if lock else None)
+    if unit is None or not unit.active:
+        raise UnitNotActive
+    return account, invitation

@@ -1,0 +1,98 @@
+"""An account, and the invitation that leads to it."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.problems import AccountStep
+from identity.tables import Base
+
+__all__ = ["TRANSITIONS", "Account", "AccountState", "Invitation"]
+
+
+class AccountState(StrEnum):
+    """`suspended` while any suspension is open; `revoked`: for good."""
+
+    INVITED = "invited"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+TRANSITIONS: dict[AccountState, frozenset[AccountState]] = {
+    AccountState.INVITED: frozenset({AccountState.ACTIVE, AccountState.SUSPENDED, AccountState.REVOKED}),
+    AccountState.ACTIVE: frozenset({AccountState.SUSPENDED, AccountState.REVOKED}),
+    AccountState.SUSPENDED: frozenset({AccountState.ACTIVE, AccountState.INVITED, AccountState.REVOKED}),
+    AccountState.REVOKED: frozenset(),
+}
+
+
+class Account(Base):
+    """One person's account; `person` is the keyed digest of the ID number."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (UniqueConstraint("id", "unit_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"))
+    name: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(Text)
+    person: Mapped[bytes] = mapped_column(LargeBinary)
+    invited_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    invited_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
+    state: Mapped[AccountState] = mapped_column(Text, default=AccountState.INVITED)
+    password_hash: Mapped[str | None] = mapped_column(Text, default=None, repr=False)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
+    totp_step: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    activated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+    @property
+    def subject(self) -> str:
+        """The subject of its cutoffs."""
+        return f"account:{self.id}"
+
+    @property
+    def totp_place(self) -> str:
+        """Where its sealed second factor lies: opened nowhere else."""
+        return f"account/{self.id}/totp"
+
+    def move_to(self, state: AccountState) -> None:
+        """Take a step. Raises `AccountStep` for one that the table does not have."""
+        if state not in TRANSITIONS[AccountState(self.state)]:
+            raise AccountStep(state=self.state, wanted=state)
+        self.state = state
+
+    def activate(self, at: datetime, password_hash: str, totp_secret: bytes, step: int) -> None:
+        """Take the factors over. Raises `AccountStep`."""
+        self.move_to(AccountState.ACTIVE)
+        self.activated_at, self.password_hash, self.totp_secret, self.totp_step = at, password_hash, totp_secret, step
+
+    def revoke(self, at: datetime) -> None:
+        """End it, and forget its factors. Raises `AccountStep`."""
+        self.move_to(AccountState.REVOKED)
+        self.revoked_at, self.password_hash, self.totp_secret = at, None, None
+
+
+class Invitation(Base):
+    """One activation code; between the two steps of the activation it holds the factors that wait for the second."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True, repr=False)
+    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    invited_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
+    post_id: Mapped[UUID | None] = mapped_column(ForeignKey("posts.id"))
+    password_hash: Mapped[str | None] = mapped_column(Text, default=None, repr=False)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+    def end(self, at: datetime) -> None:
+        """Nothing can be done with the code from now on; the waiting factors are forgotten."""
+        self.ended_at, self.password_hash, self.totp_secret = at, None, None

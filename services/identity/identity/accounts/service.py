@@ -1,0 +1,232 @@
+"""Invites people, and suspends, reinstates and revokes their accounts: the same functions for every door (P2)."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from stdnum.cn import ric
+
+from common import outbox
+from common.auth import Principal
+from common.events.identity import AccountInvited, AccountReinstated, AccountRevoked, AccountSuspended
+from common.ids import new_id
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts.models import Account, AccountState, Invitation
+from identity.accounts.queries import (
+    account_by_login,
+    account_of,
+    newest_invitation,
+    open_invitation,
+    person_known,
+)
+from identity.cutoffs.service import cut_off
+from identity.posts import service as posts
+from identity.posts.models import Post
+from identity.posts.queries import post_named, post_of
+from identity.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown, UnitNotActive
+from identity.sessions import service as sessions
+from identity.settings import settings_of
+from identity.suspensions import service as suspensions
+from identity.units.models import Unit
+from identity.units.queries import unit_of
+
+__all__ = [
+    "ADMINISTRATOR",
+    "Invited",
+    "code_hash",
+    "invite",
+    "invite_administrator",
+    "reinstate",
+    "renew_invitation",
+    "revoke",
+    "suspend",
+]
+
+ADMINISTRATOR = "unit-administrator"
+CODE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An invited account with its activation code, which is kept nowhere."""
+
+    account: Account
+    code: str
+    expires_at: datetime
+
+
+def code_hash(code: str) -> bytes:
+    """Return what is stored of an activation code: it is random, so one hash is enough."""
+    return hashlib.sha256(code.encode()).digest()
+
+
+async def invite_administrator(
+    session: AsyncSession,
+    runtime: Runtime,
+    principal: Principal,
+    *,
+    unit_id: UUID,
+    name: str,
+    login: str,
+    id_number: str,
+) -> Invited:
+    """Invite the administrator of a using unit, appointed on activation. Raises `NotFound` and what `invite` raises."""
+    unit = await unit_of(session, unit_id)
+    if unit is None or not unit.uses:
+        raise NotFound
+    post = await post_named(session, unit.id, ADMINISTRATOR)
+    return await invite(
+        session, runtime, unit, name=name, login=login, id_number=id_number, by=principal.uuid, post=post
+    )
+
+
+async def invite(
+    session: AsyncSession,
+    runtime: Runtime,
+    unit: Unit,
+    *,
+    name: str,
+    login: str,
+    id_number: str,
+    by: UUID | None,
+    post: Post | None = None,
+) -> Invited:
+    """Invite a person into `unit`; `post` is taken up on activation. Clause 7.6: one person, one account.
+
+    Raises `UnitNotActive`, `IdNumberInvalid`, `PersonKnown`, `LoginTaken`.
+    """
+    locked = await unit_of(session, unit.id, lock="share")
+    if locked is None or not locked.active:
+        raise UnitNotActive
+    if not ric.is_valid(id_number):
+        raise IdNumberInvalid
+    person = settings_of(runtime).digest("person", ric.compact(id_number))
+    if await person_known(session, person):
+        raise PersonKnown
+    if await account_by_login(session, login):
+        raise LoginTaken
+    now = runtime.clock.now()
+    account = Account(
+        id=new_id(), unit_id=unit.id, name=name, login=login, person=person, invited_at=now, invited_by=by
+    )
+    session.add(account)
+    await session.flush()
+    event = AccountInvited(account_id=account.id, unit_id=unit.id, invited_by=f"account:{by}" if by else None)
+    outbox.add(session, event, at=now)
+    return _invitation(session, runtime, account, by=by, post_id=post.id if post else None)
+
+
+async def renew_invitation(session: AsyncSession, runtime: Runtime, principal: Principal, account_id: UUID) -> Invited:
+    """Give a new code to who was invited and has not activated: the one before ends.
+
+    Who may invite administrators renews theirs in any unit. Raises `NotFound`, `AccountStep`.
+    """
+    account = await account_of(session, account_id, None, lock=True)
+    if account is None:
+        raise NotFound
+    last = await newest_invitation(session, account.id)
+    if account.unit_id != principal.unit and not (
+        principal.has("administrators.invite") and await _of_administrator(session, account, last)
+    ):
+        raise NotFound
+    if account.state != AccountState.INVITED:
+        raise AccountStep(state=account.state)
+    await _end_invitation(session, runtime, account)
+    return _invitation(session, runtime, account, by=principal.uuid, post_id=last.post_id if last else None)
+
+
+async def _of_administrator(session: AsyncSession, account: Account, invitation: Invitation | None) -> bool:
+    if invitation is None or invitation.post_id is None:
+        return False
+    post = await post_of(session, invitation.post_id, account.unit_id)
+    return post is not None and post.name == ADMINISTRATOR
+
+
+def _invitation(
+    session: AsyncSession, runtime: Runtime, account: Account, *, by: UUID | None, post_id: UUID | None
+) -> Invited:
+    now = runtime.clock.now()
+    code = secrets.token_urlsafe(CODE_BYTES)
+    expires_at = now + timedelta(seconds=runtime.policies.at("invitation-term", now).value)
+    session.add(
+        Invitation(
+            id=new_id(),
+            account_id=account.id,
+            code_hash=code_hash(code),
+            made_at=now,
+            expires_at=expires_at,
+            invited_by=by,
+            post_id=post_id,
+        )
+    )
+    return Invited(account, code, expires_at)
+
+
+async def suspend(
+    session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str, cause: str, note: str | None = None
+) -> bool:
+    """End every credential of the account until this cause, and any other, is lifted. Clause 6.5.
+
+    `reason` is a stable slug, `note` what a person wrote; it stays in this service.
+
+    False when there is no such account, or this cause holds it already. A revoked account stays revoked and is cut off
+    once more, so that whoever ordered it has a cutoff to show.
+    """
+    account = await account_of(session, account_id, None, lock=True)
+    if account is None:
+        return False
+    if not await suspensions.begin(session, runtime, "account_id", account.id, reason=note or reason, cause=cause):
+        return False
+    if account.state != AccountState.REVOKED:
+        if account.state != AccountState.SUSPENDED:
+            account.move_to(AccountState.SUSPENDED)
+        await sessions.end_sessions_of_account(session, runtime, account.id, reason=reason)
+        await _end_invitation(session, runtime, account)
+        event = AccountSuspended(account_id=account.id, unit_id=account.unit_id, reason=reason, cause=cause)
+        outbox.add(session, event, at=runtime.clock.now())
+    await cut_off(session, runtime, account.subject, reason=reason, cause=cause)
+    return True
+
+
+async def reinstate(session: AsyncSession, runtime: Runtime, account_id: UUID, *, cause: str) -> bool:
+    """Lift what this cause holds; True when the account may sign in again, False while another cause holds it."""
+    account = await account_of(session, account_id, None, lock=True)
+    if account is None:
+        return False
+    last = await suspensions.lift(session, runtime, "account_id", account.id, cause=cause)
+    if not last or account.state != AccountState.SUSPENDED:
+        return False
+    account.move_to(AccountState.ACTIVE if account.activated_at else AccountState.INVITED)
+    event = AccountReinstated(account_id=account.id, unit_id=account.unit_id, cause=cause)
+    outbox.add(session, event, at=runtime.clock.now())
+    return True
+
+
+async def revoke(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str, cause: str) -> bool:
+    """End the account for good: factors, sessions, invitation, appointments and every token. Clauses 3.1, 6.5.
+
+    False when there is no such account, or it is revoked already.
+    """
+    account = await account_of(session, account_id, None, lock=True)
+    if account is None or account.state == AccountState.REVOKED:
+        return False
+    now = runtime.clock.now()
+    account.revoke(now)
+    await sessions.end_sessions_of_account(session, runtime, account.id, reason=reason)
+    await _end_invitation(session, runtime, account)
+    await posts.end_appointments(session, runtime, account, reason=reason)
+    await cut_off(session, runtime, account.subject, reason=reason, cause=cause)
+    event = AccountRevoked(account_id=account.id, unit_id=account.unit_id, reason=reason, cause=cause)
+    outbox.add(session, event, at=now)
+    return True
+
+
+async def _end_invitation(session: AsyncSession, runtime: Runtime, account: Account) -> None:
+    invitation = await open_invitation(session, account.id, lock=True)
+    if invitation:
+        invitation.end(runtime.clock.now())
+        await session.flush()

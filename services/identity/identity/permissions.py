@@ -1,0 +1,55 @@
+"""Every permission that identity asks for, as types of endpoint parameters."""
+
+from typing import Annotated
+
+from common.auth import Principal, requires
+
+__all__ = [
+    "AnyCredential",
+    "CanApproveSystems",
+    "CanCountersignHandovers",
+    "CanDecommissionUnits",
+    "CanEndAppointments",
+    "CanInviteAccounts",
+    "CanInviteAdministrators",
+    "CanIssueProbes",
+    "CanMakeAppointments",
+    "CanReadAccounts",
+    "CanReadHandovers",
+    "CanRegisterSystems",
+    "CanRegisterUnits",
+    "CanReinstateAccounts",
+    "CanReinstateSystems",
+    "CanReinstateUnits",
+    "CanReportDepartures",
+    "CanRevokeAccounts",
+    "CanSetPolicies",
+    "CanSuspendSystems",
+    "CanSuspendUnits",
+    "CanTakeHandovers",
+]
+
+# What widens somebody's access is of class A: refused while nobody could revoke. Taking away always goes.
+
+AnyCredential = Annotated[Principal, requires(None)]
+CanRegisterUnits = Annotated[Principal, requires("units.register", class_a=True)]
+CanDecommissionUnits = Annotated[Principal, requires("units.register")]
+CanSuspendUnits = Annotated[Principal, requires("units.suspend")]
+CanReinstateUnits = Annotated[Principal, requires("units.suspend", class_a=True)]
+CanRegisterSystems = Annotated[Principal, requires("systems.register", class_a=True)]
+CanApproveSystems = Annotated[Principal, requires("systems.approve", class_a=True)]
+CanSuspendSystems = Annotated[Principal, requires("systems.suspend")]
+CanReinstateSystems = Annotated[Principal, requires("systems.suspend", class_a=True)]
+CanInviteAccounts = Annotated[Principal, requires("accounts.invite", class_a=True)]
+CanInviteAdministrators = Annotated[Principal, requires("administrators.invite", class_a=True)]
+CanReadAccounts = Annotated[Principal, requires("accounts.read")]
+CanMakeAppointments = Annotated[Principal, requires("appointments.make", class_a=True)]
+CanEndAppointments = Annotated[Principal, requires("appointments.make")]
+CanReportDepartures = Annotated[Principal, requires("departures.report")]
+CanRevokeAccounts = Annotated[Principal, requires("accounts.revoke")]
+CanReinstateAccounts = Annotated[Principal, requires("accounts.revoke", class_a=True)]
+CanReadHandovers = Annotated[Principal, requires("handovers.read")]
+CanTakeHandovers = Annotated[Principal, requires("handovers.take")]
+CanCountersignHandovers = Annotated[Principal, requires("handovers.countersign")]
+CanSetPolicies = Annotated[Principal, requires("policies.set", class_a=True)]
+CanIssueProbes = Annotated[Principal, requires("probes.issue")]

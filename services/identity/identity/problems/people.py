@@ -1,0 +1,169 @@
+"""What is refused about people: accounts, posts, training."""
+
+from common.problems import Conflict, Forbidden, Invalid, TooManyRequests, Unauthorized
+
+__all__ = [
+    "AccountStep",
+    "ActivationRefused",
+    "AppointmentEnded",
+    "AppointmentKnown",
+    "AppointmentTerm",
+    "AttemptClosed",
+    "IdNumberInvalid",
+    "LoginTaken",
+    "OwnAccount",
+    "PersonKnown",
+    "PersonsOnly",
+    "PostBeyondKind",
+    "PostTaken",
+    "PostUnknown",
+    "SelfAppointment",
+    "TooManyAttempts",
+    "UndertakingDiffers",
+    "WeakPassword",
+    "WrongAnswers",
+]
+
+
+class IdNumberInvalid(Invalid):
+    """422: not a number of a resident identity card."""
+
+    slug = "id-number-invalid"
+    zh, en = "公民身份号码无效", "The resident identity number is not valid"
+    clause = "7.6"
+
+
+class PersonKnown(Conflict):
+    """409: the person has a live account, here or in another unit."""
+
+    slug = "person-has-account"
+    zh, en = "该人员已有账号（一人一号）", "This person has an account already: one person, one account"
+    clause = "7.6"
+    recorded = True
+
+
+class LoginTaken(Conflict):
+    """409: another live account has this login."""
+
+    slug = "login-taken"
+    zh, en = "登录名已被使用", "The login is taken"
+
+
+class AccountStep(Conflict):
+    """409: the account's state does not allow the step."""
+
+    slug = "account-step"
+    zh, en = "账号当前状态不允许此操作", "The state of the account does not allow this step"
+
+
+class OwnAccount(Forbidden):
+    """403: nobody suspends or reinstates himself (P6)."""
+
+    slug = "own-account"
+    zh, en = "不得对本人账号执行此操作", "Nobody does this to the own account"
+    clause = "6.5"
+
+
+class ActivationRefused(Unauthorized):
+    """401: unknown login, wrong, used or expired code, or wrong second factor: the answer is the same."""
+
+    slug = "activation-refused"
+    zh, en = "激活码或验证码无效、已使用或已过期", "The code is wrong, used or expired"
+    recorded = True
+
+
+class WeakPassword(Invalid):
+    """422: the password can be guessed; `weaknesses` says why."""
+
+    slug = "password-weak"
+    zh, en = "密码强度不足", "The password is too weak"
+    clause = "7.6"
+
+
+class PostUnknown(Invalid):
+    """422: the unit has no such post."""
+
+    slug = "post-unknown"
+    zh, en = "本单位没有该岗位", "The unit has no such post"
+
+
+class PostTaken(Conflict):
+    """409: the unit has a post of this name."""
+
+    slug = "post-taken"
+    zh, en = "本单位已有同名岗位", "The unit has a post of this name"
+
+
+class PostBeyondKind(Forbidden):
+    """403: `permissions` are not for units of this kind."""
+
+    slug = "post-beyond-kind"
+    zh, en = "岗位权限超出本类单位范围", "Permissions that units of this kind may not give"
+    clause = "6.2"
+
+
+class SelfAppointment(Forbidden):
+    """403: nobody appoints himself (P6)."""
+
+    slug = "self-appointment"
+    zh, en = "不得任命本人", "Nobody appoints himself"
+    clause = "6.2"
+
+
+class AppointmentKnown(Conflict):
+    """409: the person holds this post already."""
+
+    slug = "appointment-exists"
+    zh, en = "该人员已任此岗位", "The person holds this post already"
+
+
+class AppointmentTerm(Invalid):
+    """422: an appointment ends in the future."""
+
+    slug = "appointment-term"
+    zh, en = "任期截止时间须在将来", "The end of an appointment lies in the future"
+
+
+class AppointmentEnded(Conflict):
+    """409: the appointment has ended."""
+
+    slug = "appointment-ended"
+    zh, en = "任职已结束", "The appointment has ended"
+
+
+class PersonsOnly(Forbidden):
+    """403: for people, not for systems."""
+
+    slug = "persons-only"
+    zh, en = "仅限人员账号", "For people only"
+    clause = "6.1"
+
+
+class TooManyAttempts(TooManyRequests):
+    """429: the attempts of a day are used up."""
+
+    slug = "training-attempts"
+    zh, en = "今日测试次数已用完", "The attempts of the day are used up"
+    clause = "6.1"
+
+
+class AttemptClosed(Conflict):
+    """409: the attempt was graded, or its time is over."""
+
+    slug = "attempt-closed"
+    zh, en = "本次测试已评分或已超时", "The attempt was graded, or its time is over"
+
+
+class WrongAnswers(Invalid):
+    """422: not one answer to each question that was asked."""
+
+    slug = "answers-incomplete"
+    zh, en = "须逐题作答", "Answer each question that was asked, and no other"
+
+
+class UndertakingDiffers(Conflict):
+    """409: something else was read than is to be signed."""
+
+    slug = "undertaking-digest-differs"
+    zh, en = "所引用的承诺书摘要与现行文本不一致", "The digest is not that of the present text"
+    clause = "6.1"

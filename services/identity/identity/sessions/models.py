@@ -1,0 +1,59 @@
+"""A session, its refresh tokens, and the failures of a login."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.tables import Base
+
+__all__ = ["RefreshToken", "Session", "SignInAttempts"]
+
+
+class Session(Base):
+    """From one sign-in until `expires_at`, or until it ends before; the family of its refresh tokens."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    origin: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    reason: Mapped[str | None] = mapped_column(Text, default=None)
+
+    @property
+    def subject(self) -> str:
+        """The subject of its cutoff."""
+        return f"session:{self.id}"
+
+    def end(self, at: datetime, reason: str) -> None:
+        """End it, for good: there is no way back."""
+        assert self.ended_at is None
+        self.ended_at, self.reason = at, reason
+
+
+class RefreshToken(Base):
+    """One refresh token, by its SHA-256; used once."""
+
+    __tablename__ = "refresh_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, repr=False)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
+    issued_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+
+class SignInAttempts(Base):
+    """Attempts in a row without success, by the keyed digest of the login: of unknown logins just as of known ones.
+
+    An attempt counts from before the password is looked at, so that many at once do not get around the bound.
+    """
+
+    __tablename__ = "sign_in_attempts"
+
+    login: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    failures: Mapped[int]
+    failed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,93 @@
+"""Bodies of the session endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from common.permissions import UnitKind
+from identity.sessions.service import Tokens
+
+__all__ = ["AppointmentHeld", "Me", "Refresh", "SessionTokens", "SignIn", "Standing", "UnitStanding"]
+
+
+class SignIn(BaseModel):
+    """Both factors. Whatever form the login has: an impossible one is answered as an unknown one."""
+
+    model_config = ConfigDict(extra="forbid")
+    login: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=128)]
+    totp: Annotated[str, Field(pattern="^[0-9]{6}$")]
+
+
+class Refresh(BaseModel):
+    """A refresh token, which is used up by this."""
+
+    model_config = ConfigDict(extra="forbid")
+    refresh_token: Annotated[SecretStr, Field(min_length=16, max_length=128)]
+
+
+class SessionTokens(BaseModel):
+    """The tokens of a session; `expires_in` in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the word of RFC 6750
+    expires_in: int
+    refresh_token: str
+    session_id: UUID
+    session_expires_at: datetime
+    permissions: list[str]
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Self:
+        """Build from the outcome."""
+        return cls(
+            access_token=tokens.access.token,
+            expires_in=tokens.access.expires_in,
+            refresh_token=tokens.refresh,
+            session_id=tokens.session.id,
+            session_expires_at=tokens.session.expires_at,
+            permissions=tokens.permissions,
+        )
+
+
+class UnitStanding(BaseModel):
+    """The own unit."""
+
+    id: UUID
+    name: str
+    kind: UnitKind
+    state: str
+
+
+class AppointmentHeld(BaseModel):
+    """A post that is held now."""
+
+    id: UUID
+    post: str
+    until: datetime | None
+
+
+class Standing(BaseModel):
+    """What opens credit data to a person (clauses 6.1, 6.2): training and undertaking, and the posts held."""
+
+    trained_until: datetime | None
+    training_current: bool
+    undertaking_signed: bool
+    appointments: list[AppointmentHeld]
+
+
+class Me(BaseModel):
+    """Who the platform takes the caller for; `standing` for people only. `origin`: the address it sees."""
+
+    subject: str
+    kind: Literal["account", "system", "service"]
+    id: str
+    name: str | None
+    state: str | None
+    unit: UnitStanding | None
+    permissions: list[str]
+    origin: str
+    expires_at: datetime
+    standing: Standing | None

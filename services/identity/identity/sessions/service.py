@@ -1,0 +1,161 @@
+"""Opens, refreshes and ends sessions."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.context import acting
+from common.events.identity import SessionEnded, SessionOpened
+from common.ids import new_id
+from common.policies import CATALOGUE
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts.models import Account, AccountState
+from identity.accounts.queries import account_of
+from identity.cutoffs.service import cut_off
+from identity.posts.queries import appointments_held
+from identity.problems import RefreshRefused
+from identity.sessions.models import RefreshToken, Session
+from identity.sessions.queries import (
+    open_sessions_of_account,
+    open_sessions_of_unit,
+    refresh_token_of,
+    session_of,
+)
+from identity.tokens.service import Minted, mint
+from identity.units.models import Unit
+from identity.units.queries import unit_of
+
+__all__ = ["Tokens", "end_sessions_of_account", "end_sessions_of_unit", "open_session", "refresh", "sign_out"]
+
+REFRESH_BYTES = 32
+SHORTEST = timedelta(seconds=1)
+"""A token's times are whole seconds: what ends within one is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a session gives: the refresh token is kept nowhere."""
+
+    access: Minted
+    refresh: str
+    session: Session
+    permissions: list[str]
+
+
+async def open_session(session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, *, origin: str) -> Tokens:
+    """Open a session of an account whose row is locked, as is its unit's."""
+    now = runtime.clock.now()
+    term = timedelta(seconds=runtime.policies.at("session-term", now).value)
+    row = Session(id=new_id(), account_id=account.id, origin=origin, opened_at=now, expires_at=now + term)
+    session.add(row)
+    await session.flush()
+    acting(actor=account.subject, unit=str(unit.id))
+    outbox.add(session, SessionOpened(session_id=row.id, account_id=account.id, origin=origin), at=now)
+    return await _tokens(session, runtime, account, unit, row)
+
+
+async def refresh(runtime: Runtime, token: str) -> Tokens:
+    """Take a refresh token for new tokens, with the permissions of now. Raises `RefreshRefused`.
+
+    A token that comes twice ends its whole session: somebody else may hold it, and a lost answer costs a sign-in.
+    """
+    async with runtime.database.transaction() as session:
+        outcome = await _refresh(session, runtime, hashlib.sha256(token.encode()).digest())
+    # Only now, because what a second use ended must stay ended.
+    if isinstance(outcome, RefreshRefused):
+        raise outcome
+    return outcome
+
+
+async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> Tokens | RefreshRefused:
+    known = await refresh_token_of(session, digest)
+    if known is None:
+        return RefreshRefused(reason="unknown")
+    family = await session_of(session, known.session_id)
+    assert family is not None
+    # Every path locks in this order, account, unit, session: a suspension comes before all of this or after.
+    account = await account_of(session, family.account_id, None, lock=True)
+    assert account is not None
+    unit = await unit_of(session, account.unit_id, lock="share")
+    assert unit is not None
+    row = await session_of(session, family.id, lock=True)
+    used = await refresh_token_of(session, digest, lock=True)
+    assert row is not None
+    assert used is not None
+    now = runtime.clock.now()
+    if row.ended_at is not None:
+        return RefreshRefused(reason="ended")
+    if used.used_at is not None:
+        await _end(session, runtime, [row], reason="refresh-token-reused")
+        await _cut_off(session, runtime, row, reason="refresh-token-reused")
+        return RefreshRefused(reason="reused")
+    if row.expires_at - now < SHORTEST:
+        return RefreshRefused(reason="expired")
+    if account.state != AccountState.ACTIVE:
+        return RefreshRefused(reason=f"account-{account.state}")
+    if not unit.active:
+        return RefreshRefused(reason=f"unit-{unit.state}")
+    used.used_at = now
+    await session.flush()
+    acting(actor=account.subject, unit=str(unit.id))
+    return await _tokens(session, runtime, account, unit, row)
+
+
+async def _tokens(session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, row: Session) -> Tokens:
+    now = runtime.clock.now()
+    token = secrets.token_urlsafe(REFRESH_BYTES)
+    session.add(RefreshToken(hash=hashlib.sha256(token.encode()).digest(), session_id=row.id, issued_at=now))
+    held = await appointments_held(session, account.id, now + SHORTEST)
+    permissions = sorted({permission for _, post in held for permission in post.permissions})
+    # No token outlives an appointment that it speaks of (P7).
+    until = min([row.expires_at, *(held_.until for held_, _ in held if held_.until)])
+    access = await mint(
+        session, runtime, subject=account.subject, unit=unit, permissions=permissions, sid=row.id, until=until
+    )
+    return Tokens(access, token, row, permissions)
+
+
+async def sign_out(session: AsyncSession, runtime: Runtime, session_id: UUID | None) -> Session:
+    """End the session and its tokens; again changes nothing. Raises `NotFound` for a credential without a session."""
+    row = await session_of(session, session_id, lock=True) if session_id else None
+    if row is None:
+        raise NotFound
+    if row.ended_at is None:
+        await _end(session, runtime, [row], reason="signed-out")
+        await _cut_off(session, runtime, row, reason="signed-out")
+    return row
+
+
+async def end_sessions_of_account(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str) -> None:
+    """End all sessions of an account whose row is locked; its access tokens die by the account's cutoff."""
+    await _end(session, runtime, await open_sessions_of_account(session, account_id), reason=reason)
+
+
+async def end_sessions_of_unit(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, reason: str) -> None:
+    """End all sessions of a unit whose row is locked; the access tokens die by the unit's cutoff."""
+    await _end(session, runtime, await open_sessions_of_unit(session, unit_id), reason=reason)
+
+
+async def _end(session: AsyncSession, runtime: Runtime, rows: Sequence[Session], *, reason: str) -> None:
+    now = runtime.clock.now()
+    for row in rows:
+        row.end(now, reason)
+        event = SessionEnded(session_id=row.id, account_id=row.account_id, reason=reason)
+        outbox.add(session, event, at=now)
+    await session.flush()
+
+
+async def _cut_off(session: AsyncSession, runtime: Runtime, row: Session, *, reason: str) -> None:
+    await cut_off(session, runtime, row.subject, reason=reason, until=_forgettable(runtime.clock.now()))
+
+
+def _forgettable(now: datetime) -> datetime:
+    """When the last access token of a session has expired, under whatever term it was minted."""
+    return now + timedelta(seconds=CATALOGUE["access-token-term"].most)

@@ -1,0 +1,57 @@
+"""Identity's settings from the environment."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from common.runtime import Runtime
+from common.sealing import KEY_BYTES
+from common.settings import ServiceSettings
+
+__all__ = ["Settings", "settings_of"]
+
+
+class Settings(ServiceSettings):
+    """`XINDUN_IDENTITY_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="XINDUN_IDENTITY_", extra="ignore", hide_input_in_errors=True)
+
+    signing_key_pem: SecretStr
+    """The P-256 private key that signs access tokens, as unencrypted PEM."""
+    totp_key: SecretStr
+    """32 bytes in base64: seals the secrets of second factors."""
+    pepper: SecretStr
+    """Keys the digests of ID numbers and logins: who reads the database alone learns neither."""
+    incident_client_secret_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the secret of the platform's own client `service:incident`."""
+
+    @field_validator("totp_key")
+    @classmethod
+    def _of_right_length(cls, value: SecretStr) -> SecretStr:
+        try:
+            key = base64.b64decode(value.get_secret_value(), validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"not {KEY_BYTES} bytes in base64")
+        return value
+
+    def sealing_key(self) -> bytes:
+        """Return the key that seals secrets of second factors."""
+        return base64.b64decode(self.totp_key.get_secret_value())
+
+    def digest(self, kind: str, value: str) -> bytes:
+        """Return the keyed digest (HMAC-SHA256) of a personal value; `kind` keeps digests of different things apart."""
+        return hmac.digest(self.pepper.get_secret_value().encode(), f"{kind}:{value}".encode(), hashlib.sha256)
+
+
+def settings_of(runtime: Runtime) -> Settings:
+    """Return identity's own settings."""
+    settings = runtime.settings
+    assert isinstance(settings, Settings)
+    return settings

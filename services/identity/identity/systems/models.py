@@ -1,0 +1,83 @@
+"""One connected system."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from identity.problems import SystemStep
+from identity.tables import Base
+
+__all__ = ["TRANSITIONS", "ConnectedSystem", "SystemState"]
+
+
+class SystemState(StrEnum):
+    """`registered`: waits for approval. `suspended` while any suspension is open. `decommissioned`: for good."""
+
+    REGISTERED = "registered"
+    APPROVED = "approved"
+    SUSPENDED = "suspended"
+    DECOMMISSIONED = "decommissioned"
+
+
+TRANSITIONS: dict[SystemState, frozenset[SystemState]] = {
+    SystemState.REGISTERED: frozenset({SystemState.APPROVED, SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
+    SystemState.APPROVED: frozenset({SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
+    SystemState.SUSPENDED: frozenset({SystemState.APPROVED, SystemState.REGISTERED, SystemState.DECOMMISSIONED}),
+    SystemState.DECOMMISSIONED: frozenset(),
+}
+
+
+class ConnectedSystem(Base):
+    """A unit's system with its responsible person (clause 5p.1); `origins` are the networks that it may come from."""
+
+    __tablename__ = "systems"
+    __table_args__ = (ForeignKeyConstraint(["responsible", "unit_id"], ["accounts.id", "accounts.unit_id"]),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"))
+    name: Mapped[str] = mapped_column(Text)
+    origins: Mapped[Sequence[Any]] = mapped_column(ARRAY(CIDR))
+    responsible: Mapped[UUID]
+    registered_by: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    state: Mapped[SystemState] = mapped_column(Text, default=SystemState.REGISTERED)
+    approved_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
+    approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
+    secret_set_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    decommissioned_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+    @property
+    def subject(self) -> str:
+        """The subject of its cutoffs."""
+        return f"system:{self.id}"
+
+    def move_to(self, state: SystemState) -> None:
+        """Take a step. Raises `SystemStep` for one that the table does not have."""
+        if state not in TRANSITIONS[SystemState(self.state)]:
+            raise SystemStep(state=self.state, wanted=state)
+        self.state = state
+
+    def knows(self, secret: str) -> bool:
+        """Whether `secret` is the one that is in force: random, so one hash is enough."""
+        digest = hashlib.sha256(secret.encode()).digest()
+        return hmac.compare_digest(self.secret_hash or b"", digest)
+
+    def comes_from(self, origin: str) -> bool:
+        """Whether an address lies within the registered networks; what is no address lies in none."""
+        try:
+            address = ip_address(origin)
+        except ValueError:
+            return False
+        # An IPv4 client on a dual-stack socket shows as ::ffff:a.b.c.d.
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in ip_network(str(network)) for network in self.origins)

@@ -1,0 +1,195 @@
+"""Registers, approves, suspends, reinstates and decommissions connected systems, and gives them their secrets."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Principal
+from common.events.identity import (
+    SystemApproved,
+    SystemDecommissioned,
+    SystemRegistered,
+    SystemReinstated,
+    SystemSuspended,
+)
+from common.ids import new_id
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts.models import AccountState
+from identity.accounts.queries import account_of
+from identity.cutoffs.service import cut_off
+from identity.problems import (
+    ApproverRegistered,
+    OriginInvalid,
+    ResponsibleUnknown,
+    SystemStep,
+    UnitNotActive,
+)
+from identity.suspensions import service as suspensions
+from identity.systems.models import ConnectedSystem, SystemState
+from identity.systems.queries import system_of
+from identity.units.queries import unit_of
+
+__all__ = ["approve", "decommission", "register", "reinstate", "rotate_secret", "suspend"]
+
+SECRET_BYTES = 32
+WIDEST_V4, WIDEST_V6 = 8, 32
+"""Prefix lengths: a unit's own private network, and what a registry gives to a provider at most."""
+
+Network = IPv4Network | IPv6Network
+
+
+async def register(
+    session: AsyncSession,
+    runtime: Runtime,
+    principal: Principal,
+    *,
+    name: str,
+    origins: Sequence[Network],
+    responsible: UUID,
+) -> ConnectedSystem:
+    """Register a system of the own unit; it gets nothing before it is approved. Clauses 5d.3, 5p.1.
+
+    Raises `OriginInvalid`, `ResponsibleUnknown`, `UnitNotActive`.
+    """
+    assert principal.unit is not None
+    too_wide = [str(network) for network in origins if not _narrow(network)]
+    if too_wide:
+        raise OriginInvalid(
+            f"IPv4 前缀不短于 /{WIDEST_V4}，IPv6 不短于 /{WIDEST_V6}",
+            f"A prefix has at least {WIDEST_V4} bits in IPv4, {WIDEST_V6} in IPv6",
+            origins=too_wide,
+        )
+    person = await account_of(session, responsible, principal.unit)
+    if person is None or person.state not in (AccountState.INVITED, AccountState.ACTIVE):
+        raise ResponsibleUnknown
+    unit = await unit_of(session, principal.unit, lock="share")
+    if unit is None or not unit.active:
+        raise UnitNotActive
+    now = runtime.clock.now()
+    system = ConnectedSystem(
+        id=new_id(),
+        unit_id=principal.unit,
+        name=name,
+        origins=sorted({str(network) for network in origins}),
+        responsible=responsible,
+        registered_by=principal.uuid,
+        registered_at=now,
+    )
+    session.add(system)
+    event = SystemRegistered(
+        system_id=system.id,
+        unit_id=system.unit_id,
+        name=name,
+        origins=[str(origin) for origin in system.origins],
+        responsible=responsible,
+    )
+    outbox.add(session, event, at=now)
+    return system
+
+
+def _narrow(network: Network) -> bool:
+    return network.prefixlen >= (WIDEST_V4 if isinstance(network, IPv4Network) else WIDEST_V6)
+
+
+async def approve(session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID) -> ConnectedSystem:
+    """Let a system in; its unit can then get a secret for it. Raises `NotFound`, `ApproverRegistered`, `SystemStep`."""
+    system = await _changing(session, system_id, None)
+    if principal.uuid == system.registered_by:
+        raise ApproverRegistered
+    if system.state != SystemState.REGISTERED:
+        raise SystemStep(state=system.state, wanted=SystemState.APPROVED)
+    system.move_to(SystemState.APPROVED)
+    now = system.approved_at = runtime.clock.now()
+    system.approved_by = principal.uuid
+    event = SystemApproved(
+        system_id=system.id,
+        unit_id=system.unit_id,
+        name=system.name,
+        origins=[str(origin) for origin in system.origins],
+    )
+    outbox.add(session, event, at=now)
+    return system
+
+
+async def rotate_secret(
+    session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID
+) -> tuple[ConnectedSystem, str]:
+    """Give the own system a new secret; the one before dies at once, with every token that it got. Clause 5d.3.
+
+    Raises `NotFound`, `SystemStep` unless the system is approved and not suspended.
+    """
+    system = await _changing(session, system_id, principal.unit)
+    if system.state != SystemState.APPROVED:
+        raise SystemStep(state=system.state)
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    if system.secret_hash is not None:
+        await cut_off(session, runtime, system.subject, reason="secret-replaced")
+    system.secret_hash = hashlib.sha256(secret.encode()).digest()
+    system.secret_set_at = runtime.clock.now()
+    return system, secret
+
+
+async def suspend(
+    session: AsyncSession, runtime: Runtime, system_id: UUID, *, reason: str, cause: str, note: str | None = None
+) -> bool:
+    """End every credential of the system until this cause, and any other, is lifted. Clauses 5d.3, 12.3.
+
+    `reason` is a stable slug, `note` what a person wrote.
+
+    False when there is no such system, or this cause holds it already. A decommissioned one stays so and is cut off
+    once more, so that whoever ordered it has a cutoff to show.
+    """
+    system = await system_of(session, system_id, None, lock="change")
+    if system is None:
+        return False
+    if not await suspensions.begin(session, runtime, "system_id", system.id, reason=note or reason, cause=cause):
+        return False
+    if system.state != SystemState.DECOMMISSIONED:
+        if system.state != SystemState.SUSPENDED:
+            system.move_to(SystemState.SUSPENDED)
+        event = SystemSuspended(system_id=system.id, unit_id=system.unit_id, reason=note or reason, cause=cause)
+        outbox.add(session, event, at=runtime.clock.now())
+    await cut_off(session, runtime, system.subject, reason=reason, cause=cause)
+    return True
+
+
+async def reinstate(session: AsyncSession, runtime: Runtime, system_id: UUID, *, cause: str) -> bool:
+    """Lift what this cause holds; True when the system may get tokens again, False while another cause holds it."""
+    system = await system_of(session, system_id, None, lock="change")
+    if system is None:
+        return False
+    last = await suspensions.lift(session, runtime, "system_id", system.id, cause=cause)
+    if not last or system.state != SystemState.SUSPENDED:
+        return False
+    system.move_to(SystemState.APPROVED if system.approved_at else SystemState.REGISTERED)
+    event = SystemReinstated(system_id=system.id, unit_id=system.unit_id, cause=cause)
+    outbox.add(session, event, at=runtime.clock.now())
+    return True
+
+
+async def decommission(
+    session: AsyncSession, runtime: Runtime, system_id: UUID, unit_id: UUID | None, *, reason: str
+) -> ConnectedSystem:
+    """End the system for good; its records stay. Clause 3.1. Done once, it stays done. Raises `NotFound`."""
+    system = await _changing(session, system_id, unit_id)
+    if system.state == SystemState.DECOMMISSIONED:
+        return system
+    system.move_to(SystemState.DECOMMISSIONED)
+    now = system.decommissioned_at = runtime.clock.now()
+    system.secret_hash = None
+    await cut_off(session, runtime, system.subject, reason="system-decommissioned", cause=f"system:{system.id}")
+    outbox.add(session, SystemDecommissioned(system_id=system.id, unit_id=system.unit_id, reason=reason), at=now)
+    return system
+
+
+async def _changing(session: AsyncSession, system_id: UUID, unit_id: UUID | None) -> ConnectedSystem:
+    system = await system_of(session, system_id, unit_id, lock="change")
+    if system is None:
+        raise NotFound
+    return system

@@ -1,0 +1,1 @@
+"""Access tokens: minted here alone, verified everywhere (design §6)."""

@@ -1,0 +1,110 @@
+"""Bodies of the training and undertaking endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from identity.training.material import Question, questions
+from identity.training.models import Attempt, Result, Signature
+
+__all__ = [
+    "Answers",
+    "AttemptView",
+    "OptionView",
+    "QuestionView",
+    "ResultView",
+    "SignatureView",
+    "SignedText",
+    "UndertakingView",
+]
+
+
+class OptionView(BaseModel):
+    """One answer to choose from."""
+
+    zh: str
+    en: str
+
+
+class QuestionView(BaseModel):
+    """A question, without its answer."""
+
+    id: str
+    zh: str
+    en: str
+    options: dict[str, OptionView]
+
+    @classmethod
+    def of(cls, question: Question) -> Self:
+        """Build from the bank."""
+        options = {letter: OptionView.model_validate(text) for letter, text in question.options.items()}
+        return cls(id=question.id, zh=question.zh, en=question.en, options=options)
+
+
+class AttemptView(BaseModel):
+    """The questions of an attempt, to be answered before `expires_at`."""
+
+    id: UUID
+    begun_at: datetime
+    expires_at: datetime
+    questions: list[QuestionView]
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        """Build from a row."""
+        asked = [QuestionView.of(questions()[name]) for name in attempt.questions if name in questions()]
+        return cls(id=attempt.id, begun_at=attempt.begun_at, expires_at=attempt.expires_at, questions=asked)
+
+
+class Answers(BaseModel):
+    """A letter for each question, by its id."""
+
+    model_config = ConfigDict(extra="forbid")
+    answers: Annotated[
+        dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(pattern="^[a-z]$")]], Field(max_length=50)
+    ]
+
+
+class ResultView(BaseModel):
+    """How it was graded; `score` and `pass_mark` in percent."""
+
+    attempt_id: UUID
+    score: int
+    pass_mark: int
+    passed: bool
+    valid_until: datetime | None
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """Build from a row."""
+        return cls.model_validate(result, from_attributes=True)
+
+
+class UndertakingView(BaseModel):
+    """The text to sign and its digest."""
+
+    zh: str
+    en: str
+    digest: str
+
+
+class SignedText(BaseModel):
+    """The digest of the text that was read."""
+
+    model_config = ConfigDict(extra="forbid")
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class SignatureView(BaseModel):
+    """A signature."""
+
+    id: UUID
+    digest: str
+    signed_at: datetime
+
+    @classmethod
+    def of(cls, signature: Signature) -> Self:
+        """Build from a row."""
+        return cls.model_validate(signature, from_attributes=True)

@@ -1,0 +1,111 @@
+"""Draws questions, grades answers, takes signatures."""
+
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Principal
+from common.events.identity import TrainingFailed, TrainingPassed, UndertakingSigned
+from common.ids import new_id
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts.queries import account_of
+from identity.problems import AttemptClosed, PersonsOnly, TooManyAttempts, UndertakingDiffers, WrongAnswers
+from identity.training.material import questions, undertaking
+from identity.training.models import Attempt, Result, Signature
+from identity.training.queries import attempt_of, attempts_since, open_attempt, result_of, signature_of
+
+__all__ = ["answer", "begin", "sign"]
+
+ASKED = 5
+A_DAY = timedelta(days=1)
+ATTEMPTS_A_DAY = 5
+TIME = timedelta(minutes=30)
+_DRAW = random.SystemRandom()
+
+
+async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -> Attempt:
+    """Ask questions drawn at random; while they wait for answers, the same ones again. Clause 6.1.
+
+    Raises `PersonsOnly`, `TooManyAttempts`.
+    """
+    account_id = await _person(session, principal)
+    now = runtime.clock.now()
+    if waiting := await open_attempt(session, account_id, now):
+        return waiting
+    if await attempts_since(session, account_id, now - A_DAY) >= ATTEMPTS_A_DAY:
+        raise TooManyAttempts(headers={"Retry-After": str(int(A_DAY.total_seconds()))}, attempts=ATTEMPTS_A_DAY)
+    drawn = _DRAW.sample(sorted(questions()), ASKED)
+    attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + TIME)
+    session.add(attempt)
+    return attempt
+
+
+async def answer(
+    session: AsyncSession, runtime: Runtime, principal: Principal, attempt_id: UUID, answers: Mapping[str, str]
+) -> Result:
+    """Grade an attempt by the policies in force (`training-pass`, `training-term`). Clause 6.1.
+
+    Raises `PersonsOnly`, `NotFound`, `AttemptClosed`, `WrongAnswers`.
+    """
+    account_id = await _person(session, principal)
+    attempt = await attempt_of(session, attempt_id, account_id)
+    if attempt is None:
+        raise NotFound
+    now = runtime.clock.now()
+    if now >= attempt.expires_at or await result_of(session, attempt.id):
+        raise AttemptClosed
+    if set(answers) != set(attempt.questions):
+        raise WrongAnswers(questions=attempt.questions)
+    bank = questions()
+    right = sum(1 for name in attempt.questions if name in bank and answers[name] == bank[name].answer)
+    score = 100 * right // len(attempt.questions)
+    mark = runtime.policies.at("training-pass", now).value
+    term = timedelta(days=runtime.policies.at("training-term", now).value)
+    result = Result(
+        attempt_id=attempt.id,
+        account_id=account_id,
+        answers=dict(answers),
+        score=score,
+        pass_mark=mark,
+        graded_at=now,
+        valid_until=now + term if score >= mark else None,
+    )
+    session.add(result)
+    assert principal.unit is not None
+    if result.valid_until:
+        passed = TrainingPassed(
+            account_id=account_id, unit_id=principal.unit, score=score, valid_until=result.valid_until
+        )
+        outbox.add(session, passed, at=now)
+    else:
+        outbox.add(session, TrainingFailed(account_id=account_id, unit_id=principal.unit, score=score), at=now)
+    return result
+
+
+async def sign(session: AsyncSession, runtime: Runtime, principal: Principal, *, digest: str) -> Signature:
+    """Sign the undertaking; the digest says which text was read. Clause 6.1. Raises `PersonsOnly`, `UndertakingDiffers`."""
+    account_id = await _person(session, principal)
+    if digest != undertaking().digest:
+        raise UndertakingDiffers(digest=undertaking().digest)
+    if known := await signature_of(session, account_id, digest):
+        return known
+    now = runtime.clock.now()
+    signature = Signature(id=new_id(), account_id=account_id, digest=digest, signed_at=now)
+    session.add(signature)
+    assert principal.unit is not None
+    outbox.add(session, UndertakingSigned(account_id=account_id, unit_id=principal.unit, digest=digest), at=now)
+    return signature
+
+
+async def _person(session: AsyncSession, principal: Principal) -> UUID:
+    """Lock the person's account, so that two requests at once do not get around a bound."""
+    if principal.kind != "account":
+        raise PersonsOnly
+    if await account_of(session, principal.uuid, None, lock=True) is None:
+        raise PersonsOnly
+    return principal.uuid

@@ -1,0 +1,86 @@
+"""One unit."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import DateTime, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from common.permissions import UnitKind
+from identity.problems import UnitStep
+from identity.tables import Base
+
+__all__ = ["TRANSITIONS", "Duty", "Level", "Unit", "UnitState"]
+
+
+class Level(StrEnum):
+    """The level of government, or of what the institution serves (clause 4.1)."""
+
+    NATIONAL = "national"
+    PROVINCIAL = "provincial"
+    MUNICIPAL = "municipal"
+    DISTRICT = "district"
+    TOWNSHIP = "township"
+
+
+class Duty(StrEnum):
+    """What a unit has to do with the platform (clause 4.1)."""
+
+    BUILDS = "builds"
+    RUNS = "runs"
+    MAINTAINS = "maintains"
+    USES = "uses"
+
+
+class UnitState(StrEnum):
+    """`registered`: in good standing. `decommissioned`: for good."""
+
+    REGISTERED = "registered"
+    SUSPENDED = "suspended"
+    DECOMMISSIONED = "decommissioned"
+
+
+TRANSITIONS: dict[UnitState, frozenset[UnitState]] = {
+    UnitState.REGISTERED: frozenset({UnitState.SUSPENDED, UnitState.DECOMMISSIONED}),
+    UnitState.SUSPENDED: frozenset({UnitState.REGISTERED, UnitState.DECOMMISSIONED}),
+    UnitState.DECOMMISSIONED: frozenset(),
+}
+
+
+class Unit(Base):
+    """A unit with its unified social credit code (GB 32100-2015)."""
+
+    __tablename__ = "units"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[UnitKind] = mapped_column(Text)
+    level: Mapped[Level] = mapped_column(Text)
+    duties: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    name: Mapped[str] = mapped_column(Text)
+    uscc: Mapped[str] = mapped_column(Text, unique=True)
+    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    state: Mapped[UnitState] = mapped_column(Text, default=UnitState.REGISTERED)
+    decommissioned_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+
+    @property
+    def subject(self) -> str:
+        """The subject of its cutoffs."""
+        return f"unit:{self.id}"
+
+    @property
+    def active(self) -> bool:
+        """Whether its people and systems may get credentials."""
+        return self.state == UnitState.REGISTERED
+
+    @property
+    def uses(self) -> bool:
+        """Whether it is neither authority nor center."""
+        return self.kind not in (UnitKind.AUTHORITY, UnitKind.CENTER)
+
+    def move_to(self, state: UnitState) -> None:
+        """Take a step. Raises `UnitStep` for one that the table does not have."""
+        if state not in TRANSITIONS[UnitState(self.state)]:
+            raise UnitStep(state=self.state, wanted=state)
+        self.state = state

@@ -1,0 +1,76 @@
+"""Bodies of the unit endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.permissions import UnitKind
+from identity.cutoffs.schemas import EffectivenessView
+from identity.units.models import Level, Unit
+from identity.units.registration import UnitRefused
+
+__all__ = ["Reason", "RejectedRow", "SuspendedUnit", "UnitImport", "UnitView"]
+
+
+class UnitView(BaseModel):
+    """A unit."""
+
+    id: UUID
+    kind: UnitKind
+    level: Level
+    duties: list[str]
+    name: str
+    uscc: str
+    state: str
+    registered_at: datetime
+    decommissioned_at: datetime | None
+
+    @classmethod
+    def of(cls, unit: Unit) -> Self:
+        """Build from a row."""
+        return cls.model_validate(unit, from_attributes=True)
+
+
+class RejectedRow(BaseModel):
+    """A row that was not taken; `line` counts from 1, the header included; `column` null: the row as a whole."""
+
+    line: int
+    column: str | None
+    reason: str
+    reason_zh: str
+    reason_en: str
+
+    @classmethod
+    def of(cls, refused: UnitRefused) -> Self:
+        """Build from a refusal."""
+        return cls(
+            line=refused.line,
+            column=refused.column,
+            reason=refused.reason,
+            reason_zh=refused.zh,
+            reason_en=refused.en,
+        )
+
+
+class UnitImport(BaseModel):
+    """What became of the rows of a file."""
+
+    registered: list[UnitView]
+    unchanged: list[UnitView]
+    rejected: list[RejectedRow]
+
+
+class Reason(BaseModel):
+    """Why."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Annotated[str, Field(min_length=2, max_length=200)]
+
+
+class SuspendedUnit(BaseModel):
+    """The unit, and since when and where its credentials are refused."""
+
+    unit: UnitView
+    effective: EffectivenessView

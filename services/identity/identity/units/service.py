@@ -1,0 +1,173 @@
+"""Registers, suspends, reinstates and decommissions units."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.events.identity import UnitDecommissioned, UnitRegistered, UnitReinstated, UnitSuspended
+from common.ids import new_id
+from common.permissions import UnitKind
+from common.problems import NotFound
+from common.runtime import Runtime
+from identity.accounts import queries as account_queries
+from identity.accounts import service as accounts
+from identity.cutoffs.service import cut_off
+from identity.posts import service as posts
+from identity.problems import UnitNotSuspendable
+from identity.sessions import service as sessions
+from identity.suspensions import service as suspensions
+from identity.systems import queries as system_queries
+from identity.systems import service as systems
+from identity.units.models import Level, Unit, UnitState
+from identity.units.queries import lock_registration, unit_of, units_by_uscc
+from identity.units.registration import UnitRefused, UnitRow
+
+__all__ = ["Registered", "decommission", "register", "register_rows", "reinstate", "suspend"]
+
+
+SUSPENDED = "unit-suspended"
+
+
+@dataclass(slots=True)
+class Registered:
+    """What became of a file's rows; `unchanged` units were registered just so before."""
+
+    registered: list[Unit] = field(default_factory=list)
+    unchanged: list[Unit] = field(default_factory=list)
+    rejected: list[UnitRefused] = field(default_factory=list)
+
+
+async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[UnitRow | UnitRefused]) -> Registered:
+    """Register the good rows; the same file again changes nothing. Clauses 3.1, 4.1."""
+    outcome = Registered()
+    good: list[UnitRow] = []
+    for row in rows:
+        if isinstance(row, UnitRefused):
+            outcome.rejected.append(row)
+        else:
+            good.append(row)
+    await lock_registration(session)
+    known = await units_by_uscc(session, [row.uscc for row in good])
+    before = set(known)
+    for row in good:
+        unit = known.get(row.uscc)
+        if unit is None:
+            unit = await register(
+                session, runtime, kind=row.kind, level=row.level, name=row.name, uscc=row.uscc, duties=row.duties
+            )
+            known[row.uscc] = unit
+            outcome.registered.append(unit)
+        elif not _same(unit, row):
+            outcome.rejected.append(_taken(row))
+        elif row.uscc in before:
+            outcome.unchanged.append(unit)
+    outcome.rejected.sort(key=lambda refused: refused.line)
+    return outcome
+
+
+def _same(unit: Unit, row: UnitRow) -> bool:
+    # What a unit is, not in which order the file says it.
+    return (unit.kind, unit.level, unit.name, set(unit.duties)) == (row.kind, row.level, row.name, set(row.duties))
+
+
+def _taken(row: UnitRow) -> UnitRefused:
+    return UnitRefused(
+        row.line,
+        "uscc",
+        "uscc-registered",
+        "该代码已登记，内容不同",
+        "The code is registered with other particulars",
+    )
+
+
+async def register(
+    session: AsyncSession,
+    runtime: Runtime,
+    *,
+    kind: UnitKind,
+    level: Level,
+    name: str,
+    uscc: str,
+    duties: Iterable[str],
+) -> Unit:
+    """Register one unit, with the posts of its kind."""
+    now = runtime.clock.now()
+    unit = Unit(id=new_id(), kind=kind, level=level, duties=list(duties), name=name, uscc=uscc, registered_at=now)
+    session.add(unit)
+    await session.flush()
+    posts.give_first_posts(session, runtime, unit)
+    event = UnitRegistered(
+        unit_id=unit.id, kind=unit.kind, level=unit.level, name=unit.name, uscc=unit.uscc, duties=unit.duties
+    )
+    outbox.add(session, event, at=now)
+    return unit
+
+
+async def suspend(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, note: str, cause: str) -> Unit:
+    """End every credential of the unit's people and systems until this cause, and any other, is lifted. Clause 5d.3.
+
+    The same cause again changes nothing. Raises `NotFound`, `UnitNotSuspendable`, `UnitStep`.
+    """
+    unit = await _changing(session, unit_id)
+    if not unit.uses:
+        raise UnitNotSuspendable
+    if unit.state != UnitState.SUSPENDED:
+        unit.move_to(UnitState.SUSPENDED)
+    if not await suspensions.begin(session, runtime, "unit_id", unit.id, reason=note, cause=cause):
+        return unit
+    await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENDED)
+    await cut_off(session, runtime, unit.subject, reason=SUSPENDED, cause=cause)
+    event = UnitSuspended(unit_id=unit.id, reason=note, cause=cause)
+    outbox.add(session, event, at=runtime.clock.now())
+    return unit
+
+
+async def reinstate(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, cause: str) -> Unit:
+    """Lift what this cause holds; another cause keeps the unit suspended. Raises `NotFound`."""
+    unit = await _changing(session, unit_id)
+    if not await suspensions.lift(session, runtime, "unit_id", unit.id, cause=cause):
+        return unit
+    if unit.state == UnitState.SUSPENDED:
+        unit.move_to(UnitState.REGISTERED)
+        outbox.add(session, UnitReinstated(unit_id=unit.id, cause=cause), at=runtime.clock.now())
+    return unit
+
+
+async def decommission(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, reason: str) -> Unit:
+    """End the unit for good, and with it every account and system that it has; the records stay. Clause 3.1.
+
+    Raises `NotFound`, `UnitNotSuspendable`; done once, it stays done.
+    """
+    cause = f"unit:{unit_id}"
+    # People and systems first: every path locks in this order, account or system, then unit.
+    for account_id in await account_queries.live_accounts(session, unit_id):
+        await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
+    for system_id in await system_queries.live_systems(session, unit_id):
+        await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
+    unit = await _changing(session, unit_id)
+    if not unit.uses:
+        raise UnitNotSuspendable
+    if unit.state == UnitState.DECOMMISSIONED:
+        return unit
+    unit.move_to(UnitState.DECOMMISSIONED)
+    now = unit.decommissioned_at = runtime.clock.now()
+    await cut_off(session, runtime, unit.subject, reason="unit-decommissioned", cause=cause)
+    # Whoever only knows of suspensions closes as well.
+    outbox.add(session, UnitSuspended(unit_id=unit.id, reason=reason, cause=cause), at=now)
+    outbox.add(session, UnitDecommissioned(unit_id=unit.id, reason=reason), at=now)
+    # Who came in between the first look and the lock.
+    for account_id in await account_queries.live_accounts(session, unit_id):
+        await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
+    for system_id in await system_queries.live_systems(session, unit_id):
+        await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
+    return unit
+
+
+async def _changing(session: AsyncSession, unit_id: UUID) -> Unit:
+    unit = await unit_of(session, unit_id, lock="change")
+    if unit is None:
+        raise NotFound
+    return unit
