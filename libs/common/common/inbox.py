@@ -209,7 +209,7 @@ class Inbox:
             "inbox.handler_failed",
             service=self._service,
             type=type_,
-            event=str(message_id),
+            message_id=str(message_id),
             attempts=attempts,
             error=type(error).__name__,
             where=_where(error),
