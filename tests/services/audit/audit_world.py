@@ -155,7 +155,7 @@ class World:
             await database.close()
 
     async def get(self, path: str, who=None, **params):
-        return await self.client.get(f"/audit/{path}", headers=who or {}, params=params)
+        return await self.client.get(f"/audit/{path}", headers=who or {}, params=params or None)
 
     async def read(self, path: str, who=None, **params):
         answer = await self.get(path, who or self.authority, **params)

@@ -1,0 +1,149 @@
+"""Nothing is missing, or it is known what: gaps, numbers announced by heartbeats, silence."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from common.clock import ManualClock
+
+pytestmark = pytest.mark.clause("12.4")
+
+
+@pytest.fixture
+async def dated(make_world):
+    return await make_world(clock=ManualClock())
+
+
+async def told(world, name):
+    """What audit's outbox says under an event's name."""
+    kind = f"cn.xindun.audit.{name}.v1"
+    rows = await world.sql("SELECT body FROM outbox ORDER BY id")
+    bodies = [orjson.loads(row["body"]) for row in rows]
+    return [body["data"] for body in bodies if body["type"] == kind]
+
+
+async def gaps(world, source="/identity"):
+    items = (await world.read("producers"))["items"]
+    (item,) = (item for item in items if item["source"] == source)
+    return [
+        (gap["after"], gap["before"], gap["missing"], gap["closed"], gap["found_at"] is not None)
+        for gap in item["gaps"]
+    ]
+
+
+async def wait_and_look(world, seconds):
+    world.clock.advance(timedelta(seconds=seconds))
+    await world.producers.look()
+
+
+async def test_numbers_that_only_overtook_each_other_are_no_gap(dated):
+    one, two, three = dated.messages(3)
+    await dated.deliver(three)
+    await dated.producers.look()
+    assert await gaps(dated) == [(0, 3, 2, False, False)]
+    await dated.deliver(one, two)
+    await wait_and_look(dated, 31)
+    assert await gaps(dated) == []
+    assert await told(dated, "gap.found") == []
+
+
+async def test_a_number_that_stays_missing_is_told_once_and_seen_to_close(dated):
+    one, two, three, _, five = dated.messages(5)
+    await dated.deliver(one, three)
+    await dated.producers.look()
+    await dated.deliver(five)
+    for _ in range(3):
+        await wait_and_look(dated, 20)
+    found = await told(dated, "gap.found")
+    assert [(gap["producer"], gap["after"], gap["before"]) for gap in found] == [
+        ("/identity", 1, 3),
+        ("/identity", 3, 5),
+    ]
+    assert await gaps(dated) == [(3, 5, 1, False, True), (1, 3, 1, False, True)]
+    await dated.deliver(two)
+    assert await gaps(dated) == [(3, 5, 1, False, True), (1, 3, 0, True, True)]
+    await wait_and_look(dated, 60)
+    assert len(await told(dated, "gap.found")) == 2
+
+
+async def test_what_a_heartbeat_says_was_published_and_never_came_is_a_gap(dated):
+    await dated.deliver(*dated.messages(2))
+    await dated.deliver(dated.beat(number=4))
+    await dated.producers.look()
+    assert await gaps(dated) == [(2, 5, 2, False, False)]
+    await wait_and_look(dated, 31)
+    assert [(gap["after"], gap["before"]) for gap in await told(dated, "gap.found")] == [(2, 5)]
+    assert len(await dated.bodies()) == 2, "a heartbeat is no leaf"
+
+
+async def test_a_gap_of_an_earlier_run_is_found_by_the_next_and_told_once(make_world, dated):
+    await dated.deliver(dated.message(number=1), dated.message(number=5))
+    again = await make_world(dated.database, signer=dated.signer, clock=dated.clock)
+    for world in (again, dated, again):
+        await world.producers.look()
+        await wait_and_look(world, 31)
+    assert len(await told(dated, "gap.found")) == 1
+    await dated.deliver(dated.message(number=3))
+    third = await make_world(dated.database, signer=dated.signer, clock=dated.clock)
+    await third.producers.look()
+    await wait_and_look(third, 31)
+    assert len(await told(dated, "gap.found")) == 1, "what is left of a known gap is no new one"
+    assert await gaps(third) == [(1, 5, 2, False, True)]
+
+
+async def test_each_start_of_the_gateway_numbers_from_one(dated):
+    await dated.deliver(*dated.messages(3, "/gateway/1/a"), *dated.messages(2, "/gateway/1/b"))
+    await wait_and_look(dated, 31)
+    await wait_and_look(dated, 31)
+    assert await gaps(dated, "/gateway/1/a") == await gaps(dated, "/gateway/1/b") == []
+    assert await told(dated, "gap.found") == []
+    silent = {event["producer"] for event in await told(dated, "producer.silent")}
+    assert not any(producer.startswith("/gateway") for producer in silent), "nothing is expected of what never beat"
+    assert silent >= {"/identity", "/datashare", "/incident"}
+
+
+async def test_a_silent_producer_is_told_once_until_it_is_heard_again(dated):
+    async def silences():
+        return [event for event in await told(dated, "producer.silent") if event["producer"] == "/incident"]
+
+    await dated.deliver(dated.beat("/incident"))
+    heard = dated.clock.now()
+    await wait_and_look(dated, 29)
+    assert await silences() == []
+    for _ in range(3):
+        await wait_and_look(dated, 2)
+    (event,) = await silences()
+    assert event["last_heard_at"].startswith(heard.isoformat()[:19])
+    items = {item["source"]: item for item in (await dated.read("producers"))["items"]}
+    assert items["/incident"]["silent"]
+    await dated.deliver(dated.message("/incident"))
+    items = {item["source"]: item for item in (await dated.read("producers"))["items"]}
+    assert not items["/incident"]["silent"]
+    await wait_and_look(dated, 31)
+    assert len(await silences()) == 2
+
+
+async def test_producers_are_listed_with_their_last_numbers(dated):
+    await dated.deliver(*dated.messages(3), *dated.messages(2, "/gateway/1/a"))
+    await dated.deliver(dated.beat(number=3))
+    items = {item["source"]: item for item in (await dated.read("producers"))["items"]}
+    assert (items["/identity"]["last"], items["/identity"]["logged"], items["/identity"]["silent"]) == (3, 3, False)
+    assert items["/gateway/1/a"]["last"] == 2
+    assert items["/incident"]["last_heard_at"] is None
+    page = await dated.read("producers", limit=2)
+    assert [item["source"] for item in page["items"]] == ["/audit", "/datashare"]
+    page = await dated.read("producers", limit=2, cursor=page["next"])
+    assert [item["source"] for item in page["items"]] == ["/gateway/1/a", "/identity"]
+
+
+async def test_what_audit_tells_is_logged_too(dated):
+    await dated.deliver(dated.message(number=2))
+    await dated.producers.look()
+    await wait_and_look(dated, 31)
+    for _ in range(500):
+        if any(b"gap.found" in body for body in await dated.bodies()):
+            break
+    else:
+        pytest.fail("the gap's own event is not in the log")
+    assert any(envelope.type == "cn.xindun.audit.gap.found.v1" for envelope in dated.told)
