@@ -22,8 +22,8 @@ NAMING = {
 }
 """PostgreSQL's own names of constraints: what a migration in SQL and a model say is the same."""
 
-AWAY = ("08", "53", "57P", "58")
-"""SQLSTATE classes of a server that is gone, full, stopping or broken: nothing was done, try again."""
+AWAY = ("08", "28", "3D", "53", "57P", "58")
+"""SQLSTATE classes of a server that is gone, closed to us, full, stopping or broken: nothing was done, try again."""
 CONTENTION = ("40001", "40P01", "55P03", "57014", "25P03")
 """Deadlock, serialisation, lock and statement timeouts: rolled back, try again."""
 

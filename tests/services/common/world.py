@@ -113,7 +113,7 @@ class World:
             "nbf": now,
             "exp": now + 600,
         } | more
-        self.tokens.append(sign(claims, key or self.key))
+        self.tokens.append(sign(key or self.key, claims))
         return self.tokens[-1]
 
     def as_(self, *permissions: str, **claims) -> dict[str, str]:
