@@ -47,5 +47,5 @@ async def cut_off(
 async def current_epochs(session: AsyncSession, subjects: Sequence[str]) -> dict[str, int]:
     """Return the epoch that a new credential of each subject carries."""
     rows = await session.execute(select(Epoch.subject, Epoch.epoch).where(Epoch.subject.in_(subjects)))
-    known = dict(rows.tuples().all())
+    known = {row.subject: row.epoch for row in rows}
     return {subject: known.get(subject, 0) for subject in subjects}

@@ -57,7 +57,7 @@ async def appointments_page(
         query = query.where(Appointment.account_id == account_id)
     if after is not None:
         query = query.where(Appointment.id > after)
-    return (await session.execute(query)).tuples().all()
+    return [(row, post) for row, post in (await session.execute(query)).all()]
 
 
 async def appointments_open(session: AsyncSession, account_id: UUID) -> Sequence[Appointment]:
@@ -80,4 +80,4 @@ async def appointments_held(
         )
         .order_by(Appointment.id)
     )
-    return (await session.execute(query)).tuples().all()
+    return [(row, post) for row, post in (await session.execute(query)).all()]

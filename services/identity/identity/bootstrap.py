@@ -1,0 +1,143 @@
+"""Makes authority and center with their first administrators, once: `python -m identity.bootstrap --people FILE`.
+
+FILE (`-`: standard input) names who they are, so that no ID number stands in a command line:
+`{"authority": {"name": …, "id_number": …}, "center": {…}}`, each with `login`, `unit_name`, `unit_code` if the defaults do
+not fit. What is printed are the logins and activation codes; the codes are kept nowhere.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from stdnum.cn import uscc
+
+from common.bus.in_process import InProcessBus
+from common.clock import SystemClock
+from common.context import ActContext, act, new_traceparent
+from common.cutoffs import EnforcementPoint
+from common.database import Database
+from common.permissions import UnitKind
+from common.problems import Conflict, Invalid, Problem
+from common.runtime import Runtime
+from identity.accounts import service as accounts
+from identity.accounts.schemas import InvitedView, Invitee, Login
+from identity.posts.queries import post_named
+from identity.settings import Settings
+from identity.units import service as units
+from identity.units.models import Duty, Level
+from identity.units.queries import lock_registration, units_by_kind
+
+__all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "runtime_of"]
+
+NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
+CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
+"""Codes with right check digits that belong to nobody: enough for a trial, to be named for an installation."""
+POSTS = {UnitKind.AUTHORITY: "authority-officer", UnitKind.CENTER: "center-officer"}
+DUTIES = {UnitKind.AUTHORITY: (Duty.MAINTAINS, Duty.USES), UnitKind.CENTER: (Duty.BUILDS, Duty.RUNS, Duty.MAINTAINS)}
+
+
+class AlreadyBootstrapped(Conflict):
+    """There is an authority or a center: their people invite the others."""
+
+    slug = "already-bootstrapped"
+    zh, en = (
+        "主管部门或信用中心已经建立，此命令只能执行一次",
+        "Authority or center exist already: this command works once",
+    )
+
+
+class FirstPerson(BaseModel):
+    """A first administrator, and the unit."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    name: str
+    id_number: SecretStr
+    login: Login | None = None
+    unit_name: Annotated[str, Field(min_length=2, max_length=200)] | None = None
+    unit_code: str | None = None
+
+
+class FirstPeople(BaseModel):
+    """One person for each; they invite the others."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    authority: FirstPerson
+    center: FirstPerson
+
+
+async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedView]:
+    """Return by `authority` and `center` who can activate an account, with the code. Clause 7.6.
+
+    Raises `AlreadyBootstrapped`, `Invalid` for a wrong code, and what an invitation raises.
+    """
+    act(ActContext(actor="service:identity", traceparent=new_traceparent()))
+    invited: dict[str, InvitedView] = {}
+    async with runtime.database.transaction() as session:
+        await lock_registration(session)
+        if await units_by_kind(session, UnitKind.AUTHORITY, UnitKind.CENTER):
+            raise AlreadyBootstrapped
+        for kind, person in ((UnitKind.AUTHORITY, people.authority), (UnitKind.CENTER, people.center)):
+            code = (person.unit_code or CODES[kind]).upper()
+            if not uscc.is_valid(code):
+                raise Invalid("统一社会信用代码无效", "Not a unified social credit code", unit=kind.value)
+            unit = await units.register(
+                session,
+                runtime,
+                kind=kind,
+                level=Level.MUNICIPAL,
+                name=person.unit_name or NAMES[kind],
+                uscc=code,
+                duties=DUTIES[kind],
+            )
+            invitee = Invitee(name=person.name, login=person.login or f"{kind}.admin", id_number=person.id_number)
+            await session.flush()
+            outcome = await accounts.invite(
+                session,
+                runtime,
+                unit,
+                name=invitee.name,
+                login=invitee.login,
+                id_number=invitee.id_number.get_secret_value(),
+                by=None,
+                post=await post_named(session, unit.id, POSTS[kind]),
+            )
+            invited[kind.value] = InvitedView.of(outcome)
+    return invited
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """Return a runtime for a command: it writes to the database alone, and the running service's relay tells the rest."""
+    clock, bus = SystemClock(), InProcessBus()
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    return Runtime("identity", settings, database, bus, clock, EnforcementPoint("identity-bootstrap", bus, clock))
+
+
+async def _run(people: FirstPeople) -> dict[str, InvitedView]:
+    runtime = runtime_of(Settings())  # the environment gives the rest
+    try:
+        return await bootstrap(runtime, people)
+    finally:
+        await runtime.database.close()
+
+
+def main() -> None:
+    """Read who they are, and print once what they need."""
+    parser = argparse.ArgumentParser(description="Make authority and center with their first administrators, once.")
+    parser.add_argument("--people", required=True, help="JSON file, or - for standard input")
+    options = parser.parse_args()
+    text = sys.stdin.read() if options.people == "-" else Path(options.people).read_text(encoding="utf-8")
+    try:
+        invited = asyncio.run(_run(FirstPeople.model_validate_json(text)))
+    except (Problem, ValidationError) as error:
+        told = f"{error.zh} / {error.en}" if isinstance(error, Problem) else str(error)
+        sys.exit(told)
+    answer = {kind: view.model_dump(mode="json") for kind, view in invited.items()}
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

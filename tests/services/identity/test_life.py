@@ -1,0 +1,64 @@
+"""Identity's part of the life: from the first administrators to a system's token."""
+
+import pytest
+
+from tests.services.identity.identity_world import HERE, slug, train, undertake
+
+
+@pytest.mark.clause("6.1")
+@pytest.mark.clause("7.6")
+async def test_a_unit_a_clerk_and_a_system_arrive(world):
+    unit_id, admin = await world.unit()
+    clerk = await world.clerk(admin, post=None)
+    me = (await clerk.get("/me")).json()
+    assert me["origin"] == HERE
+    assert me["permissions"] == []
+    assert me["standing"] == {
+        "trained_until": None,
+        "training_current": False,
+        "undertaking_signed": False,
+        "appointments": [],
+    }
+    assert (await train(clerk)).json()["passed"] is True
+    assert (await undertake(clerk)).status_code == 201
+    assert (await world.appoint(admin, clerk, "credit-clerk")).status_code == 201
+    await clerk.refresh()
+    me = (await clerk.get("/me")).json()
+    assert "credit-data.query" in me["permissions"]
+    assert me["standing"]["training_current"] is True
+    assert me["standing"]["undertaking_signed"] is True
+    assert me["unit"]["id"] == unit_id
+    await world.heard("training.passed", account_id=clerk.id)
+    await world.heard("undertaking.signed", account_id=clerk.id)
+    await world.heard("appointment.made", account_id=clerk.id, post="credit-clerk")
+
+    system = await world.system(admin)
+    token = (await world.service_token(system)).json()
+    me = (await world.with_token(token["access_token"])).json()
+    assert me["subject"] == f"system:{system['id']}"
+    assert me["permissions"] == ["breaches.report", "credit-data.query"]
+    assert token["token_type"] == "Bearer"
+    assert token["expires_in"] == 600
+    await world.heard("service-token.issued", system_id=system["id"], origin=HERE)
+
+
+async def test_the_bootstrap_works_once(world):
+    from identity.bootstrap import AlreadyBootstrapped, FirstPeople, bootstrap
+    from tests.services.identity.identity_world import id_number
+
+    people = FirstPeople.model_validate(
+        {role: {"name": "又一位", "id_number": id_number(), "login": f"{role}.two"} for role in ("authority", "center")}
+    )
+    with pytest.raises(AlreadyBootstrapped):
+        await bootstrap(world.runtime, people)
+
+
+async def test_the_public_keys_are_published(world):
+    for path in ("/.well-known/jwks.json", "/identity/.well-known/jwks.json"):
+        answer = await world.client.get(path)
+        assert [jwk["kid"] for jwk in answer.json()["keys"]] == [world.runtime.parts["signing_key"].kid]
+
+
+async def test_nobody_without_a_credential_learns_who_there_is(world):
+    answer = await world.client.get("/identity/accounts")
+    assert (answer.status_code, slug(answer)) == (401, "unauthenticated")
