@@ -230,7 +230,7 @@ class World:
         made = await self.center.post("/resources", RESOURCE)
         assert made.status_code == 201, made.text
         if rows:
-            assert (await self.load(csv_of(rows))).status_code == 201
+            assert (await self.load(csv_of(rows))).status_code == 200
         put = await self.authority.send("PUT", f"/resources/{CODE}/opening", OPENING | opening)
         assert put.status_code == 200, put.text
 

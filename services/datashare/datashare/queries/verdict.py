@@ -20,14 +20,14 @@ from datashare import problems
 __all__ = ["LINKS", "FalseLink", "Left", "Question", "Verdict", "lock_grants", "verdict", "verdicts"]
 
 LINKS: dict[str, type[Problem]] = {
-    "opening_set": problems.ResourceNotOpen,
     "unit_standing": problems.UnitSuspended,
-    "rules_current": problems.DataRulesMissing,
     "account_active": problems.AccountSuspended,
     "system_active": problems.SystemSuspended,
     "training_current": problems.TrainingMissing,
     "undertaking_signed": problems.UndertakingMissing,
     "post_held": problems.PostMissing,
+    "opening_set": problems.ResourceNotOpen,
+    "rules_current": problems.DataRulesMissing,
     "agreement_in_force": problems.AgreementMissing,
     "grant_there": problems.NoGrant,
     "grant_not_revoked": problems.GrantRevoked,
@@ -41,7 +41,10 @@ LINKS: dict[str, type[Problem]] = {
     "rows_left": problems.QuotaExhausted,
     "subjects_left": problems.QuotaExhausted,
 }
-"""The links in the order of the chain, each with the refusal that it is when it is false."""
+"""The links in their order, each with the refusal that it is when it is false.
+
+Who asks comes before what is asked for: who may not query at all learns why, and nothing of what there is (6.1, 10.2).
+"""
 
 _VERDICT = text("""
 WITH asked AS (

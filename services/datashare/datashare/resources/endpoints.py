@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Query, Request
 
 from common.http import SessionDep, router
 from common.pages import Page, PageRequest
@@ -67,23 +67,22 @@ async def get_resource(code: str, principal: CanSee, session: SessionDep) -> Res
 
 @routes.post(
     "/{code}/records",
-    status_code=201,
     dependencies=[Depends(_large_body)],
     openapi_extra={
         "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
     },
 )
-async def load_records(
-    code: str, request: Request, response: Response, principal: CanLoadResources, runtime: RuntimeDep
-) -> LoadView:
+async def load_records(code: str, request: Request, principal: CanLoadResources, runtime: RuntimeDep) -> LoadView:
     """Load records from a CSV (UTF-8, header of field names or labels); the same file again changes nothing."""
     try:
         # A transaction of its own: an Idempotency-Key would have the whole file read at once, and its digest does better.
         async with runtime.database.transaction() as session:
             done = await service.load(session, runtime, principal, code, request.stream())
     except LoadedBefore as before:
-        response.status_code = 200
-        return _load_view(before.load, again=True)
+        async with runtime.database.transaction() as session:
+            known = await queries.load_of(session, before.load_id)
+        assert known is not None  # loads are never deleted
+        return _load_view(known, again=True)
     return _load_view(done)
 
 

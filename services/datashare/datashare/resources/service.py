@@ -1,6 +1,7 @@
 """Registers resources and loads their records."""
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,11 +21,11 @@ __all__ = ["LoadedBefore", "load", "register"]
 
 
 class LoadedBefore(Exception):  # noqa: N818 - not an error: what was written meanwhile is rolled back, and this is the answer
-    """The very file was loaded before; `load` is that load."""
+    """The very file was loaded before, as load `load_id`."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load_id: UUID) -> None:
         super().__init__()
-        self.load = load
+        self.load_id = load_id
 
 
 async def register(
@@ -72,7 +73,7 @@ async def load(
     load_id = new_id()
     counts = await load_rows(session, resource, load_id, chunks)
     if known := await queries.load_by_digest(session, resource.id, counts.digest):
-        raise LoadedBefore(known)
+        raise LoadedBefore(known.id)
     now = runtime.clock.now()
     done = Load(
         id=load_id,
