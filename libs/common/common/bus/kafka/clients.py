@@ -91,8 +91,8 @@ async def end(client: Any) -> None:
     """Stop a producer or consumer in bounded time, also when no broker answers its goodbye."""
     closing = asyncio.ensure_future(client.stop())
     await asyncio.wait([closing], timeout=CLOSE_TERM)
-    if not closing.done():
-        # It waits for answers; without connections there are none to wait for.
+    if not closing.done() or closing.cancelled() or closing.exception():
+        # It waits for answers, or an interrupted fetch has cut it short: without connections nothing is left to do.
         await client._client.close() if hasattr(client, "_client") else await client.client.close()  # noqa: SLF001
         await asyncio.wait([closing], timeout=CLOSE_TERM)
     closing.cancel()
