@@ -70,11 +70,11 @@ async def test_a_number_that_stays_missing_is_told_once_and_seen_to_close(dated)
 async def test_what_a_heartbeat_says_was_published_and_never_came_is_a_gap(dated):
     await dated.deliver(*dated.messages(2))
     await dated.deliver(dated.beat(number=4))
+    assert len(await dated.bodies()) == 2, "a heartbeat is no leaf"
     await dated.producers.look()
     assert await gaps(dated) == [(2, 5, 2, False, False)]
     await wait_and_look(dated, 31)
     assert [(gap["after"], gap["before"]) for gap in await told(dated, "gap.found")] == [(2, 5)]
-    assert len(await dated.bodies()) == 2, "a heartbeat is no leaf"
 
 
 async def test_a_gap_of_an_earlier_run_is_found_by_the_next_and_told_once(make_world, dated):

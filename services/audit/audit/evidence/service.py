@@ -23,6 +23,7 @@ from audit.log.models import SignedCheckpoint
 from audit.log.notes import Signer
 from audit.log.queries import with_nodes
 from audit.problems import EvidenceEmpty, EvidenceTooLarge, LogBroken
+from audit.producers.service import Producers
 from audit.settings import Settings
 from common import outbox
 from common.auth import Principal
@@ -34,6 +35,9 @@ __all__ = ["Archive", "export"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file: the archive's bytes depend on nothing but its content."""
+
+SETTLE = 2.0
+"""Seconds to wait for events that were overtaken, so that what claims to be complete has no gap that closes a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,9 @@ async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest
 
     Raises `EvidenceTooLarge`, `EvidenceEmpty`, and `LogBroken` when a stored record is not the one that was logged.
     """
+    if not wanted.scope.selective:
+        producers: Producers = runtime.parts["producers"]
+        await producers.settle(SETTLE)
     now = runtime.clock.now()
     async with runtime.database.transaction() as session:
         content = await _collect(session, runtime, wanted)

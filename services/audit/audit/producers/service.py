@@ -1,6 +1,7 @@
 """Watches over the producers: what number is missing for too long, and who says nothing any more."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -57,6 +58,8 @@ class Producers:
         self._marked: dict[str, int] = {}
         self._noticed: dict[tuple[str, int], datetime] = {}
         self._loaded = False
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
         self.pending: dict[str, list[tuple[int, int]]] = {}
         """Ranges that are missing and may only be late, by source."""
         begun = clock.now()
@@ -68,6 +71,7 @@ class Producers:
         known = self.heard.setdefault(source, Heard(now, 0, beats=False))
         known.at, known.number = now, max(known.number, number)
         known.silent, known.live = False, True
+        self._news.set()
 
     def hear_beat(self, source: str, number: int) -> None:
         """Take note of a heartbeat: `number` was the producer's last, and it will beat again."""
@@ -81,7 +85,21 @@ class Producers:
 
     async def look(self) -> None:
         """Look once; what is found is told in the transaction that records it. Raises `Unavailable`."""
-        now = self._clock.now()
+        async with self._turn:
+            await self._look(self._clock.now())
+
+    async def settle(self, term: float) -> None:
+        """Return when no number is missing that may only be late, or after `term` seconds. Raises `Unavailable`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(term):
+                while True:
+                    self._news.clear()
+                    await self.look()
+                    if not self.pending:
+                        return
+                    await self._news.wait()
+
+    async def _look(self, now: datetime) -> None:
         await self._load()
         silent = [source for source in self.heard if self.is_silent(source, now)]
         news = [source for source in silent if not self.heard[source].silent]
