@@ -92,7 +92,7 @@ def _keep(path: Path, people: dict[str, Person]) -> None:
         for role, person in people.items()
     }
     fresh = path.with_suffix(".new")
-    with open(fresh, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # noqa: PTH123
+    with open(fresh, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         json.dump(content, file, indent=2)
     fresh.replace(path)
 

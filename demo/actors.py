@@ -29,9 +29,9 @@ def unit_code(rng: random.Random) -> str:
 
 def id_number(rng: random.Random) -> str:
     """Return a valid number of a resident identity card (GB 11643-1999) of nobody in particular."""
-    born = date(1970, 1, 1) + timedelta(days=rng.randrange(11_000))
+    born = date(1988, 1, 1) + timedelta(days=rng.randrange(5_000))
     body = f"350203{born:%Y%m%d}{rng.randrange(1000):03d}"
-    return body + ric.calc_check_digit(body)
+    return body + ric.calc_check_digit(body + "0")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Fixtures that every suite may use, and the marks of the regulation's clauses."""
 
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -14,12 +15,14 @@ FreshDatabase = Callable[[str], Awaitable[ServiceDatabase]]
 
 
 @pytest.fixture(scope="session")
-async def databases(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Databases]:
-    running = await Databases.start(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield running
-    finally:
-        running.stop()
+async def databases() -> AsyncIterator[Databases]:
+    # Not below pytest's own directory: another run closes that to the account under which root's server runs.
+    with tempfile.TemporaryDirectory(prefix="xindun-tests-", ignore_cleanup_errors=True) as directory:
+        running = await Databases.start(Path(directory))
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture

@@ -100,7 +100,9 @@ def _routes(routes: Any) -> Iterator[APIRoute]:
     for route in routes:
         if isinstance(route, APIRoute):
             yield route
-        elif nested := getattr(getattr(route, "original_router", None), "routes", None) or getattr(route, "routes", None):
+        elif nested := getattr(getattr(route, "original_router", None), "routes", None) or getattr(
+            route, "routes", None
+        ):
             yield from _routes(nested)
 
 

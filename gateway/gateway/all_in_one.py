@@ -15,18 +15,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-import audit.main
-import datashare.main
 import httpx
 import uvloop
-from audit.settings import Settings as AuditSettings
 from fastapi import FastAPI
-from identity.settings import Settings as IdentitySettings
 from pydantic import SecretStr
 
+import audit.main
+import datashare.main
 import identity.main
 import incident.main
 from audit.log.notes import generate_signer
+from audit.settings import Settings as AuditSettings
 from common.bus.in_process import InProcessBus
 from common.clock import Clock
 from common.embedded import AlreadyRunning, EmbeddedPostgres, PostgresFailed, ensure_databases
@@ -38,9 +37,10 @@ from datashare.settings import Settings as DatashareSettings
 from gateway.main import create_app
 from gateway.routes import SERVICES
 from gateway.settings import Settings as GatewaySettings
+from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["Platform", "Secrets", "build_services", "main"]
+__all__ = ["Platform", "Secrets", "build_services", "identity_settings", "main"]
 
 LOG_ORIGIN = "xindun.local/audit"
 LARGEST_LOG = 64 << 20
@@ -126,6 +126,17 @@ class Platform:
         self.gateway = create_app(GatewaySettings(port=self.port), bus, self.apps, clock=self.clock)
 
 
+def identity_settings(known: Secrets, url: str) -> IdentitySettings:
+    """Return identity's settings on the database of `url`."""
+    return IdentitySettings(
+        database_url=SecretStr(url),
+        signing_key_pem=SecretStr(known.signing_key),
+        totp_key=SecretStr(known.sealing_key),
+        pepper=SecretStr(known.pepper),
+        incident_client_secret_hash=sha256(known.incident_client.encode()).hexdigest(),
+    )
+
+
 def build_services(
     known: Secrets,
     urls: Mapping[str, str],
@@ -136,13 +147,6 @@ def build_services(
     probe_client: httpx.AsyncClient | None = None,
 ) -> dict[str, FastAPI]:
     """Return the four services on the databases of `urls`, all on one bus."""
-    identity_settings = IdentitySettings(
-        database_url=SecretStr(urls["identity"]),
-        signing_key_pem=SecretStr(known.signing_key),
-        totp_key=SecretStr(known.sealing_key),
-        pepper=SecretStr(known.pepper),
-        incident_client_secret_hash=sha256(known.incident_client.encode()).hexdigest(),
-    )
     datashare_settings = DatashareSettings(database_url=SecretStr(urls["datashare"]))
     incident_settings = IncidentSettings(
         database_url=SecretStr(urls["incident"]),
@@ -153,7 +157,7 @@ def build_services(
         database_url=SecretStr(urls["audit"]), log_key=SecretStr(known.log_key), log_origin=LOG_ORIGIN
     )
     return {
-        "identity": identity.main.create_app(identity_settings, bus, clock=clock),
+        "identity": identity.main.create_app(identity_settings(known, urls["identity"]), bus, clock=clock),
         "datashare": datashare.main.create_app(datashare_settings, bus, clock=clock),
         "incident": incident.main.create_app(incident_settings, bus, clock=clock, probe_client=probe_client),
         "audit": audit.main.create_app(audit_settings, bus, clock=clock),

@@ -85,9 +85,9 @@ SELECT r.id AS resource_id, r.code, r.fields AS specs, g.id AS grant_id, g.valid
     CASE WHEN g.id IS NOT NULL THEN asked.fields <@ facts.effective AND facts.effective <> '{}' END AS fields_granted,
     CASE WHEN g.id IS NOT NULL THEN asked.kind <> 'system' OR asked.probe OR coalesce(
         asked.origin <<= ANY (g.origins) AND asked.origin <<= ANY (s.origins), false) END AS origin_registered,
-    coalesce(used.calls, 0) < facts.calls_ceiling AS calls_left,
-    coalesce(used.rows, 0) < facts.rows_ceiling AS rows_left,
-    coalesce(used.subjects, 0) < facts.subjects_ceiling OR EXISTS (SELECT FROM usage_subjects us
+    asked.probe OR coalesce(used.calls, 0) < facts.calls_ceiling AS calls_left,
+    asked.probe OR coalesce(used.rows, 0) < facts.rows_ceiling AS rows_left,
+    asked.probe OR coalesce(used.subjects, 0) < facts.subjects_ceiling OR EXISTS (SELECT FROM usage_subjects us
         WHERE us.grant_id = g.id AND us.day = asked.day AND us.mark = asked.mark) AS subjects_left
 FROM asked
 LEFT JOIN LATERAL (

@@ -90,6 +90,5 @@ def upgrade() -> None:
             CONSTRAINT containments_cutoff_check CHECK ((cutoff_id IS NULL) = (epoch_before IS NULL))
         )""")
     op.execute("CREATE INDEX containments_cutoff_id_idx ON containments (cutoff_id)")
-    op.execute("""
-        GRANT SELECT, INSERT ON policy_versions, published_keys TO identity_app;
-        GRANT SELECT, INSERT, UPDATE ON departures, handovers, handover_items, containments TO identity_app""")
+    op.execute("GRANT SELECT, INSERT ON policy_versions, published_keys TO identity_app")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON departures, handovers, handover_items, containments TO identity_app")
