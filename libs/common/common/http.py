@@ -72,7 +72,7 @@ class BoundedRequest(Request):
         """Return the body. Raises `json.JSONDecodeError`, which becomes a 422, and `Invalid`."""
         value = orjson.loads(await self.body())
         level = [("#", value)]
-        for _ in range(DEEPEST + 1):
+        for _ in range(DEEPEST):
             level = [inner for pointer, item in level for inner in _inside(pointer, item)]
             if not level:
                 return value

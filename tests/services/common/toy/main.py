@@ -63,6 +63,8 @@ async def make(
     response.headers.update(etag(1) | {"Location": f"/toy/things/{thing['id']}"})
     if body.name == "too good":
         raise TooGood
+    if after := runtime.parts.get("after"):
+        await after()
     return {"id": str(thing["id"])}
 
 
