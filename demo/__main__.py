@@ -97,9 +97,8 @@ def _keep(path: Path, people: dict[str, Person]) -> None:
     fresh.replace(path)
 
 
-async def _play(url: str, bootstrap: Path, out: Path) -> int:
+async def _play(url: str, bootstrap: Path, known: dict[str, Any], out: Path) -> int:
     rng = random.Random(os.environ.get("DEMO_SEED") or None)  # noqa: S311 - names of a story, no secrets
-    known = json.loads(bootstrap.read_text())
     people = {
         "authority": _administrator("市发改委（主管部门）", known["authority"], rng),
         "center": _administrator("市信用中心", known["center"], rng),
@@ -133,9 +132,9 @@ def main() -> int:
             raise SystemExit(
                 "PLATFORM_URL 须配合 BOOTSTRAP=首批管理员文件（make admins 的输出）/ BOOTSTRAP= is missing"
             )
-        return asyncio.run(_play(url, Path(bootstrap), out))
+        return asyncio.run(_play(url, Path(bootstrap), json.loads(Path(bootstrap).read_text()), out))
     with _own_platform() as (url, bootstrap):
-        return asyncio.run(_play(url, bootstrap, out))
+        return asyncio.run(_play(url, bootstrap, json.loads(bootstrap.read_text()), out))
 
 
 if __name__ == "__main__":

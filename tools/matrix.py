@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from common.permissions import PERMISSIONS, POSTS, UnitKind
 from fastapi import FastAPI
+
+from common.permissions import PERMISSIONS, POSTS, UnitKind
 from tools.surface import Door, doors
 
 __all__ = ["ROLES", "allowed", "matrix_document"]

@@ -5,6 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
 import audit.main
 import datashare.main
 import identity.main
@@ -15,9 +19,6 @@ from common.auth import Requires, is_open
 from common.bus.in_process import InProcessBus
 from common.tokens import SigningKey
 from datashare.settings import Settings as DatashareSettings
-from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 from gateway import openapi
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
@@ -42,7 +43,7 @@ class Door:
 def apps() -> dict[str, FastAPI]:
     """Return the four services' apps; their databases are never reached."""
     bus = InProcessBus()
-    secret = "nothing-runs-with-this-value"
+    secret = "nothing-runs-with-this-value"  # noqa: S105
     return {
         "identity": identity.main.create_app(
             IdentitySettings.model_validate(

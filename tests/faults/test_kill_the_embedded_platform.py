@@ -101,9 +101,8 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
                 await Life(story, rng, authority, center, out).play()
                 lives.append(story)
         await killing
-        verified = subprocess.run(
-            [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")], capture_output=True, check=False
-        )
+        verify = [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")]
+        verified = await asyncio.to_thread(subprocess.run, verify, capture_output=True, check=False)
         assert verified.returncode == 0, (seed, verified.stdout)
         await _check(platform)
     finally:
@@ -133,11 +132,14 @@ async def _check(platform: EmbeddedPlatform) -> None:
     for service, connection in connections.items():
         await _published(service, connection)
     logged = Counter(
-        (row["source"], row["sequence"]) for row in await connections["audit"].fetch("SELECT source, sequence FROM leaves")
+        (row["source"], row["sequence"])
+        for row in await connections["audit"].fetch("SELECT source, sequence FROM leaves")
     )
     assert set(logged.values()) == {1}
     for service, connection in connections.items():
-        said = [row["sequence"] for row in await connection.fetch("SELECT sequence FROM outbox WHERE sequence IS NOT NULL")]
+        said = [
+            row["sequence"] for row in await connection.fetch("SELECT sequence FROM outbox WHERE sequence IS NOT NULL")
+        ]
         assert sorted(said) == list(range(1, len(said) + 1)), service
         assert {sequence for source, sequence in logged if source == f"/{service}"} == set(said), service
         if service != "audit":

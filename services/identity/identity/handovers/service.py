@@ -1,4 +1,7 @@
-"""Opens, lists, settles and completes handovers. Separate hands: who leaves does nothing here, who took countersigns nothing (P6)."""
+"""Opens, lists, settles and completes handovers.
+
+Separate hands: who leaves does nothing here, who took something over countersigns nothing (P6).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal

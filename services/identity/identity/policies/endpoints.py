@@ -37,6 +37,7 @@ async def get_policy(name: str, _: AnyCredential, session: SessionDep, response:
 async def set_policy(
     name: str,
     body: NewPolicyVersion,
+    *,
     principal: CanSetPolicies,
     if_match: Annotated[IfMatch, Depends()],
     session: SessionDep,

@@ -35,7 +35,13 @@ async def publish_first_versions(runtime: Runtime) -> None:
             )
             fresh = await session.scalar(row.on_conflict_do_nothing().returning(PolicyRow.name))
             if fresh:
-                _announce(session, policy.name, 1, policy.first, ISSUED, policy.basis, now)
+                _announce(
+                    session,
+                    PolicyVersion(
+                        name=policy.name, version=1, value=policy.first, effective_from=ISSUED, basis=policy.basis
+                    ),
+                    now,
+                )
 
 
 async def set_policy(
@@ -70,14 +76,20 @@ async def set_policy(
         name=name, version=newest.version + 1, value=value, effective_from=begin, basis=basis, set_by=by, set_at=now
     )
     session.add(row)
-    _announce(session, name, row.version, value, begin, basis, now)
+    _announce(
+        session, PolicyVersion(name=name, version=row.version, value=value, effective_from=begin, basis=basis), now
+    )
     return row
 
 
-def _announce(
-    session: AsyncSession, name: str, version: int, value: int, begin: datetime, basis: str, now: datetime
-) -> None:
-    entry = PolicyVersion(name=name, version=version, value=value, effective_from=begin, basis=basis)
-    outbox.add_entry(session, entry, at=now)
-    event = PolicySet(policy=name, version=version, value=value, effective_from=begin, basis=basis)
+def _announce(session: AsyncSession, version: PolicyVersion, now: datetime) -> None:
+    """Put a version on the feed, and on record."""
+    outbox.add_entry(session, version, at=now)
+    event = PolicySet(
+        policy=version.name,
+        version=version.version,
+        value=version.value,
+        effective_from=version.effective_from,
+        basis=version.basis,
+    )
     outbox.add(session, event, at=now)

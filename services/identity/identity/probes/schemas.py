@@ -30,6 +30,6 @@ class ProbeCredential(BaseModel):
     """A short-lived access token marked as a probe."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a scheme
     expires_at: datetime
     subject: ProbeSubject

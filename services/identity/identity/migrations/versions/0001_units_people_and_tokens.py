@@ -21,9 +21,11 @@ def upgrade() -> None:
     create_inbox("identity_app")
     create_idempotency("identity_app")
     op.execute("""
-        GRANT SELECT, INSERT, UPDATE ON units, accounts, invitations, appointments, systems, suspensions, sessions, refresh_tokens, epochs, cutoffs TO identity_app""")
+        GRANT SELECT, INSERT, UPDATE ON units, accounts, invitations, appointments, systems, suspensions,
+            sessions, refresh_tokens, epochs, cutoffs TO identity_app""")
     op.execute("""
-        GRANT SELECT, INSERT ON posts, training_attempts, training_results, undertaking_signatures, cutoff_receipts TO identity_app""")
+        GRANT SELECT, INSERT ON posts, training_attempts, training_results, undertaking_signatures,
+            cutoff_receipts TO identity_app""")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON sign_in_attempts TO identity_app")
 
 
