@@ -1,0 +1,194 @@
+"""Agreements are fixed by their digest and signed by two sides; grants by every state, event and role."""
+
+import hashlib
+
+import orjson
+import pytest
+
+from common.ids import new_id
+from common.permissions import POSTS, UnitKind
+from datashare.grants.models import TRANSITIONS, GrantState
+from tests.services.datashare.datashare_world import Actor, problem
+
+ROLES = ("authority", "center", "admin", "clerk", "system", "stranger_admin")
+
+
+async def drawn_up(world, **application) -> str:
+    made = await world.applied(**application)
+    await world.advised(made)
+    return await world.approved(made)
+
+
+@pytest.mark.clause("10.3")
+async def test_no_grant_is_live_before_both_sides_have_signed(world):
+    await world.opened()
+    await world.ready_unit()
+    agreement = await drawn_up(world)
+    assert problem(await world.query(3)) == "agreement-missing"
+    half = await world.signed(agreement, world.authority)
+    assert (half["state"], half["grant_id"]) == ("half-signed", None)
+    assert problem(await world.query(3)) == "agreement-missing"
+    both = await world.signed(agreement, world.admin)
+    assert both["state"] == "in-force"
+    assert both["grant_id"]
+    assert (await world.query(3)).status_code == 200
+    assert [len(await world.told(name)) for name in ("agreement.signed", "agreement.in-force", "grant.activated")] == [
+        2,
+        1,
+        1,
+    ]
+
+
+@pytest.mark.clause("10.3")
+async def test_the_digest_fixes_text_and_terms(world):
+    await world.opened(rows=0)
+    await world.ready_unit()
+    read = (await world.admin.get(f"/agreements/{await drawn_up(world)}")).json()
+    terms = orjson.dumps(read["terms"], option=orjson.OPT_SORT_KEYS)
+    assert hashlib.sha256(read["text"].encode() + b"\n" + terms).hexdigest() == read["digest"]
+    assert "市住房局" in read["text"]
+    assert "180 日" in read["text"]
+    other = await world.admin.post(f"/agreements/{read['id']}/signatures", {"digest": "0" * 64})
+    assert (other.status_code, problem(other)) == (409, "agreement-digest-differs")
+
+
+@pytest.mark.clause("10.3")
+async def test_each_side_signs_once_and_with_its_own_hand(world):
+    await world.opened(rows=0)
+    await world.ready_unit()
+    agreement = await drawn_up(world)
+    read = (await world.admin.get(f"/agreements/{agreement}")).json()
+    path, body = f"/agreements/{agreement}/signatures", {"digest": read["digest"]}
+    assert (await world.clerk.post(path, body)).status_code == 403
+    assert (await world.center.post(path, body)).status_code == 403
+    assert (await world.stranger_admin.post(path, body)).status_code == 404
+    assert (await world.authority.post(path, body)).status_code == 201
+    assert problem(await world.authority2.post(path, body)) == "agreement-step"
+    both_hats = Actor(
+        world,
+        "account",
+        world.unit,
+        UnitKind.AGENCY,
+        POSTS[UnitKind.AGENCY]["unit-administrator"],
+        id=world.authority.id,
+    )
+    assert problem(await both_hats.post(path, body)) == "same-hands"
+    assert (await world.admin.post(path, body)).status_code == 201
+    assert problem(await world.admin.post(path, body)) == "agreement-step"
+
+
+async def test_a_new_agreement_takes_the_place_of_the_old_one(world):
+    old = await world.all_ready()
+    new = await world.granted(fields=["uscc"])
+    states = {row["id"]: row["state"] for row in (await world.admin.get("/grants")).json()["items"]}
+    assert states == {old: "revoked", new: "active"}
+    assert (await world.query(3)).json()["fields"] == ["uscc"]
+    assert [said["reason"] for said in await world.told("grant.revoked")] == ["superseded"]
+
+
+@pytest.mark.clause("12.3")
+async def test_a_new_agreement_is_no_way_out_of_a_suspension(world):
+    old = await world.all_ready()
+    order = await world.order("grant", old)
+    new = await world.granted()
+    assert (await world.admin.get(f"/grants/{new}")).json()["state"] == "suspended"
+    await world.lift(order)
+    assert (await world.query(3)).status_code == 200
+
+
+# The grant's matrix
+
+STATES = ("active", "suspended", "contained", "both", "revoked")
+OF = {
+    "active": GrantState.ACTIVE,
+    "suspended": GrantState.SUSPENDED,
+    "contained": GrantState.SUSPENDED,
+    "both": GrantState.SUSPENDED,
+    "revoked": GrantState.REVOKED,
+}
+AFTER = {
+    ("active", "suspend"): "suspended",
+    ("suspended", "suspend"): "suspended",
+    ("contained", "suspend"): "both",
+    ("both", "suspend"): "both",
+    ("suspended", "lift"): "active",
+    ("both", "lift"): "contained",
+    **{(state, "revoke"): "revoked" for state in STATES if state != "revoked"},
+}
+"""What the authority's acts make of a grant; all else is refused."""
+
+
+async def grant_in(world, state: str) -> tuple[str, dict]:
+    grant = await world.granted()
+    if state in ("suspended", "both"):
+        await world.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
+    if state in ("contained", "both"):
+        await world.order("grant", grant)
+    if state == "revoked":
+        await world.authority.post(f"/grants/{grant}/revoke", {"reason": "终止"})
+    seen = (await world.authority.get(f"/grants/{grant}")).json()
+    assert seen["state"] == OF[state]
+    return grant, seen
+
+
+async def act(actor, event: str, grant: str, seen: dict):
+    if event == "lift":
+        by_hand = [s["id"] for s in seen["suspensions"] if s["cause"].startswith("decision:") and not s["lifted_at"]]
+        by_order = [s["id"] for s in seen["suspensions"] if s["cause"].startswith("order:") and not s["lifted_at"]]
+        which = (by_hand or by_order or [str(new_id())])[0]
+        return await actor.post(f"/grants/{grant}/suspensions/{which}/lift")
+    path = {"suspend": "suspensions", "revoke": "revoke"}[event]
+    return await actor.post(f"/grants/{grant}/{path}", {"reason": "理由"})
+
+
+@pytest.mark.clause("10.2")
+@pytest.mark.parametrize("event", ["suspend", "lift", "revoke"])
+@pytest.mark.parametrize("state", STATES)
+async def test_every_state_event_and_role_of_a_grant_ends_as_the_table_says(world, state, event):
+    await world.opened(rows=0)
+    await world.ready_unit()
+    grant, seen = await grant_in(world, state)
+    for role in ROLES[1:]:
+        answer = await act(getattr(world, role), event, grant, seen)
+        assert (answer.status_code, problem(answer)) == (403, "permission-missing"), role
+        assert (await world.authority.get(f"/grants/{grant}")).json() == seen
+    answer = await act(world.authority, event, grant, seen)
+    after = (await world.authority.get(f"/grants/{grant}")).json()
+    if (state, event) in AFTER:
+        assert answer.status_code in (200, 201), answer.text
+        assert after["state"] == OF[AFTER[state, event]]
+        assert GrantState(after["state"]) in TRANSITIONS[OF[state]]
+    else:
+        assert answer.status_code in (403, 404, 409), answer.text
+        assert after == seen
+
+
+@pytest.mark.clause("12.3")
+@pytest.mark.parametrize("state", STATES)
+async def test_an_order_and_its_lifting_leave_every_state_as_it_was(world, state):
+    await world.opened(rows=0)
+    await world.ready_unit()
+    grant, seen = await grant_in(world, state)
+    order = await world.order("grant", grant)
+    during = (await world.authority.get(f"/grants/{grant}")).json()["state"]
+    assert during == ("revoked" if state == "revoked" else "suspended")
+    await world.lift(order)
+    assert (await world.authority.get(f"/grants/{grant}")).json()["state"] == seen["state"]
+
+
+@pytest.mark.clause("12.3")
+async def test_what_containment_suspended_no_single_person_restores(world):
+    grant = await world.all_ready()
+    await world.order("grant", grant)
+    seen = (await world.authority.get(f"/grants/{grant}")).json()
+    answer = await act(world.authority, "lift", grant, seen)
+    assert (answer.status_code, problem(answer)) == (403, "containment-holds")
+    assert problem(await world.query(3)) == "grant-suspended"
+
+
+async def test_a_suspension_by_decision_rests_on_another_clause_than_one_by_order(world):
+    grant = await world.all_ready()
+    await world.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
+    refused = (await world.query(3)).json()
+    assert (refused["reason"], refused["clause"]) == ("grant-suspended", "10.2")
+    assert refused["cause"].startswith("decision:")
