@@ -54,3 +54,5 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # Ten lines a second while a broker is away, and nothing that the bus itself does not say.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -56,8 +56,8 @@ BACK_OFF = (0.1, 5.0)
 
 PUBLISH_TERM = 60.0
 """Seconds after which a publication that neither ends nor fails is given up."""
-LARGEST = 900_000
-"""Bytes of an event: what the bus would not take must not commit, or it would stand before all later rows for ever."""
+LARGEST = 60_000
+"""Bytes of an event: a leaf of the log takes 65,535 (C2SP tlog-tiles), and what neither bus nor log takes must not commit."""
 
 
 def add(session: AsyncSession, event: Event, *, at: datetime) -> None:

@@ -20,7 +20,14 @@ async def when_holdings_listed_add_them_to_the_handover(
     session: AsyncSession, event: HoldingsListed, envelope: Envelope, runtime: Runtime
 ) -> None:
     """Clause 6.6."""
-    await handovers.add_items(session, runtime, event.handover_id, envelope.publisher, event.items)
+    await handovers.add_items(
+        session,
+        runtime,
+        event.handover_id,
+        envelope.publisher,
+        event.items,
+        complete=event.part == event.parts,
+    )
 
 
 @handlers.on(ContainmentOrdered)

@@ -1,7 +1,7 @@
 """The bus: the only port of our own with two implementations, and what both of them promise.
 
-`in_process.py` serves the embedded platform and most tests, `kafka.py` everything else; one contract suite runs against
-both (`tests/contracts/test_bus.py`).
+`in_process.py` serves the embedded platform and most tests, `kafka/` everything else; one contract suite runs against
+both (`tests/contracts/test_bus.py`). Subscribe before `start`, so that no message passes a subscriber by.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

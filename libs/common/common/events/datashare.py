@@ -210,12 +210,15 @@ class QuotaReached(Event, publisher=PUBLISHER, name="quota.reached", key="grant_
 class HoldingsListed(Event, publisher=PUBLISHER, name="holdings.listed", key="account_id"):
     """What a leaving person was responsible for and obtained, item by item, for the handover (clause 6.6).
 
-    An item has `kind` (application, agreement, grant, query), `reference` (its id), `description`, `since`.
+    An item has `kind` (application, agreement, grant, query), `reference` (its id), `description`, `since`. A long list
+    comes in `parts`, in order; with the last one it is complete.
     """
 
     handover_id: UUID
     account_id: UUID
     items: list[dict[str, Any]]
+    part: int = 1
+    parts: int = 1
 
 
 class ContainmentApplied(Event, publisher=PUBLISHER, name="containment.applied", key="order_id"):

@@ -14,7 +14,9 @@ from datashare.holdings import queries
 __all__ = ["MOST", "list_holdings"]
 
 MOST = 500
-"""Items of a kind: keeps the event well below what a broker takes."""
+"""Items of a kind; older queries are told by grant."""
+PER_EVENT = 60
+"""Items of one event: keeps it below `outbox.LARGEST` also with the longest titles."""
 
 
 async def list_holdings(session: AsyncSession, runtime: Runtime, handover_id: UUID, account_id: UUID) -> None:
@@ -37,7 +39,12 @@ async def list_holdings(session: AsyncSession, runtime: Runtime, handover_id: UU
         label = got.day.isoformat() if got.day else "更早"
         description = f"查询获取（{label}）：{got.resource}，{got.queries} 次，{got.rows} 条"
         items.append(_item("query", f"{got.grant_id}:{when}", description, got.since))
-    outbox.add(session, HoldingsListed(handover_id=handover_id, account_id=account_id, items=items), at=now)
+    pieces = [items[begin : begin + PER_EVENT] for begin in range(0, len(items), PER_EVENT)] or [[]]
+    for part, piece in enumerate(pieces, 1):
+        event = HoldingsListed(
+            handover_id=handover_id, account_id=account_id, items=piece, part=part, parts=len(pieces)
+        )
+        outbox.add(session, event, at=now)
 
 
 def _item(kind: str, reference: UUID | str, description: str, since: datetime) -> dict[str, Any]:

@@ -53,14 +53,22 @@ async def open_handover(session: AsyncSession, runtime: Runtime, departure: "Dep
 
 
 async def add_items(
-    session: AsyncSession, runtime: Runtime, handover_id: UUID, source: str, items: Sequence[Mapping[str, Any]]
+    session: AsyncSession,
+    runtime: Runtime,
+    handover_id: UUID,
+    source: str,
+    items: Sequence[Mapping[str, Any]],
+    *,
+    complete: bool,
 ) -> None:
-    """Take in what another service listed; the list is complete then, and items can be settled."""
+    """Take in what another service listed; once it is `complete`, items can be settled."""
     handover = await handover_of(session, handover_id, None, lock=True)
     if handover is None or handover.state != HandoverState.OPENED:
         return
     for item in items:
         session.add(_item(handover.id, source, item))
+    if not complete:
+        return
     handover.move_to(HandoverState.LISTED)
     handover.listed_at = runtime.clock.now()
 
