@@ -32,7 +32,7 @@ async def with_toy(databases: Databases) -> Databases:
     return databases
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def declared():
     events.declare()
     yield
@@ -57,3 +57,12 @@ async def world(toy_database):
     """The running toy."""
     async with World(toy_database) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+async def calm_world(with_toy, declared):
+    """A running toy for the tests of one module that leave nothing behind in it."""
+    database = await with_toy.copy("toy")
+    async with World(database) as running:
+        yield running
+    await with_toy.drop([database])

@@ -51,9 +51,9 @@ async def names(admin) -> list[str]:
         ("en;level=1;q=0.3", "zh"),
     ],
 )
-async def test_a_problem_speaks_the_clients_language(world, header, language):
+async def test_a_problem_speaks_the_clients_language(calm_world, header, language):
     headers = {"accept-language": header} if header is not None else {}
-    answer = await world.client.get("/toy/nowhere", headers=headers)
+    answer = await calm_world.client.get("/toy/nowhere", headers=headers)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-language"] == language
@@ -76,9 +76,9 @@ async def test_a_problem_speaks_the_clients_language(world, header, language):
         (ID_NUMBER, "#", "model_attributes_type"),
     ],
 )
-async def test_a_validation_error_points_to_the_field_and_never_quotes_it(world, body, pointer, type_, language):
-    headers = world.as_("accounts.invite") | {"accept-language": language}
-    answer = await world.client.post("/toy/things", json=body, headers=headers)
+async def test_a_validation_error_points_to_the_field_and_never_quotes_it(calm_world, body, pointer, type_, language):
+    headers = calm_world.as_("accounts.invite") | {"accept-language": language}
+    answer = await calm_world.client.post("/toy/things", json=body, headers=headers)
     assert answer.status_code == 422
     error = answer.json()["errors"][0]
     assert (error["pointer"], error["type"]) == (pointer, type_)
@@ -86,28 +86,30 @@ async def test_a_validation_error_points_to_the_field_and_never_quotes_it(world,
     assert ID_NUMBER not in answer.text
 
 
-async def test_a_parameter_that_does_not_fit_is_named(world):
-    headers = world.as_("accounts.invite") | {"accept-language": "en"}
-    answer = await world.client.get("/toy/things", params={"limit": "1000000"}, headers=headers)
+async def test_a_parameter_that_does_not_fit_is_named(calm_world):
+    headers = calm_world.as_("accounts.invite") | {"accept-language": "en"}
+    answer = await calm_world.client.get("/toy/things", params={"limit": "1000000"}, headers=headers)
     assert answer.json()["errors"][0] | {"detail": ""} == {
         "in": "query",
         "type": "less_than_equal",
         "parameter": "limit",
         "detail": "",
     }
-    answer = await world.client.put("/toy/things/zzz", json={"name": "ok"}, headers=headers)
+    answer = await calm_world.client.put("/toy/things/zzz", json={"name": "ok"}, headers=headers)
     assert "z" not in answer.json()["errors"][0]["detail"]
 
 
-async def test_the_name_of_a_member_is_not_echoed_at_length(world):
-    answer = await world.client.post("/toy/notes", json={"x" * 100_000: 1})
+async def test_the_name_of_a_member_is_not_echoed_at_length(calm_world):
+    answer = await calm_world.client.post("/toy/notes", json={"x" * 100_000: 1})
     assert answer.status_code == 422
     assert len(answer.content) < 1000
 
 
 @pytest.mark.parametrize("cursor", ["x", "%00", "é", "AAAA", "A" * 65, "../../etc", "A" * 21, "💥", ""])
-async def test_a_cursor_that_we_did_not_give_is_refused(world, cursor):
-    answer = await world.client.get("/toy/things", params={"cursor": cursor}, headers=world.as_("accounts.invite"))
+async def test_a_cursor_that_we_did_not_give_is_refused(calm_world, cursor):
+    answer = await calm_world.client.get(
+        "/toy/things", params={"cursor": cursor}, headers=calm_world.as_("accounts.invite")
+    )
     assert answer.status_code == 422
 
 
@@ -211,9 +213,9 @@ async def test_a_body_over_the_bound_is_413_by_its_length_and_by_its_chunks(toy_
 
 
 @pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "1e9", "abc", "9" * 18])
-async def test_a_senseless_content_length_is_no_defect_of_ours(world, length):
+async def test_a_senseless_content_length_is_no_defect_of_ours(calm_world, length):
     headers = [(b"content-length", length.encode("latin-1")), (b"content-type", b"application/json")]
-    answer = await world.client.post("/toy/notes", content=chunks(b"{}"), headers=headers)
+    answer = await calm_world.client.post("/toy/notes", content=chunks(b"{}"), headers=headers)
     assert answer.status_code in (200, 413)
 
 
@@ -249,9 +251,9 @@ def nested(depth: int) -> bytes:
         (b'{"nested":[' + b"{}," * 250_000 + b"1]}", 200),
     ],
 )
-async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(world, body, status):
+async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(calm_world, body, status):
     async with asyncio.timeout(10):
-        answer = await world.client.post("/toy/notes", content=body, headers={"content-type": "application/json"})
+        answer = await calm_world.client.post("/toy/notes", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/")
 
@@ -264,15 +266,15 @@ async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(world, b
     ),
     kind=st.sampled_from(["application/json", "text/plain", "application/x-www-form-urlencoded", "a/b; c", "\x7f", ""]),
 )
-async def test_no_body_whatever_makes_a_500(world, body, kind):
-    answer = await world.client.post("/toy/notes", content=body, headers={"content-type": kind})
+async def test_no_body_whatever_makes_a_500(calm_world, body, kind):
+    answer = await calm_world.client.post("/toy/notes", content=body, headers={"content-type": kind})
     assert answer.status_code in (200, 422)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", None, "application/json; charset=utf-16"])
-async def test_another_content_type_is_refused_or_read_as_utf_8(world, kind):
+async def test_another_content_type_is_refused_or_read_as_utf_8(calm_world, kind):
     headers = {"content-type": kind} if kind else {}
-    answer = await world.client.post("/toy/notes", content=b'{"text":"x"}', headers=headers)
+    answer = await calm_world.client.post("/toy/notes", content=b'{"text":"x"}', headers=headers)
     assert answer.status_code == (200 if kind and "json" in kind else 422)
 
 
@@ -300,9 +302,9 @@ async def test_what_takes_too_long_is_given_up_and_rolled_back(toy_database, adm
     ("given_id", "kept"),
     [("abcdefgh-1", True), ("short", False), ("x" * 65, False), ("a b c d e f", False), ("éééééééé", False)],
 )
-async def test_a_sane_request_id_is_kept_and_another_replaced(world, given_id, kept):
+async def test_a_sane_request_id_is_kept_and_another_replaced(calm_world, given_id, kept):
     headers = [(b"x-request-id", given_id.encode("latin-1"))]
-    answered = (await world.client.get("/health", headers=headers)).headers["x-request-id"]
+    answered = (await calm_world.client.get("/health", headers=headers)).headers["x-request-id"]
     assert (answered == given_id) is kept
     assert len(answered) >= 8
 
@@ -322,8 +324,8 @@ async def test_the_trace_of_a_request_is_carried_into_its_events(world):
     assert world.bus.events()[1].traceparent not in (traceparent, who["traceparent"])
 
 
-async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing(world):
-    forged = Principal("account", "1", None, None, frozenset(), None, {}, world.clock.now())
+async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing(calm_world):
+    forged = Principal("account", "1", None, None, frozenset(), None, {}, calm_world.clock.now())
     sent = []
 
     async def receive():
@@ -346,7 +348,7 @@ async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing
         "client": ("127.0.0.1", 1),
         "server": ("toy.test", 80),
     }
-    await world.app(scope, receive, send)
+    await calm_world.app(scope, receive, send)
     assert sent[0]["status"] == 401
 
 
@@ -438,8 +440,8 @@ async def test_the_refusal_of_a_revoked_credential_is_recorded_with_its_name(wor
     assert body["actor"] == subject
 
 
-async def test_a_request_without_a_credential_or_with_two_is_401(world):
-    token = world.as_()["authorization"]
+async def test_a_request_without_a_credential_or_with_two_is_401(calm_world):
+    token = calm_world.as_()["authorization"]
     for headers in (
         [],
         [("authorization", token), ("authorization", token)],
@@ -448,7 +450,7 @@ async def test_a_request_without_a_credential_or_with_two_is_401(world):
         [("authorization", "Bearer  x")],
         [("authorization", "Bearer x.y.z")],
     ):
-        answer = await world.client.get("/toy/whoami", headers=headers)
+        answer = await calm_world.client.get("/toy/whoami", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
@@ -590,16 +592,16 @@ async def test_of_two_concurrent_edits_of_one_version_one_is_made(world):
     assert statuses == [204, 412, 412, 412, 412]
 
 
-async def test_a_method_that_is_not_there_says_which_are(world):
-    answer = await world.client.patch("/toy/things")
+async def test_a_method_that_is_not_there_says_which_are(calm_world):
+    answer = await calm_world.client.patch("/toy/things")
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"] or "GET" in answer.headers["allow"]
     assert answer.json()["type"] == "urn:xindun:problem:method-not-allowed"
 
 
-async def test_methods_of_clients_own_make_no_time_series(world):
+async def test_methods_of_clients_own_make_no_time_series(calm_world):
     for number in range(3):
-        await world.client.request(f"MADEUP{number}", "/toy/things")
-    metrics = (await world.client.get("/metrics")).text
+        await calm_world.client.request(f"MADEUP{number}", "/toy/things")
+    metrics = (await calm_world.client.get("/metrics")).text
     assert "MADEUP" not in metrics
     assert 'method="other"' in metrics
