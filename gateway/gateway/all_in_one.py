@@ -31,7 +31,7 @@ from common.clock import Clock
 from common.embedded import AlreadyRunning, EmbeddedPostgres, PostgresFailed, ensure_databases
 from common.logging import configure_logging
 from common.migrate import migrate
-from common.process import HttpServer, http_server
+from common.server import HttpServer, http_server
 from common.tokens import SigningKey
 from datashare.settings import Settings as DatashareSettings
 from gateway.main import create_app

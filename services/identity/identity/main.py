@@ -1,6 +1,8 @@
 """Wires identity: settings and a bus in, an app out."""
 
+import asyncio
 from functools import partial
+from importlib import import_module
 
 from fastapi import FastAPI
 
@@ -56,6 +58,7 @@ async def _prepare(settings: Settings, runtime: Runtime) -> None:
     runtime.parts["signing_key"] = key
     runtime.parts["passwords"] = Passwords()
     runtime.parts["receipts"] = Receipts(runtime)
+    asyncio.get_running_loop().run_in_executor(None, import_module, "identity.spellings")
     await publish_key(runtime, key)
     await publish_first_versions(runtime)
 

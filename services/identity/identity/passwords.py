@@ -1,17 +1,15 @@
 """Passwords: argon2id in a few threads of their own, and a strength check that knows the person's names."""
 
 import asyncio
-import itertools
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from pypinyin import Style, lazy_pinyin, pinyin
 from zxcvbn_rs_py import Warning as Pattern
 from zxcvbn_rs_py import zxcvbn
 
@@ -25,11 +23,6 @@ _LONGEST_BYTES = 512
 _LEAST_SCORE = 3
 _TELLING = 4
 """A name shorter than this many letters may occur in any word."""
-_NAME_LENGTH = 4
-"""A text of at most so many characters may be a person's name: all readings of its characters are tried."""
-_READINGS = 32
-_LONGEST_NAME = 30
-"""Characters of a unit's name that are looked at, so that its parts stay a few hundred."""
 
 _T = TypeVar("_T")
 
@@ -130,12 +123,14 @@ def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness
     `context_words` are the person's name, the unit's name, the login: they and, for Chinese ones, their pinyin and its
     initials count as known to whoever guesses.
     """
+    from identity.spellings import spellings  # noqa: PLC0415 - half a second to load: not at every start
+
     if len(password) > LONGEST:
         return [_TOO_LONG]
     password = _normal(password)
     if len(password) > LONGEST or len(password.encode()) > _LONGEST_BYTES:
         return [_TOO_LONG]
-    known = sorted({spelling for word in context_words for spelling in _spellings(word)}, key=lambda s: (-len(s), s))
+    known = sorted({spelling for word in context_words for spelling in spellings(word)}, key=lambda s: (-len(s), s))
     problems = [_TOO_SHORT] if len(password) < SHORTEST else []
     estimate = zxcvbn(password, known)
     if int(estimate.score) < _LEAST_SCORE:
@@ -151,34 +146,6 @@ def _mostly_personal(password: str, known: list[str]) -> bool:
     telling = [word for word in known if len(word) >= _TELLING or not word.isascii()]
     rest = re.sub("|".join(map(re.escape, telling)), "", password.lower()) if telling else password.lower()
     return rest != password.lower() and (not rest or int(zxcvbn(rest, known).score) < _LEAST_SCORE)
-
-
-def _spellings(word: str) -> set[str]:
-    """Return `word`, its parts, and for Chinese text its readings in pinyin, together and in initials, in lower case."""
-    word = _normal(word).lower().strip()
-    found = {word, *re.split(r"[\W_]+", word)}
-    chinese = "".join(re.findall(r"[\u3400-\u9fff]+", word))[:_LONGEST_NAME]
-    if chinese:
-        initials = "".join(lazy_pinyin(chinese, style=Style.FIRST_LETTER))
-        found |= {initials, *_runs(chinese, 2), *_runs(initials, _TELLING)}
-        for syllables in _readings(chinese):
-            # Given name before surname too; and units go by parts of their long names.
-            found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}
-    return {spelling for spelling in found if len(spelling) > 1}
-
-
-def _runs(items: Sequence[str], shortest: int) -> list[str]:
-    """Return every run of at least `shortest` neighbours, joined."""
-    ends = itertools.combinations(range(len(items) + 1), 2)
-    return ["".join(items[start:end]) for start, end in ends if end - start >= shortest]
-
-
-def _readings(chinese: str) -> list[list[str]]:
-    if len(chinese) > _NAME_LENGTH:
-        return [lazy_pinyin(chinese)]
-    # A surname has often another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
-    choices = pinyin(chinese, style=Style.NORMAL, heteronym=True)
-    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), _READINGS)]
 
 
 def _normal(text: str) -> str:
