@@ -1,7 +1,6 @@
 """Reads what a client sends to the token endpoint: a form, and its credentials in one of two ways (RFC 6749 §2.3, §3.2)."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -43,7 +42,7 @@ def credentials_of(authorization: Sequence[str], form: dict[str, str]) -> tuple[
         raise InvalidClient
     try:
         user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, not UTF-8
         raise InvalidClient from None
     if not colon or len(user) > LONGEST or len(password) > LONGEST:
         raise InvalidClient
