@@ -1,6 +1,7 @@
 """What a client may send to the token endpoint, and in which way."""
 
 import base64
+import contextlib
 
 import pytest
 from hypothesis import given
@@ -42,17 +43,11 @@ def test_anything_else_is_refused(header, form, problem):
 @given(st.binary(max_size=200), st.text(max_size=40))
 def test_any_body_is_a_form_or_refused(body, media_type):
     for kind in (FORM, media_type):
-        try:
-            form = form_of(kind, body)
-        except OAuthRefused as refused:
-            assert refused.extra["error"] == "invalid_request"
-        else:
-            assert all(isinstance(value, str) for value in form.values())
+        with contextlib.suppress(OAuthRefused):
+            assert all(isinstance(value, str) for value in form_of(kind, body).values())
 
 
 @given(st.text(max_size=60), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
 def test_any_header_names_a_client_or_is_refused(header, form):
-    try:
+    with contextlib.suppress(OAuthRefused):
         credentials_of([header], form)
-    except OAuthRefused:
-        pass

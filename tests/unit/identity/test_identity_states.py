@@ -1,6 +1,7 @@
 """Every state of identity's things against every step, and where nothing leads back."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,15 +26,13 @@ MACHINES = [
 def test_a_state_changes_by_its_table_and_no_other_way(model, states, table, problem, last):
     assert set(table) == set(states)
     for begin, end in itertools.product(states, states):
-        thing = model.__new__(model)
-        model.__mapper__.class_manager.setup_instance(thing)
-        thing.state = begin
+        thing = SimpleNamespace(state=begin)
         if end in table[begin]:
-            thing.move_to(end)
+            model.move_to(thing, end)
             assert thing.state == end
         else:
             with pytest.raises(problem):
-                thing.move_to(end)
+                model.move_to(thing, end)
             assert thing.state == begin
 
 
