@@ -1,16 +1,19 @@
 """The platform within the test's own process: real databases, the real gateway, no socket."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import asyncpg
 import httpx
+import orjson
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from common.bus.in_process import InProcessBus
 from common.clock import Clock
-from common.outbox import Relay
+from common.cutoffs import EnforcementPoint
 from gateway.all_in_one import Secrets, build_services
 from gateway.main import create_app
 from gateway.routes import SERVICES
@@ -18,6 +21,8 @@ from gateway.settings import Settings
 from tests.deployment.databases import Databases
 
 BASE = "http://platform"
+HERE = "127.0.0.1"
+SETTLED_WITHIN = 20
 
 
 @dataclass
@@ -30,15 +35,50 @@ class InProcessPlatform:
     direct: dict[str, httpx.AsyncClient]
     bus: InProcessBus
     secrets: Secrets
-    urls: dict[str, str]
-    admin_dsns: dict[str, str]
+    admins: dict[str, asyncpg.Connection]
+    """Connections of the superuser into each service's database."""
 
-    def relay(self, service: str) -> Relay:
-        relay: Relay = self.apps[service].state.runtime.parts["relay"]
-        return relay
+    @property
+    def points(self) -> list[EnforcementPoint]:
+        return [_gateway_point(self.gateway), *(app.state.runtime.point for app in self.apps.values())]
+
+    def from_origin(self, origin: str) -> contextlib.AbstractAsyncContextManager[httpx.AsyncClient]:
+        """A client of the gateway at another network address."""
+        return _client(self.gateway, origin)
+
+    async def settle(self) -> None:
+        """Return when no outbox holds anything unpublished and no inbox anything that waits.
+
+        The relays publish meanwhile; this looks, and waits for what the bus carries.
+        """
+        async with asyncio.timeout(SETTLED_WITHIN):
+            while any([await self._busy(service) for service in SERVICES]):
+                if carrying := set(self.bus._carrying):
+                    await asyncio.wait(carrying)
+
+    async def _busy(self, service: str) -> bool:
+        query = "SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)"
+        if "inbox" in self.apps[service].state.runtime.parts:
+            query += " OR EXISTS (SELECT FROM inbox WHERE status = 'waiting')"
+        busy: bool = await self.admins[service].fetchval(query)
+        return busy
+
+    async def told(self, service: str, name: str) -> list[dict]:
+        """Return the envelopes of an event, such as `access.refused`, that a service told so far, oldest first."""
+        rows = await self.admins[service].fetch(
+            "SELECT body FROM (SELECT id, convert_from(body, 'UTF8')::jsonb AS body FROM outbox WHERE topic <> 'xindun.feed')"
+            " WHERE body->>'type' = $1 ORDER BY id",
+            f"cn.xindun.{service}.{name}.v1",
+        )
+        return [orjson.loads(row["body"]) for row in rows]
 
 
-def _client(app: ASGIApp, origin: str = "127.0.0.1") -> httpx.AsyncClient:
+def _gateway_point(gateway: ASGIApp) -> EnforcementPoint:
+    point: EnforcementPoint = gateway._app.state.point
+    return point
+
+
+def _client(app: ASGIApp, origin: str = HERE) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=app, client=(origin, 40000), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url=BASE, timeout=30)
 
@@ -56,6 +96,10 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
 
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(databases.drop, list(copies.values()))
+        admins = {}
+        for service, copy in copies.items():
+            admins[service] = await asyncpg.connect(copy.admin_dsn)
+            ends.push_async_callback(admins[service].close)
         probe_client = await ends.enter_async_context(_client(door))
         urls = {service: copy.app for service, copy in copies.items()}
         apps = build_services(known, urls, bus, BASE, clock=clock, probe_client=probe_client)
@@ -65,20 +109,19 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
         await bus.start()
         gateway = later["gateway"] = create_app(Settings(), bus, apps, clock=clock)
         await ends.enter_async_context(_lifespan(gateway))
-        for app in apps.values():
-            await app.state.runtime.point.loaded()
         client = await ends.enter_async_context(_client(gateway))
         direct = {name: await ends.enter_async_context(_client(app)) for name, app in apps.items()}
-        yield InProcessPlatform(
-            apps, gateway, client, direct, bus, known, urls, {s: copy.admin_dsn for s, copy in copies.items()}
-        )
+        platform = InProcessPlatform(apps, gateway, client, direct, bus, known, admins)
+        for point in platform.points:
+            await point.loaded()
+            # Identity's key and its first heartbeat come by the outbox.
+            assert await point.until(lambda point=point: point.keys.jwks()["keys"] and point._heard_at is not None, 10)
+        yield platform
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Run an ASGI app's lifespan, as a server does."""
-    import asyncio
-
     inbound: asyncio.Queue[dict] = asyncio.Queue()
     outbound: asyncio.Queue[dict] = asyncio.Queue()
     task = asyncio.create_task(

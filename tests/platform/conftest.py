@@ -1,0 +1,21 @@
+"""One platform for each module, with its first administrators and an open resource."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.deployment.databases import Databases
+from tests.deployment.in_process import InProcessPlatform, running_platform
+from tests.platform.people import FlowingClock, World
+
+
+@pytest.fixture(scope="module")
+async def world(databases: Databases) -> AsyncIterator[World]:
+    clock = FlowingClock()
+    async with running_platform(databases, clock) as platform:
+        yield await World(platform, clock).begin()
+
+
+@pytest.fixture
+def platform_of(world: World) -> InProcessPlatform:
+    return world.platform
