@@ -98,7 +98,7 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
                 story = Story(client)
                 out = tmp_path / f"life-{len(lives)}"
                 out.mkdir()
-                await Life(story, rng, authority, center, out).play()
+                await Life(story, rng, authority, center, out, short_term=None).play()
                 lives.append(story)
         await killing
         verify = [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")]

@@ -33,6 +33,7 @@ __all__ = [
     "SystemNotUsable",
     "SystemOutsideGrant",
     "SystemSuspended",
+    "TermOver",
     "TrainingMissing",
     "UndertakingMissing",
     "UnitSuspended",
@@ -282,6 +283,14 @@ class DigestDiffers(Conflict):
 
     slug = "agreement-digest-differs"
     zh, en = "所引用的协议摘要不一致", "The digest quoted is not that of the agreement"
+    clause = "10.3"
+
+
+class TermOver(Conflict):
+    """409: the end that the application names has passed (P7)."""
+
+    slug = "term-over"
+    zh, en = "申请的截止时间已过", "The end that the application names has passed"
     clause = "10.3"
 
 

@@ -1,5 +1,6 @@
 """Draws up agreements and takes their signatures; the second one activates the grant in the same transaction."""
 
+from datetime import UTC
 from typing import Literal
 from uuid import UUID
 
@@ -39,6 +40,7 @@ async def draw_up(session: AsyncSession, runtime: Runtime, application: Applicat
         "systems": [str(system) for system in application.systems],
         "origins": [str(origin) for origin in application.origins],
         "term_days": application.term_days,
+        "ends_at": application.ends_at.astimezone(UTC).isoformat() if application.ends_at else None,
         "quota": {
             "calls": application.quota_calls,
             "rows": application.quota_rows,

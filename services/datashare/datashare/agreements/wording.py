@@ -18,7 +18,7 @@ _TEXT = """\
 
 一、使用范围。甲方同意乙方使用资源“{title}”（{resource}）的下列字段：{fields}。
 二、使用目的。仅限于：{purposes}。每次查询须注明目的和案（事）件编号。
-三、使用期限。自双方签署生效之日起 {term_days} 日；期满即止，不自动延续。
+三、使用期限。自双方签署生效之日起 {term_days} 日{ends_at}；期满即止，不自动延续。
 四、使用额度。每日查询不超过 {calls} 次、{rows} 条记录、{subjects} 个不同主体。
 五、接入方式。仅限乙方经批准的接入系统：{systems}，自已登记的网络来源：{origins}；以及乙方具有查询权限的在岗人员。
 六、保密与安全。乙方应执行本单位数据安全管理细则，不得将数据或其成果泄露或提供给第三方；向第三方提供须另行申请并获批准。
@@ -40,6 +40,7 @@ def wording(terms: dict[str, Any], *, unit_name: str, title: str, labels: dict[s
         fields="、".join(f"{labels.get(name, name)}（{name}）" for name in terms["fields"]),
         purposes="、".join(terms["purposes"]),
         term_days=terms["term_days"],
+        ends_at=f"，且不晚于 {terms['ends_at']}" if terms["ends_at"] else "",
         calls=quota["calls"],
         rows=quota["rows"],
         subjects=quota["subjects"],

@@ -99,6 +99,7 @@ def _view(file: File) -> ApplicationView:
         systems=application.systems,
         origins=[str(origin) for origin in application.origins],
         term_days=application.term_days,
+        ends_at=application.ends_at,
         quota=Quota(calls=application.quota_calls, rows=application.quota_rows, subjects=application.quota_subjects),
         reason=application.reason,
         state=application.state,

@@ -58,6 +58,7 @@ class Application(Base):
     quota_subjects: Mapped[int] = mapped_column(Integer)
     reason: Mapped[str] = mapped_column(Text)
     submitted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     state: Mapped[ApplicationState] = mapped_column(Text, default=ApplicationState.SUBMITTED)
     withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
     withdrawn_for: Mapped[str | None] = mapped_column(Text, default=None)

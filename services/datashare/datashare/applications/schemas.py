@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from datashare.openings.schemas import FieldName, Purpose, Quota, Reason
 from datashare.resources.schemas import Code
@@ -16,6 +16,7 @@ __all__ = ["AdviceGiven", "AdviceView", "ApplicationView", "ApplicationWanted", 
 class ApplicationWanted(BaseModel):
     """What the unit asks for. `origins`: a part of the systems' registered networks, all of them where none is named.
 
+    The term runs `term_days` from the agreement's coming into force, and to `ends_at` at the latest where one is named.
     `quota`: per day, the opening's ceilings where none is named.
     """
 
@@ -27,6 +28,7 @@ class ApplicationWanted(BaseModel):
     systems: Annotated[list[UUID], Field(max_length=20)] = []
     origins: Annotated[list[IPv4Network | IPv6Network], Field(min_length=1, max_length=50)] | None = None
     term_days: Annotated[int, Field(ge=1, le=3650)]
+    ends_at: AwareDatetime | None = None
     quota: Quota | None = None
     reason: Reason
 
@@ -84,6 +86,7 @@ class ApplicationView(BaseModel):
     systems: list[UUID]
     origins: list[str]
     term_days: int
+    ends_at: datetime | None
     quota: Quota
     reason: str
     state: str

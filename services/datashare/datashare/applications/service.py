@@ -32,6 +32,7 @@ from datashare.problems import (
     ResourceNotOpen,
     SameHands,
     SystemNotUsable,
+    TermOver,
 )
 from datashare.projections.models import System
 from datashare.projections.queries import systems_of_unit
@@ -47,9 +48,12 @@ async def apply(
 ) -> Application:
     """Submit an application of the principal's unit. Clauses 10.1, 10.2, 10.4.
 
-    Raises `ResourceNotOpen`, `DataRulesMissing`, `BeyondOpening`, `SystemNotUsable`, `OriginOutsideSystems`.
+    Raises `ResourceNotOpen`, `DataRulesMissing`, `BeyondOpening`, `SystemNotUsable`, `OriginOutsideSystems`,
+    `TermOver`.
     """
     assert principal.unit is not None
+    if wanted.ends_at and wanted.ends_at <= runtime.clock.now():
+        raise TermOver
     found = await open_resource(session, principal.unit_kind or "", wanted.resource)
     if found is None:
         raise ResourceNotOpen
@@ -75,6 +79,7 @@ async def apply(
         quota_subjects=quota.subjects if quota else opening.quota_subjects,
         reason=wanted.reason,
         submitted_at=now,
+        ends_at=wanted.ends_at,
     )
     _require_within(application, opening)
     session.add(application)

@@ -1,6 +1,6 @@
 """The one way in which a grant begins, is suspended, comes back and ends, whichever door asks for it (P2)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +21,7 @@ from datashare.agreements.models import Agreement
 from datashare.containment.queries import open_orders_on
 from datashare.grants import queries
 from datashare.grants.models import Grant, GrantState, Suspension
-from datashare.problems import ContainmentHolds
+from datashare.problems import ContainmentHolds, TermOver
 
 __all__ = ["ORDER", "activate", "reinstate", "reinstate_by_hand", "revoke", "suspend", "suspend_by_hand"]
 
@@ -36,9 +36,15 @@ async def activate(session: AsyncSession, runtime: Runtime, agreement: Agreement
 
     It takes the place of the unit's earlier grant of the resource, and with it what suspended that one; and open
     containment orders on the unit or a system concern it too: signing anew is no way out of containment (12.3).
+    Raises `TermOver` when the end that was agreed has passed.
     """
     now = runtime.clock.now()
     terms = agreement.terms
+    until = now + timedelta(days=terms["term_days"])
+    if terms["ends_at"]:
+        until = min(until, datetime.fromisoformat(terms["ends_at"]))
+    if until <= now:
+        raise TermOver
     earlier = await queries.lock_live_of_unit(session, agreement.unit_id, now, resource_id=agreement.resource_id)
     inherited = await queries.open_suspensions(session, [grant.id for grant in earlier])
     causes = {(row.cause, row.reason): None for rows in inherited.values() for row in rows}
@@ -58,7 +64,7 @@ async def activate(session: AsyncSession, runtime: Runtime, agreement: Agreement
         fields=terms["fields"],
         origins=terms["origins"],
         valid_from=now,
-        valid_until=now + timedelta(days=terms["term_days"]),
+        valid_until=until,
         quota_calls=terms["quota"]["calls"],
         quota_rows=terms["quota"]["rows"],
         quota_subjects=terms["quota"]["subjects"],

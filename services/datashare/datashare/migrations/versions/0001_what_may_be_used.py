@@ -182,6 +182,7 @@ def _applications() -> None:
             quota_subjects integer NOT NULL CHECK (quota_subjects > 0),
             reason text NOT NULL,
             submitted_at timestamptz NOT NULL,
+            ends_at timestamptz CHECK (ends_at > submitted_at),
             state text NOT NULL
                 CHECK (state IN ('submitted', 'advised', 'approved', 'rejected', 'withdrawn')),
             withdrawn_at timestamptz,
