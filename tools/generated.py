@@ -13,6 +13,7 @@ from typing import Any
 
 from common.bus.topics import TOPICS, events_of
 from common.events import REGISTRY, audit, datashare, gateway, identity, incident
+from common.logging import configure_logging
 from tools.matrix import matrix_document
 from tools.surface import apps, merged_openapi
 
@@ -77,6 +78,7 @@ async def everything() -> dict[Path, str]:
 
 def main() -> int:
     """Write or check."""
+    configure_logging("error", sys.stderr)
     wanted = asyncio.run(everything())
     present = {path.relative_to(ROOT) for path in (ROOT / CONTRACTS).rglob("*.json")}
     wrong = sorted(

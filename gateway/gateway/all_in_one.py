@@ -123,7 +123,7 @@ class Platform:
             await self._ends.enter_async_context(app.router.lifespan_context(app))
         # Only now: a publication before everybody has subscribed would pass somebody by.
         await bus.start()
-        self.gateway = create_app(GatewaySettings(port=self.port), bus, self.apps, clock=self.clock)
+        self.gateway = create_app(GatewaySettings(port=self.port, show_metrics=True), bus, self.apps, clock=self.clock)
 
 
 def identity_settings(known: Secrets, url: str) -> IdentitySettings:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.auth import Verifier
@@ -15,13 +16,13 @@ from common.bus import Bus
 from common.clock import Clock, SystemClock
 from common.context import current
 from common.cutoffs import EnforcementPoint
-from common.http import Requests, install_problems, problem_response
+from common.http import Requests, allow_file, install_problems, problem_response
 from common.problems import NotFound, Problem
 from common.service import keep_running
 from gateway import openapi
 from gateway.guard import Guard
 from gateway.refusals import Refusals
-from gateway.routes import route_of
+from gateway.routes import LARGE_TERM, route_of
 from gateway.settings import Settings
 
 __all__ = ["create_app"]
@@ -33,7 +34,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-OWN = ("/health", "/ready", "/openapi.json", "/docs", "/docs/start.js")
+OWN = ("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/start.js")
 DROPPED = frozenset(
     (
         b"connection",
@@ -67,7 +68,7 @@ class Gateway:
             return
         scope["xindun.route"] = f"/{route.service}"
         if route.body_limit is not None:
-            scope["xindun.body_limit"] = route.body_limit
+            allow_file(scope, most=route.body_limit, within=LARGE_TERM)
         if await self._guard.lets_pass(route, scope, receive, send):
             await self._upstreams[route.service](_forwarded(scope), receive, send)
 
@@ -111,20 +112,18 @@ def create_app(
 
     own = FastAPI(title="Xindun gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     own.state.point = point
-    _own_pages(own, point, upstreams)
+    _own_pages(own, point, upstreams, show_metrics=settings.show_metrics)
     guard = Guard(Verifier(point, settings.issuer, clock), refusals)
     app = Gateway(own, upstreams, guard)
     return Requests(app, service="gateway", body_limit=settings.body_limit, timeout=settings.request_timeout + 5)
 
 
-def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp]) -> None:
-    documents: dict[str, Any] = {}
-
+def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp], *, show_metrics: bool) -> None:
     async def record(_: Request, __: Problem) -> None:
         """Its own pages refuse nothing that is recorded."""
 
     install_problems(app, record)
-    app.mount("/docs/static", StaticFiles(directory=openapi.STATIC))
+    _documents(app, upstreams)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -141,6 +140,18 @@ def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, AS
         if not all(checks.values()):
             response.status_code = 503
         return {"ready": all(checks.values()), "checks": checks}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus metrics, where the settings show them on the public port."""
+        if not show_metrics:
+            raise NotFound
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _documents(app: FastAPI, upstreams: Mapping[str, ASGIApp]) -> None:
+    documents: dict[str, Any] = {}
+    app.mount("/docs/static", StaticFiles(directory=openapi.STATIC))
 
     @app.get("/openapi.json")
     async def document() -> dict[str, Any]:

@@ -28,6 +28,8 @@ LARGE = re.compile(r"/datashare/resources/[^/]+/records")
 
 LARGE_LIMIT = 64 << 20
 """Bytes."""
+LARGE_TERM = 310.0
+"""Seconds: a little longer than the service takes for itself."""
 
 
 @dataclass(frozen=True, slots=True)

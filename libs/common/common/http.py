@@ -38,6 +38,7 @@ __all__ = [
     "Requests",
     "Route",
     "SessionDep",
+    "allow_file",
     "etag",
     "install_problems",
     "language_of",
@@ -102,6 +103,12 @@ def _unfit(pointer: str, type_: str, zh: str, en: str) -> Invalid:
 def _escaped(step: object) -> str:
     """Return one step of a JSON pointer (RFC 6901 §3), cut short: names of members are the client's, of any length."""
     return str(step)[:64].replace("~", "~0").replace("/", "~1")
+
+
+def allow_file(scope: Scope, *, most: int, within: float) -> None:
+    """Let this request be a file of up to `most` bytes that takes up to `within` seconds, before anything of it is read."""
+    scope["xindun.body_limit"] = most
+    scope["xindun.term"].reschedule(asyncio.get_running_loop().time() + within)
 
 
 class Route(APIRoute):
@@ -199,7 +206,8 @@ class Requests:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as term:
+                scope["xindun.term"] = term
                 await self._app(scope, self._bounded(scope, headers, receive), answer)
         except Problem as problem:
             await self._fail(problem, scope, receive, answer, status)

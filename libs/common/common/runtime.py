@@ -1,5 +1,6 @@
 """What a running service hands to its endpoints and handlers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,7 +18,10 @@ __all__ = ["Runtime", "RuntimeDep"]
 
 @dataclass(slots=True)
 class Runtime:
-    """One service's surroundings. `parts` holds what only that service has, by name."""
+    """One service's surroundings. `parts` holds what only that service has, by name.
+
+    `checks` are its own conditions of readiness, beside database, bus and feed.
+    """
 
     service: str
     settings: ServiceSettings
@@ -26,6 +30,7 @@ class Runtime:
     clock: Clock
     point: EnforcementPoint
     parts: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, Callable[[], bool]] = field(default_factory=dict)
 
     @property
     def policies(self) -> Policies:

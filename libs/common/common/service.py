@@ -161,12 +161,13 @@ def _health_router() -> APIRouter:
 
     @routes.get("/ready", include_in_schema=False)
     async def ready(request: Request, response: Response, _: Public) -> dict[str, Any]:
-        """Ready: database, bus and feed are there."""
+        """Ready: database, bus and feed are there, and what the service needs besides."""
         runtime: Runtime = request.app.state.runtime
         checks = {
             "database": await runtime.database.answers(),
             "bus": runtime.bus.delivering(),
             "feed": runtime.point.fresh(),
+            **{name: check() for name, check in runtime.checks.items()},
         }
         if not all(checks.values()):
             response.status_code = 503

@@ -36,6 +36,7 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         )
         sequencer = Sequencer(runtime.database, runtime.clock, signer, heard=producers.hear, beat=producers.hear_beat)
         runtime.parts |= {"producers": producers, "sequencer": sequencer}
+        runtime.checks["log"] = sequencer.intact
         with contextlib.suppress(Unavailable):  # a broken log and an absent database: deliveries are refused, P10
             await sequencer.open()
         await bus.subscribe("audit", [events_of(publisher) for publisher in PUBLISHERS], sequencer.deliver)

@@ -103,6 +103,10 @@ class Sequencer:
         async with self._turn:
             await self._opened()
 
+    def intact(self) -> bool:
+        """Whether the log was checked and stands."""
+        return self._open and not self._broken
+
     def require_intact(self) -> None:
         """Raise `LogBroken` or `LogNotOpen`: nothing is proved by a log that could not be checked."""
         if self._broken:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from common.http import SessionDep, router
+from common.http import SessionDep, allow_file, router
 from common.pages import Page, PageRequest
 from common.problems import NotFound
 from common.runtime import RuntimeDep
@@ -22,13 +22,15 @@ __all__ = ["LARGEST_FILE", "routes"]
 
 LARGEST_FILE = 64 << 20
 """Bytes of one CSV."""
+LONGEST_LOAD = 300.0
+"""Seconds that loading it may take."""
 
 routes = router("/datashare/resources", "resources")
 
 
 async def _large_body(request: Request) -> None:
     """Let this request be as large as a file, before anything of it is read."""
-    request.scope["xindun.body_limit"] = LARGEST_FILE
+    allow_file(request.scope, most=LARGEST_FILE, within=LONGEST_LOAD)
 
 
 @routes.post("", status_code=201)
