@@ -1,0 +1,252 @@
+"""The doors of the life that end or suspend, and those that bring back, as rules of a state machine."""
+
+import httpx
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.platform.kept import Kept, claims_of
+from tests.platform.people import World, bearer, slug
+
+SIDES = st.sampled_from(("center", "authority"))
+
+
+class Lives(Kept):
+    """Doors end and suspend, others bring back."""
+
+    # Doors that end or suspend
+
+    @precondition(lambda self: not self.clerk.ended or not self.admin.ended)
+    @rule(name=st.sampled_from(("administrator", "clerk")))
+    def the_center_suspends_an_account(self, name: str) -> None:
+        holder = self.people[name]
+        if holder.ended or not holder.what.secret:
+            return
+        path = f"/identity/accounts/{holder.what.id}/suspend"
+        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "核查"})), "suspend account")
+        holder.holds["center"] = "account"
+        self._lose(holder)
+
+    @precondition(lambda self: not self.left and not self.clerk.ended and self._stands(self.admin))
+    @rule()
+    def the_unit_reports_a_departure(self) -> None:
+        report = {"account_id": self.clerk.what.id, "kind": "departure", "left_at": self.world.clock.now().isoformat()}
+        answer = self.stage.run(
+            self.world.client.post("/identity/departures", json=report, headers=self._admin_headers())
+        )
+        self.departure = self._acknowledged(answer, "report departure")["departure"]["id"]
+        self.left, self.clerk.holds["departure"] = True, "never"
+        self._lose(self.clerk)
+
+    @precondition(lambda self: self.left and not self.clerk.ended)
+    @rule()
+    def the_center_cancels_the_account(self) -> None:
+        answer = self.stage.run(self.world.center.post(f"/identity/departures/{self.departure}/cancel-account"))
+        self._acknowledged(answer, "cancel account")
+        self.clerk.ended = True
+        self.appointment = None
+        self._lose(self.clerk)
+
+    @precondition(lambda self: self.appointment and self._stands(self.admin))
+    @rule()
+    def the_unit_ends_the_appointment(self) -> None:
+        path = f"/identity/appointments/{self.appointment}/end"
+        answer = self.stage.run(self.world.client.post(path, json={"reason": "轮岗"}, headers=self._admin_headers()))
+        self._acknowledged(answer, "end appointment")
+        self.appointment = None
+        # The person stays: refresh tokens go on, to access tokens without the post.
+        self.fresh_dead.access.update(access for access, _ in self.clerk.sessions)
+        self.fresh_dead.access.update(self.clerk.probes)
+        self.clerk.probes = []
+        for place, (_, refresh) in enumerate(list(self.clerk.sessions)):
+            body = self.stage.run(self.clerk.what.try_refresh(refresh)).json()
+            assert "credit-data.query" not in body["permissions"]
+            self.fresh_dead.refresh.add(refresh)
+            self.clerk.sessions[place] = body["access_token"], body["refresh_token"]
+            # Tried out at once would be used twice: that belongs to another path.
+            self.fresh_dead.refresh.discard(refresh)
+
+    @precondition(lambda self: any(self.people[n].sessions for n in ("administrator", "clerk")))
+    @rule(which=st.integers(0, 3))
+    def somebody_signs_out(self, which: int) -> None:
+        holder = self.clerk if self.clerk.sessions else self.admin
+        access, refresh = holder.sessions.pop(which % len(holder.sessions))
+        answer = self.stage.run(self.world.client.delete("/identity/sessions/current", headers=bearer(access)))
+        self._acknowledged(answer, "sign out")
+        self.fresh_dead.access.add(access)
+        self.fresh_dead.refresh.add(refresh)
+
+    @precondition(lambda self: self.clerk.sessions)
+    @rule()
+    def a_refresh_token_comes_twice(self) -> None:
+        access, refresh = self.clerk.sessions.pop()
+        given = self.stage.run(self.clerk.what.try_refresh(refresh)).json()
+        again = self.stage.run(self.clerk.what.try_refresh(refresh))
+        assert (again.status_code, again.json()["reason"]) == (401, "reused")
+        self.stage.paths["refresh re-use"] = self.stage.paths.get("refresh re-use", 0) + 1
+        session = claims_of(access)["sid"]
+        self.stage.run(_everywhere(self.world, f"session:{session}"))
+        self.fresh_dead.access.update((access, given["access_token"]))
+        self.fresh_dead.refresh.update((refresh, given["refresh_token"]))
+
+    @precondition(lambda self: not self.unit_ended)
+    @rule(side=SIDES)
+    def the_unit_is_suspended(self, side: str) -> None:
+        path = f"/identity/units/{self.unit.id}/suspend"
+        answer = self.stage.run(getattr(self.world, side).post(path, {"reason": "未整改"}))
+        self._acknowledged(answer, f"suspend unit by {side}")
+        self.unit_holds.add(side)
+        for holder in (self.admin, self.clerk, self.system):
+            self._lose(holder)
+
+    @precondition(lambda self: not self.unit_ended and len(self.dead.access) > 6)
+    @rule()
+    def the_unit_is_decommissioned(self) -> None:
+        path = f"/identity/units/{self.unit.id}/decommission"
+        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "机构撤并"})), "decommission unit")
+        self.unit_ended = self.admin.ended = self.clerk.ended = self.invited.ended = self.system.ended = True
+        self.appointment = None
+        for holder in (self.admin, self.clerk, self.invited, self.system):
+            self._lose(holder)
+
+    @precondition(lambda self: not self.system.ended)
+    @rule(by=st.sampled_from(("center", "unit")))
+    def the_system_is_suspended(self, by: str) -> None:
+        if by == "unit" and not self._stands(self.admin):
+            return
+        headers = self._admin_headers() if by == "unit" else bearer(self.world.center.access)
+        path = f"/identity/systems/{self.system.what.id}/suspend"
+        answer = self.stage.run(self.world.client.post(path, json={"reason": "异常"}, headers=headers))
+        self._acknowledged(answer, f"suspend system by {by}")
+        self.system.holds[by] = "system"
+        self._lose(self.system)
+
+    @precondition(lambda self: not self.system.ended and len(self.dead.access) > 4)
+    @rule()
+    def the_system_is_decommissioned(self) -> None:
+        path = f"/identity/systems/{self.system.what.id}/decommission"
+        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "下线"})), "decommission system")
+        self.system.ended = True
+        self._lose(self.system)
+
+    @precondition(lambda self: self._stands(self.admin) and self._stands(self.system))
+    @rule()
+    def the_secret_is_rotated(self) -> None:
+        path = f"/identity/systems/{self.system.what.id}/secret"
+        answer = self.stage.run(self.world.client.post(path, headers=self._admin_headers()))
+        body = self._acknowledged(answer, "rotate secret")
+        self.fresh_dead.secrets.add((self.system.what.id, self.system.what.secret))
+        self._lose(self.system)
+        self.system.what.secret = body["client_secret"]
+
+    @precondition(lambda self: not self.breach)
+    @rule(name=st.sampled_from(("system", "clerk")))
+    def a_breach_is_contained(self, name: str) -> None:
+        holder = self.system if name == "system" else self.clerk
+        if not self._stands(holder):
+            return
+        self.breached = holder
+        scope = {"systems" if name == "system" else "accounts": [holder.what.id]}
+        answer = self.stage.run(self._report(scope))
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["containment"]["state"] == "contained", answer.text
+        self.stage.paths[f"contain {name}"] = self.stage.paths.get(f"contain {name}", 0) + 1
+        self.breach, holder.holds["order"] = answer.json()["id"], "lift"
+        self._lose(holder)
+
+    async def _report(self, scope: dict[str, list[str]]) -> httpx.Response:
+        await self.world.platform.settle()
+        return await self.world.authority.post(
+            "/incident/breaches", self.world.breach(**scope), params={"wait_ms": 5000}
+        )
+
+    @precondition(lambda self: not self.invited.ended and self._stands(self.admin))
+    @rule()
+    def the_invitation_is_renewed(self) -> None:
+        path = f"/identity/accounts/{self.invited.what.id}/invitations"
+        answer = self.stage.run(self.world.client.post(path, headers=self._admin_headers()))
+        assert answer.status_code == 201, answer.text
+        self.stage.paths["renew invitation"] = self.stage.paths.get("renew invitation", 0) + 1
+        self.fresh_dead.codes.add((self.invited.what.login, self.code))
+        self.code = answer.json()["activation_code"]
+
+    # Doors that bring back
+
+    @precondition(lambda self: any("center" in self.people[n].holds for n in ("administrator", "clerk")))
+    @rule()
+    def the_center_reinstates_accounts(self) -> None:
+        for holder in (self.admin, self.clerk):
+            if "center" in holder.holds and not holder.ended:
+                self.stage.run(self.world.center.done(f"/identity/accounts/{holder.what.id}/reinstate"))
+                del holder.holds["center"]
+        self._check(self.dead)
+
+    @precondition(lambda self: self.unit_holds and not self.unit_ended)
+    @rule()
+    def the_unit_is_reinstated(self) -> None:
+        for side in sorted(self.unit_holds):
+            self.stage.run(getattr(self.world, side).done(f"/identity/units/{self.unit.id}/reinstate"))
+            self.unit_holds.discard(side)
+        self._check(self.dead)
+
+    @precondition(lambda self: {"center", "unit"} & self.system.holds.keys() and not self.system.ended)
+    @rule()
+    def the_system_is_reinstated(self) -> None:
+        for by in sorted({"center", "unit"} & self.system.holds.keys()):
+            if by == "unit" and not self._stands(self.admin):
+                continue
+            headers = self._admin_headers() if by == "unit" else bearer(self.world.center.access)
+            path = f"/identity/systems/{self.system.what.id}/reinstate"
+            assert self.stage.run(self.world.client.post(path, headers=headers)).status_code == 200
+            del self.system.holds[by]
+        self._check(self.dead)
+
+    @precondition(lambda self: self.breach and not self.breached.ended)
+    @rule()
+    def two_people_lift_the_containment(self) -> None:
+        self.stage.run(self._lift())
+        del self.breached.holds["order"]
+        self.breach = None
+        self._check(self.dead)
+
+    async def _lift(self) -> None:
+        path = f"/incident/breaches/{self.breach}/lift-proposals"
+        proposal = await self.world.center.done(path, {"reason": "核查为误报"})
+        path = f"/incident/lift-proposals/{proposal['id']}/approve"
+        await self.world.authority.done(path, params={"wait_ms": 0})
+        await self.world.platform.settle()
+
+    @rule(name=st.sampled_from(("administrator", "clerk")))
+    def somebody_signs_in(self, name: str) -> None:
+        holder = self.people[name]
+        answer = self.stage.run(holder.what.try_sign_in())
+        assert answer.is_success == self._stands(holder), (answer.text, holder, self.unit_holds)
+        if answer.is_success:
+            body = answer.json()
+            holder.sessions.append((body["access_token"], body["refresh_token"]))
+            if not self.appointment and name == "clerk":
+                assert "credit-data.query" not in body["permissions"]
+        else:
+            assert answer.status_code in (401, 403)
+            assert slug(answer) in ("account-suspended", "unit-suspended", "sign-in-refused")
+
+    @rule()
+    def the_system_asks_for_a_token(self) -> None:
+        answer = self.stage.run(self.system.what.try_sign_in())
+        assert answer.is_success == self._stands(self.system), (answer.text, self.system, self.unit_holds)
+        if answer.is_success:
+            self.system.tokens.append(answer.json()["access_token"])
+        else:
+            assert answer.status_code == 401
+            assert answer.json()["reason"], answer.text
+
+    @rule()
+    def the_code_of_the_invitation_serves_where_it_may(self) -> None:
+        if self.invited.ended or not self._unit_stands():
+            answer = self.stage.run(self.invited.what.begin_activation(self.code))
+            assert (answer.status_code, slug(answer)) in ((401, "activation-refused"), (403, "unit-suspended"))
+
+
+async def _everywhere(world: World, subject: str) -> None:
+    """A refresh token that came twice is answered without waiting for the points; this waits."""
+    for point in world.platform.points:
+        assert await point.until(lambda point=point: point.holds(subject, 1), 5)
