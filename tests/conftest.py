@@ -1,12 +1,32 @@
 """Fixtures that every suite may use, and the marks of the regulation's clauses."""
 
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
+from common.logging import without_messages
 from tests.deployment.databases import Databases, ServiceDatabase
+
+
+class _Captured:
+    """Where logs go in tests: to what pytest captures at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+structlog.configure(
+    processors=[structlog.stdlib.add_log_level, without_messages, structlog.processors.JSONRenderer(default=str)],
+    logger_factory=structlog.WriteLoggerFactory(_Captured()),
+    cache_logger_on_first_use=False,
+)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 """Data and vectors that stand beside the checkout on some machines; tests that need them skip elsewhere."""

@@ -6,10 +6,10 @@ from typing import Any, TextIO
 
 import structlog
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "without_messages"]
 
 
-def _no_locals(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Give an exception's type and frames, never its message: messages quote values."""
     error = event.pop("exc_info", None)
     if error is True:
@@ -33,7 +33,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _no_locals,
+        without_messages,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],

@@ -4,22 +4,12 @@ import secrets
 
 import asyncpg
 import pytest
-import structlog
 
 from common.embedded import ensure_databases
-from common.logging import _no_locals
 from common.migrate import migrate
 from tests.deployment.databases import Databases
 from tests.services.common.toy import events
 from tests.services.common.world import World
-
-
-@pytest.fixture(autouse=True)
-def plain_log():
-    """The log as a service writes it: coloured traces with all locals take so long that points become stale."""
-    structlog.configure(processors=[_no_locals, structlog.processors.JSONRenderer()])
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

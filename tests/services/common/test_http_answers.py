@@ -348,8 +348,11 @@ async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing
         "client": ("127.0.0.1", 1),
         "server": ("toy.test", 80),
     }
-    await calm_world.app(scope, receive, send)
+    with structlog.testing.capture_logs() as logged:
+        await calm_world.app(scope, receive, send)
     assert sent[0]["status"] == 401
+    assert [line["actor"] for line in logged if line["event"] == "request"] == [None]
+    assert scope["state"] == {"principal": forged}, "nor is the caller's state touched"
 
 
 # Transactions

@@ -43,6 +43,7 @@ class Bus(InProcessBus):
         self.forgets = False
         self.frozen: asyncio.Event | None = None
         self.entered = asyncio.Event()
+        self.inside = 0
         self.tried: list[list[Message]] = []
         self.held: list[Message] = []
 
@@ -56,7 +57,11 @@ class Bus(InProcessBus):
             raise BusUnavailable
         if self.frozen:
             self.entered.set()
-            await self.frozen.wait()
+            self.inside += 1
+            try:
+                await self.frozen.wait()
+            finally:
+                self.inside -= 1
         await super().publish(messages)
         self.held += mine
         if self.forgets:

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.policies.models import PolicyRow
 
-__all__ = ["versions_of"]
+__all__ = ["lock_policy", "versions_of"]
 
 
-async def versions_of(session: AsyncSession, name: str | None = None, *, lock: bool = False) -> Sequence[PolicyRow]:
+async def lock_policy(session: AsyncSession, name: str) -> None:
+    """Let one transaction at a time append a version; the rows themselves cannot be locked, because nobody may change them."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"policy:{name}"))))
+
+
+async def versions_of(session: AsyncSession, name: str | None = None) -> Sequence[PolicyRow]:
     """Return versions, oldest first: of one policy, or of all."""
     query = select(PolicyRow).order_by(PolicyRow.name, PolicyRow.version)
     if name is not None:
         query = query.where(PolicyRow.name == name)
-    if lock:
-        query = query.with_for_update()
     return (await session.scalars(query)).all()

@@ -13,7 +13,7 @@ from common.policies import CATALOGUE, ISSUED
 from common.problems import NotFound
 from common.runtime import Runtime
 from identity.policies.models import PolicyRow
-from identity.policies.queries import versions_of
+from identity.policies.queries import lock_policy, versions_of
 from identity.problems import PolicyOutOfBounds, PolicyRetroactive
 
 __all__ = ["publish_first_versions", "set_policy"]
@@ -63,7 +63,8 @@ async def set_policy(
     policy = CATALOGUE.get(name)
     if policy is None:
         raise NotFound
-    versions = await versions_of(session, name, lock=True)
+    await lock_policy(session, name)
+    versions = await versions_of(session, name)
     newest = versions[-1]
     if_match.check(newest.version)
     if not policy.least <= value <= policy.most:

@@ -1,0 +1,201 @@
+"""Who leaves is cut off at once, and what was held goes to other hands."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from common.bus import Message
+from common.bus.topics import RECEIPTS, events_of
+from common.events import Envelope
+from common.events.datashare import HoldingsListed
+from common.feed import Receipt
+from common.ids import new_id
+
+
+async def _report(world, by, account_id, *, kind="departure", ago=timedelta(hours=1)):
+    left_at = (world.clock.now() - ago).isoformat()
+    return await by.post("/departures", {"account_id": account_id, "kind": kind, "left_at": left_at})
+
+
+async def _list_holdings(world, handover_id, account_id, items, *, part=1, parts=1):
+    """Say what datashare says."""
+    event = HoldingsListed(handover_id=handover_id, account_id=account_id, items=items, part=part, parts=parts)
+    world.said = getattr(world, "said", 0) + 1
+    envelope = Envelope(
+        id=new_id(),
+        source="/datashare",
+        type=HoldingsListed.type,
+        subject=event.key,
+        time=world.clock.now(),
+        sequence=world.said,
+        data=event.model_dump(mode="json"),
+    )
+    await world.bus.publish([Message(events_of("datashare"), event.key, envelope.to_bytes())])
+
+
+def _item(reference="one"):
+    return {"kind": "query", "reference": reference, "description": "查询获取", "since": "2026-01-01T00:00:00+00:00"}
+
+
+@pytest.mark.clause("6.5")
+async def test_a_reported_clerk_is_refused_at_once_and_the_answer_says_where_it_is_effective(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    answer = await _report(world, admin, clerk.id)
+    assert answer.status_code == 201
+    effective = answer.json()["effective"]
+    assert effective["effective_at"]
+    assert "identity-1" in effective["receipts"]
+    assert effective["silent"] == []
+    refused = await clerk.get("/me")
+    assert refused.status_code == 401
+    assert refused.json()["type"] == "urn:xindun:problem:credential-revoked"
+    assert refused.json()["reason"] == "departure-reported"
+    assert refused.json()["cause"] == f"departure:{answer.json()['departure']['id']}"
+    assert (await clerk.try_refresh()).status_code == 401
+    assert (await clerk.try_sign_in()).status_code in (401, 403)
+
+
+@pytest.mark.clause("6.5")
+async def test_the_same_report_again_finds_its_file_and_a_different_one_is_refused(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    left_at = (world.clock.now() - timedelta(hours=1)).isoformat()
+    body = {"account_id": clerk.id, "kind": "departure", "left_at": left_at}
+    first, again = await admin.post("/departures", body), await admin.post("/departures", body)
+    assert first.json()["departure"]["id"] == again.json()["departure"]["id"]
+    assert again.json()["effective"]["receipts"]
+    other = await admin.post("/departures", body | {"kind": "transfer"})
+    assert (other.status_code, other.json()["type"]) == (409, "urn:xindun:problem:departure-known")
+
+
+@pytest.mark.clause("6.5")
+async def test_a_report_after_the_term_shows_as_late_by_the_rule_of_its_time(world):
+    _, admin = await world.unit()
+    late = await _report(world, admin, (await world.clerk(admin)).id, ago=timedelta(hours=25))
+    in_time = await _report(world, admin, (await world.clerk(admin)).id, ago=timedelta(hours=23))
+    assert late.json()["departure"]["late"] is True
+    assert in_time.json()["departure"]["late"] is False
+
+
+@pytest.mark.clause("6.5")
+async def test_nobody_reports_himself_a_foreign_clerk_or_the_far_future(world):
+    _, admin = await world.unit()
+    _, foreign = await world.unit()
+    clerk = await world.clerk(admin)
+    assert (await _report(world, foreign, clerk.id)).status_code == 404
+    own = await _report(world, admin, admin.id)
+    assert (own.status_code, own.json()["type"]) == (403, "urn:xindun:problem:own-departure")
+    assert (await _report(world, admin, clerk.id, ago=-timedelta(days=3))).status_code == 422
+    assert (await clerk.get("/me")).status_code == 200
+
+
+@pytest.mark.clause("6.6")
+async def test_the_handover_lists_itself_is_taken_over_and_countersigned_by_other_hands(world):
+    _, admin = await world.unit()
+    clerk, successor = await world.clerk(admin), await world.clerk(admin)
+    departure = (await _report(world, admin, clerk.id)).json()["departure"]
+    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+    assert cancelled.status_code == 200
+    handover = cancelled.json()["departure"]["handover_id"]
+    opened = await world.heard("handover.opened", account_id=clerk.id)
+    assert opened["handover_id"] == handover
+    path = f"/handovers/{handover}"
+
+    early = await admin.post(f"{path}/countersign")
+    assert (early.status_code, early.json()["type"]) == (409, "urn:xindun:problem:handover-not-listed")
+    await _list_holdings(world, handover, clerk.id, [_item("one")], part=1, parts=2)
+    assert (await admin.get(path)).json()["state"] == "opened"
+    await _list_holdings(world, handover, clerk.id, [_item("two")], part=2, parts=2)
+    listed = (await admin.get(path)).json()
+    assert listed["state"] == "listed"
+    assert [item["reference"] for item in listed["items"]] == ["one", "two"]
+
+    open_ = await admin.post(f"{path}/countersign")
+    assert (open_.status_code, open_.json()["open"]) == (409, 2)
+    first, second = (item["id"] for item in listed["items"])
+    taken = await successor.post(f"{path}/settlements", {"outcome": "taken-over", "items": [first]})
+    assert taken.status_code == 201
+    again = await successor.post(f"{path}/settlements", {"outcome": "taken-over", "items": [first]})
+    assert again.json()["type"] == "urn:xindun:problem:item-settled"
+    nameless = await successor.post(f"{path}/settlements", {"outcome": "destroyed", "items": [second]})
+    assert nameless.status_code == 422
+    destroyed = {"outcome": "destroyed", "items": [second], "note": "导出文件已粉碎"}
+    assert (await successor.post(f"{path}/settlements", destroyed)).status_code == 201
+
+    done = await admin.post(f"{path}/countersign")
+    assert (done.status_code, done.json()["state"]) == (200, "completed")
+    file = (await world.center.get(f"/departures/{departure['id']}")).json()
+    assert file["state"] == "closed"
+    assert [cutoff["reason"] for cutoff in file["cutoffs"]] == ["departure-reported", "account-revoked"]
+    assert all(cutoff["receipts"] for cutoff in file["cutoffs"])
+    await world.heard("departure.closed", departure_id=departure["id"])
+
+
+@pytest.mark.clause("6.6")
+async def test_who_took_something_over_does_not_countersign_even_with_the_permission(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    both = await world.clerk(admin)
+    post = {"name": "both-hands", "title": "两手", "permissions": ["handovers.take", "handovers.countersign"]}
+    assert (await admin.post("/posts", post)).status_code == 201
+    assert (await world.appoint(admin, both, "both-hands")).status_code == 201
+    await both.refresh()
+    departure = (await _report(world, admin, clerk.id)).json()["departure"]
+    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+    handover = cancelled.json()["departure"]["handover_id"]
+    await _list_holdings(world, handover, clerk.id, [_item()])
+    assert (await both.post(f"/handovers/{handover}/settlements", {"outcome": "taken-over"})).status_code == 201
+    refused = await both.post(f"/handovers/{handover}/countersign")
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:xindun:problem:same-hands")
+    assert (await admin.post(f"/handovers/{handover}/countersign")).status_code == 200
+
+
+@pytest.mark.clause("6.6")
+async def test_the_database_itself_refuses_the_leaver_s_own_hand(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    departure = (await _report(world, admin, clerk.id)).json()["departure"]
+    await world.center.post(f"/departures/{departure['id']}/cancel-account")
+    connection = await asyncpg.connect(world.database.admin_dsn)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute("UPDATE departures SET cancelled_by = account_id")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(
+                "UPDATE handovers SET listed_at = now(), completed_at = now(), state = 'completed', "
+                "countersigned_by = account_id"
+            )
+    finally:
+        await connection.close()
+
+
+@pytest.mark.clause("6.5")
+async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    alive = Receipt.model_validate({"kind": "alive", "point": "gateway-9", "at": world.clock.now()})
+    begun = asyncio.get_running_loop().time()
+    await world.bus.publish([Message(RECEIPTS.name, "gateway-9", alive.to_bytes())])
+    answer = await _report(world, admin, clerk.id)
+    waited = asyncio.get_running_loop().time() - begun
+    assert answer.json()["effective"]["silent"] == ["gateway-9"]
+    assert waited >= world.runtime.point.bound()
+    assert answer.json()["effective"]["effective_at"]
+
+
+async def test_an_unknown_or_foreign_handover_does_not_exist(world):
+    _, admin = await world.unit()
+    _, foreign = await world.unit()
+    clerk = await world.clerk(admin)
+    departure = (await _report(world, admin, clerk.id)).json()["departure"]
+    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+    handover = cancelled.json()["departure"]["handover_id"]
+    for path in (f"/handovers/{handover}", f"/handovers/{uuid4()}", f"/departures/{departure['id']}"):
+        assert (await foreign.get(path)).status_code == 404
+    assert (await foreign.post(f"/handovers/{handover}/countersign")).status_code == 404
+    assert (await foreign.get("/departures")).json()["items"] == []
+    assert len((await world.authority.get("/departures")).json()["items"]) == 1
