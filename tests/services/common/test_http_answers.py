@@ -134,11 +134,12 @@ def whole_log(monkeypatch):
     monkeypatch.setattr(sys, "stdout", written)
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     configure_logging()
+    before = structlog.get_config()
     structlog.configure(cache_logger_on_first_use=False, logger_factory=structlog.PrintLoggerFactory(written))
     yield written
     logging.getLogger().handlers[:] = handlers
     logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.mark.clause("7.2")
