@@ -103,18 +103,18 @@ async def test_what_a_failed_append_left_is_gone_before_the_next(tmp_path, monke
 
     def pwrite(file, content, position):
         if broken:
-            real_pwrite(file, bytes(content)[:20] + b"\n", position)
+            real_pwrite(file, bytes(content)[:200] + b"\n", position)
             raise OSError(errno.ENOSPC, "full")
         return real_pwrite(file, content, position)
 
     monkeypatch.setattr(in_process.os, "pwrite", pwrite)
     with pytest.raises(BusUnavailable):
-        await bus.publish([entry("a")])
+        await bus.publish([entry("a", b"x" * 300)])
     broken = False
     await bus.publish([entry("b")])
-    await bus.stop()
-    bus = await restarted(tmp_path)
-    assert await kept(bus) == [("b", b"1")]
+    after_a_crash = await restarted(tmp_path)
+    assert await kept(after_a_crash) == [("b", b"1")]
+    await after_a_crash.stop()
     await bus.stop()
 
 
