@@ -19,6 +19,7 @@ import httpx
 
 from demo.actors import Person
 from demo.life import Life
+from demo.play import play
 from demo.story import Failed, Story
 
 READY_WITHIN = 60.0
@@ -108,7 +109,7 @@ async def _play(url: str, bootstrap: Path, known: dict[str, Any], out: Path) -> 
         story = Story(client)
         life = Life(story, rng, people["authority"], people["center"], out)
         try:
-            await life.play()
+            await play(life)
         except Failed as failed:
             print(f"\n✗ {failed}", file=sys.stderr)
             return 1
@@ -127,12 +128,12 @@ def main() -> int:
     out = Path(os.environ.get("DEMO_OUT") or ".data/demo").resolve()
     out.mkdir(parents=True, exist_ok=True)
     if url := os.environ.get("PLATFORM_URL"):
-        bootstrap = os.environ.get("BOOTSTRAP")
-        if not bootstrap:
+        given = os.environ.get("BOOTSTRAP")
+        if not given:
             raise SystemExit(
                 "PLATFORM_URL 须配合 BOOTSTRAP=首批管理员文件（make admins 的输出）/ BOOTSTRAP= is missing"
             )
-        return asyncio.run(_play(url, Path(bootstrap), json.loads(Path(bootstrap).read_text()), out))
+        return asyncio.run(_play(url, Path(given), json.loads(Path(given).read_text()), out))
     with _own_platform() as (url, bootstrap):
         return asyncio.run(_play(url, bootstrap, json.loads(bootstrap.read_text()), out))
 

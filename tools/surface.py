@@ -86,7 +86,7 @@ def doors(services: Mapping[str, FastAPI]) -> Iterator[Door]:
                 continue
             calls = list(_calls(route.dependant))
             needed = [call for call in calls if isinstance(call, Requires)]
-            for method in sorted(route.methods):
+            for method in sorted(route.methods or ()):
                 yield Door(
                     service,
                     method,

@@ -15,6 +15,7 @@ import pytest
 
 from demo.__main__ import _administrator
 from demo.life import Life
+from demo.play import play
 from demo.story import Story
 from gateway.all_in_one import Secrets
 from tests.deployment.embedded import EmbeddedPlatform
@@ -98,7 +99,7 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
                 story = Story(client)
                 out = tmp_path / f"life-{len(lives)}"
                 out.mkdir()
-                await Life(story, rng, authority, center, out, short_term=None).play()
+                await play(Life(story, rng, authority, center, out, short_term=None))
                 lives.append(story)
         await killing
         verify = [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")]

@@ -14,6 +14,7 @@ import pytest
 
 from demo.__main__ import _administrator
 from demo.life import Life
+from demo.play import play as play_life
 from demo.story import Story
 from tests.deployment.embedded import ROOT, EmbeddedPlatform
 
@@ -138,7 +139,7 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
                 rng = Random()
                 authority = _administrator("authority", people["authority"], rng)
                 center = _administrator("center", people["center"], rng)
-                await Life(Story(client), rng, authority, center, tmp_path).play()
+                await play_life(Life(Story(client), rng, authority, center, tmp_path))
 
         asyncio.run(play())
         assert len(heard.secrets) > 100
