@@ -3,10 +3,10 @@
 from fastapi import Request
 from starlette.types import Receive, Scope, Send
 
+from common.answers import problem_response
 from common.auth import Verifier, bearer_of, origin_of
 from common.cutoffs import CredentialRevoked
 from common.events.gateway import AccessRefused
-from common.http import problem_response
 from common.problems import Problem
 from gateway.refusals import Refusals
 from gateway.routes import Route

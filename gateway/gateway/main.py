@@ -11,12 +11,13 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common.answers import install_problems, problem_response
 from common.auth import Verifier
 from common.bus import Bus
 from common.clock import Clock, SystemClock
 from common.context import current
 from common.cutoffs import EnforcementPoint
-from common.http import Requests, allow_file, install_problems, problem_response
+from common.http import Requests, allow_file
 from common.problems import NotFound, Problem
 from common.service import keep_running
 from gateway import openapi

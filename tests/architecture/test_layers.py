@@ -71,7 +71,7 @@ def names_used(tree: ast.Module) -> Iterator[str]:
 
 
 ONE_ROOM = {
-    "HTTPException": {"common/http.py"},
+    "HTTPException": {"common/answers.py"},
     "datetime.now": {"common/clock.py"},
     "datetime.utcnow": set(),
     "datetime.today": set(),

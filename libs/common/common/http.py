@@ -3,27 +3,23 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Annotated, Any
 
 import orjson
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import idempotency
+from common.answers import pointer_step, problem_response
 from common.context import ActContext, act, new_traceparent
-from common.idempotency import Replayed
 from common.ids import new_id
 from common.problems import (
-    CONTENT_TYPE,
     Invalid,
-    NotFound,
     PreconditionFailed,
     PreconditionRequired,
     Problem,
@@ -35,14 +31,12 @@ from common.runtime import RuntimeDep
 
 __all__ = [
     "IfMatch",
+    "IfMatchDep",
     "Requests",
     "Route",
     "SessionDep",
     "allow_file",
     "etag",
-    "install_problems",
-    "language_of",
-    "problem_response",
     "router",
 ]
 
@@ -85,9 +79,9 @@ def _inside(pointer: str, item: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(item, dict):
         for name, member in item.items():
             if "\0" in name or (isinstance(member, str) and "\0" in member):
-                raise _unfit(f"{pointer}/{_escaped(name)}", "nul", "不能含有 NUL 字符", "NUL is not text")
+                raise _unfit(f"{pointer}/{pointer_step(name)}", "nul", "不能含有 NUL 字符", "NUL is not text")
             if member and isinstance(member, dict | list):
-                yield f"{pointer}/{_escaped(name)}", member
+                yield f"{pointer}/{pointer_step(name)}", member
     elif isinstance(item, list):
         for index, member in enumerate(item):
             if isinstance(member, str) and "\0" in member:
@@ -98,11 +92,6 @@ def _inside(pointer: str, item: Any) -> Iterator[tuple[str, Any]]:
 
 def _unfit(pointer: str, type_: str, zh: str, en: str) -> Invalid:
     return Invalid(zh, en, errors=[{"in": "body", "type": type_, "pointer": pointer}])
-
-
-def _escaped(step: object) -> str:
-    """Return one step of a JSON pointer (RFC 6901 §3), cut short: names of members are the client's, of any length."""
-    return str(step)[:64].replace("~", "~0").replace("/", "~1")
 
 
 def allow_file(scope: Scope, *, most: int, within: float) -> None:
@@ -159,10 +148,8 @@ def etag(version: int) -> dict[str, str]:
 class IfMatch:
     """The version that an edit says it edits."""
 
-    def __init__(
-        self, if_match: Annotated[str | None, Header(description='ETag of what was read, like "3"')] = None
-    ) -> None:
-        self._header = if_match
+    def __init__(self, header: str | None) -> None:
+        self._header = header
 
     def check(self, version: int) -> None:
         """Raise `PreconditionRequired` without the header, `PreconditionFailed` when it names another version."""
@@ -170,6 +157,16 @@ class IfMatch:
             raise PreconditionRequired(current=version)
         if self._header.strip() != f'"{version}"':
             raise PreconditionFailed(headers=etag(version))
+
+
+async def _if_match(
+    if_match: Annotated[str | None, Header(description='ETag of what was read, like "3"')] = None,
+) -> IfMatch:
+    return IfMatch(if_match)
+
+
+IfMatchDep = Annotated[IfMatch, Depends(_if_match)]
+"""The version that a request says it edits; a plain class as a dependency would cost a thread hop."""
 
 
 class Requests:
@@ -260,144 +257,3 @@ class Requests:
             trace_id=traceparent[3:35],
             actor=principal.subject if principal else None,
         )
-
-
-# Answers
-
-
-def language_of(request: Request) -> str:
-    """Return "en" when `Accept-Language` prefers English to Chinese, else "zh"."""
-    best = {"zh": 0.0, "en": 0.0}
-    for part in request.headers.get("accept-language", "").split(",")[:20]:
-        tag, _, quality = part.strip().partition(";")
-        primary = tag.split("-")[0].strip().lower()
-        if primary in best:
-            weight = re.fullmatch(r"\s*[qQ]=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", quality)
-            best[primary] = max(best[primary], float(weight[1]) if weight else 0.0 if quality else 1.0)
-    return "en" if best["en"] > best["zh"] else "zh"
-
-
-def problem_response(request: Request, problem: Problem) -> Response:
-    """Return the RFC 9457 answer in the client's language."""
-    language = language_of(request)
-    body = problem.body(language, request.scope.get("state", {}).get("request_id"))
-    return Response(
-        orjson.dumps(body, default=str),
-        status_code=problem.status,
-        media_type=CONTENT_TYPE,
-        headers={"Content-Language": language, "Cache-Control": "no-store", **problem.headers},
-    )
-
-
-Recorder = Callable[[Request, Problem], Awaitable[None]]
-
-
-def install_problems(app: FastAPI, record: Recorder) -> None:
-    """Let every refusal and failure of `app` leave as a problem; `record` writes the recorded ones down before that."""
-
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        if error.recorded or error.event is not None:
-            try:
-                await record(request, error)
-            except Unavailable as away:
-                # P3 and P10: the refusal stands, and that it could not be recorded is answered and visible.
-                log.error("refusal.not_recorded", problem=error.slug, request_id=request.scope["state"]["request_id"])
-                return problem_response(request, away)
-        return problem_response(request, error)
-
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        language = language_of(request)
-        errors = [_field_error(detail, language) for detail in error.errors()[:50]]
-        return problem_response(request, Invalid(errors=errors))
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if isinstance(error.__cause__, Problem):
-            return await on_problem(request, error.__cause__)  # FastAPI calls whatever ends the reading of a body a 400
-        problem = _of_status(error.status_code)
-        problem.headers.update(error.headers or {})
-        return problem_response(request, problem)
-
-    async def on_replayed(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Replayed)
-        return error.response
-
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Replayed, on_replayed)
-
-
-class MethodNotAllowed(Problem):
-    """405."""
-
-    slug, status = "method-not-allowed", 405
-    zh, en = "不支持该方法", "The method is not allowed here"
-
-
-class BadRequest(Problem):
-    """400."""
-
-    slug, status = "bad-request", 400
-    zh, en = "请求无法解析", "The request cannot be read"
-
-
-def _of_status(status: int) -> Problem:
-    known: dict[int, type[Problem]] = {
-        400: BadRequest,
-        404: NotFound,
-        405: MethodNotAllowed,
-        413: TooLarge,
-        503: Unavailable,
-    }
-    return known.get(status, BadRequest)()
-
-
-SENTENCES: dict[str, tuple[str, str | None]] = {
-    "missing": ("缺少必填项", None),
-    "json_invalid": ("JSON 格式错误", "This is not JSON"),
-    "model_attributes_type": (
-        "请求内容须为 JSON 对象(application/json)",
-        "The body must be a JSON object (application/json)",
-    ),
-    "extra_forbidden": ("不允许的字段", "This member is not known here"),
-    "string_type": ("须为字符串", None),
-    "string_too_short": ("内容过短", None),
-    "string_too_long": ("内容过长", None),
-    "string_pattern_mismatch": ("格式不符", None),
-    "uuid_type": ("不是有效的 UUID", "This is not a UUID"),
-    "uuid_parsing": ("不是有效的 UUID", "This is not a UUID"),
-    "enum": ("不在允许的取值内", None),
-    "literal_error": ("不在允许的取值内", None),
-    "int_type": ("不是整数", None),
-    "int_parsing": ("不是整数", None),
-    "int_from_float": ("不是整数", None),
-    "datetime_parsing": ("不是有效的时间", "This is not a time"),
-    "datetime_from_date_parsing": ("不是有效的时间", "This is not a time"),
-    "timezone_aware": ("时间须带时区", None),
-    "date_from_datetime_parsing": ("不是有效的日期", "This is not a date"),
-    "greater_than_equal": ("数值过小", None),
-    "greater_than": ("数值过小", None),
-    "less_than_equal": ("数值过大", None),
-    "less_than": ("数值过大", None),
-    "too_long": ("项目过多", None),
-    "too_short": ("项目过少", None),
-}
-"""The commonest validation errors in Chinese, and in English where pydantic's sentence would quote the input."""
-
-
-def _field_error(detail: Any, language: str) -> dict[str, Any]:
-    """Return one entry of `errors`: a JSON pointer or parameter name, the type, and a sentence; never the input."""
-    where, *path = detail["loc"] or ("body",)
-    error: dict[str, Any] = {"in": where, "type": detail["type"]}
-    if detail["type"] == "json_invalid":
-        error["position"] = path[0]
-    elif where == "body":
-        error["pointer"] = "#" + "".join(f"/{_escaped(step)}" for step in path)
-    elif path:
-        error["parameter"] = str(path[0])[:64]
-    zh, en = SENTENCES.get(detail["type"], ("取值不符合要求", None))
-    error["detail"] = zh if language == "zh" else en or detail["msg"]
-    return error

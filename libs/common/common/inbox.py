@@ -305,23 +305,30 @@ class Inbox:
         )
         return [dict(row) for row in rows.mappings()]
 
-    async def replay(self, session: AsyncSession, message_id: UUID) -> None:
-        """Give a dead letter all its attempts again. Raises `NotFound`, `Conflict`."""
-        await self._settle(session, message_id, status="waiting", attempts=0, next_attempt_at=self._runtime.clock.now())
+    async def replay(self, session: AsyncSession, message_id: UUID) -> str:
+        """Give a dead letter all its attempts again, and return its type. Raises `NotFound`, `Conflict`."""
+        now = self._runtime.clock.now()
+        type_ = await self._settle(session, message_id, status="waiting", attempts=0, next_attempt_at=now)
         self._wake.set()
+        return type_
 
-    async def drop(self, session: AsyncSession, message_id: UUID, *, by: str, reason: str) -> None:
-        """End a dead letter without effect; who and why stay in the row. Raises `NotFound`, `Conflict`."""
-        await self._settle(session, message_id, status="dropped", settled_by=by, reason=reason)
+    async def drop(self, session: AsyncSession, message_id: UUID, *, by: str, reason: str) -> str:
+        """End a dead letter without effect, and return its type; who and why stay in the row.
+
+        Raises `NotFound`, `Conflict`.
+        """
+        return await self._settle(session, message_id, status="dropped", settled_by=by, reason=reason)
 
     @staticmethod
-    async def _settle(session: AsyncSession, message_id: UUID, **values: Any) -> None:
-        status = await session.scalar(select(inbox.c.status).where(inbox.c.message_id == message_id).with_for_update())
-        if status is None:
+    async def _settle(session: AsyncSession, message_id: UUID, **values: Any) -> str:
+        known = select(inbox.c.status, inbox.c.type).where(inbox.c.message_id == message_id).with_for_update()
+        row = (await session.execute(known)).one_or_none()
+        if row is None:
             raise NotFound
-        if status != "dead":
-            raise Conflict("该消息不是死信", "This message is not a dead letter", state=status)
+        if row.status != "dead":
+            raise Conflict("该消息不是死信", "This message is not a dead letter", state=row.status)
         await session.execute(update(inbox).where(inbox.c.message_id == message_id).values(**values))
+        return str(row.type)
 
 
 def _where(error: BaseException) -> str:

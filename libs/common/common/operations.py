@@ -6,11 +6,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import outbox
 from common.auth import Principal, requires
+from common.events import PREFIX, REGISTRY
 from common.http import SessionDep, router
 from common.inbox import Inbox
-from common.runtime import RuntimeDep
+from common.runtime import Runtime, RuntimeDep
 
 __all__ = ["operations_router"]
 
@@ -52,21 +55,31 @@ def operations_router(service: str) -> APIRouter:
 
     @routes.post("/dead-letters/{message_id}/replay", status_code=202, operation_id=f"replay_{service}_dead_letter")
     async def replay_dead_letter(
-        message_id: UUID, _: CanManageOperations, session: SessionDep, runtime: RuntimeDep
+        message_id: UUID, principal: CanManageOperations, session: SessionDep, runtime: RuntimeDep
     ) -> None:
         """Give it all its attempts again."""
-        await _inbox(runtime).replay(session, message_id)
+        type_ = await _inbox(runtime).replay(session, message_id)
+        _tell(session, runtime, message_id=message_id, type=type_, outcome="replayed", settled_by=principal.subject)
 
     @routes.post("/dead-letters/{message_id}/drop", status_code=204, operation_id=f"drop_{service}_dead_letter")
     async def drop_dead_letter(
         message_id: UUID, body: DropRequest, principal: CanManageOperations, session: SessionDep, runtime: RuntimeDep
     ) -> None:
         """End it without effect; the row keeps who and why."""
-        await _inbox(runtime).drop(session, message_id, by=principal.subject, reason=body.reason)
+        by = principal.subject
+        type_ = await _inbox(runtime).drop(session, message_id, by=by, reason=body.reason)
+        told = {"message_id": message_id, "type": type_, "outcome": "dropped", "settled_by": by, "reason": body.reason}
+        _tell(session, runtime, **told)
 
     return routes
 
 
-def _inbox(runtime: Any) -> Inbox:
+def _tell(session: AsyncSession, runtime: Runtime, **settled: Any) -> None:
+    """Put the operator's decision on record, as the service's own event (P3)."""
+    event = REGISTRY[f"{PREFIX}.{runtime.service}.dead-letter.settled.v1"]
+    outbox.add(session, event.model_validate(settled), at=runtime.clock.now())
+
+
+def _inbox(runtime: Runtime) -> Inbox:
     inbox: Inbox = runtime.parts["inbox"]
     return inbox

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from common.problems import Invalid
 
-__all__ = ["Page", "PageRequest"]
+__all__ = ["Page", "PageDep", "PageRequest"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,11 +27,7 @@ class Page(BaseModel, Generic[T]):
 class PageRequest:
     """How much of a list is asked for: `limit` rows after the one that `cursor` names. Ids sort by time, newest last."""
 
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=100, description="rows of the page")] = 50,
-        cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before")] = None,
-    ) -> None:
+    def __init__(self, limit: int, cursor: str | None) -> None:
         self.limit = limit
         self.after: UUID | None = None
         if cursor is not None:
@@ -46,3 +42,14 @@ class PageRequest:
         more = len(rows) > self.limit
         following = base64.urlsafe_b64encode(id_of(shown[-1]).bytes).decode().rstrip("=") if more else None
         return Page(items=[item(row) for row in shown], next=following)
+
+
+async def _page_request(
+    limit: Annotated[int, Query(ge=1, le=100, description="rows of the page")] = 50,
+    cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before")] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor)
+
+
+PageDep = Annotated[PageRequest, Depends(_page_request)]
+"""How much of a list a request asks for."""

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import outbox
+from common.answers import install_problems
 from common.auth import Public, Verifier, origin_of
 from common.bus import Bus, Message
 from common.bus.topics import events_of
@@ -18,7 +19,7 @@ from common.clock import Clock, SystemClock
 from common.cutoffs import EnforcementPoint
 from common.database import Database
 from common.events import Event
-from common.http import Requests, install_problems, router
+from common.http import Requests, router
 from common.inbox import Handlers, Inbox
 from common.operations import operations_router
 from common.outbox import Relay

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from common.answers import problem_response
 from common.auth import Verifier, bearer_of
 from common.bus import Message
 from common.bus.in_process import InProcessBus
@@ -31,7 +32,6 @@ from common.cutoffs import EnforcementPoint
 from common.events import Envelope, datashare, identity
 from common.events.incident import ContainmentLifted, ContainmentOrdered
 from common.feed import Cutoff, Heartbeat, VerificationKey
-from common.http import problem_response
 from common.ids import new_id
 from common.permissions import POSTS, UnitKind
 from common.problems import Problem

@@ -6,13 +6,13 @@ with a default, or a new version under a new type.
 
 import re
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["PREFIX", "REGISTRY", "Envelope", "Event", "Refusal"]
+__all__ = ["PREFIX", "REGISTRY", "DeadLetterDecision", "Envelope", "Event", "Refusal"]
 
 PREFIX = "cn.xindun"
 
@@ -63,6 +63,18 @@ class Refusal(BaseModel):
     clause: str | None = None
     origin: str | None = None
     count: int = 1
+
+
+class DeadLetterDecision(BaseModel):
+    """What each publisher's `dead-letter.settled` says: an operator replayed a foreign event, or dropped it with a reason."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    message_id: UUID
+    type: str
+    outcome: Literal["replayed", "dropped"]
+    settled_by: str
+    reason: str | None = None
 
 
 class Envelope(BaseModel):

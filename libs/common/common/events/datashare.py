@@ -4,13 +4,17 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from common.events import Event, Refusal
+from common.events import DeadLetterDecision, Event, Refusal
 
 PUBLISHER = "datashare"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
     """Somebody was refused at datashare, other than by the verdict of a query."""
+
+
+class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
+    """An operator settled a dead letter of datashare's inbox."""
 
 
 class ResourceRegistered(Event, publisher=PUBLISHER, name="resource.registered", key="resource_id"):

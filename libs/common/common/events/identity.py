@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from common.events import Event, Refusal
+from common.events import DeadLetterDecision, Event, Refusal
 from common.permissions import UnitKind
 
 PUBLISHER = "identity"
@@ -12,6 +12,10 @@ PUBLISHER = "identity"
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
     """Somebody was refused at identity."""
+
+
+class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
+    """An operator settled a dead letter of identity's inbox."""
 
 
 class UnitRegistered(Event, publisher=PUBLISHER, name="unit.registered", key="unit_id"):

@@ -4,13 +4,17 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from common.events import Event, Refusal
+from common.events import DeadLetterDecision, Event, Refusal
 
 PUBLISHER = "incident"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
     """Somebody was refused at incident."""
+
+
+class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
+    """An operator settled a dead letter of incident's inbox."""
 
 
 class BreachReported(Event, publisher=PUBLISHER, name="breach.reported", key="incident_id"):

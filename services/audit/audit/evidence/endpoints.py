@@ -1,14 +1,14 @@
 """Where evidence is taken, and where one sees who took which."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Response
+from fastapi import Response
 
 from audit.evidence import queries, service
 from audit.evidence.schemas import EvidenceRequest, ExportView
 from audit.permissions import CanExportEvidence, CanReadLog
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.runtime import RuntimeDep
 
 __all__ = ["routes"]
@@ -36,7 +36,7 @@ async def export_evidence(body: EvidenceRequest, principal: CanExportEvidence, r
 
 
 @routes.get("")
-async def list_exports(page: Annotated[PageRequest, Depends()], _: CanReadLog, session: SessionDep) -> Page[ExportView]:
+async def list_exports(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[ExportView]:
     """List what left as evidence: who took it, why, how much."""
     rows = await queries.list_exports(session, page)
     return page.page(rows, ExportView.of, lambda row: row.id)

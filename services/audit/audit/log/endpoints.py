@@ -14,7 +14,7 @@ from audit.permissions import CanReadLog
 from audit.problems import RecordUnknown
 from common.auth import Public
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import Invalid
 from common.runtime import RuntimeDep
 
@@ -95,7 +95,7 @@ async def asked_for(
 @routes.get("/records")
 async def list_records(
     wanted: Annotated[RecordFilter, Depends(asked_for)],
-    page: Annotated[PageRequest, Depends()],
+    page: PageDep,
     _: CanReadLog,
     session: SessionDep,
 ) -> Page[RecordView]:
@@ -145,9 +145,7 @@ async def prove_consistency(
 
 
 @routes.get("/rejected")
-async def list_rejected(
-    page: Annotated[PageRequest, Depends()], _: CanReadLog, session: SessionDep
-) -> Page[RejectedView]:
+async def list_rejected(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[RejectedView]:
     """List the messages that could not become records, by digest and reason."""
     rows = await queries.list_rejected(session, page)
     return page.page(rows, RejectedView.of, lambda row: row.id)

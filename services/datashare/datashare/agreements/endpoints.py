@@ -1,14 +1,12 @@
 """Doors of the agreements."""
 
 from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from datashare.agreements import queries, service
@@ -23,9 +21,7 @@ routes = router("/datashare/agreements", "agreements")
 
 
 @routes.get("")
-async def list_agreements(
-    principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[AgreementView]:
+async def list_agreements(principal: CanSee, page: PageDep, session: SessionDep) -> Page[AgreementView]:
     """Return the agreements of the own unit; authority and center see all."""
     rows = await queries.agreements_of(session, own_unit(principal), page.after, page.limit + 1)
     views = {view.id: view for view in await _views(session, rows)}

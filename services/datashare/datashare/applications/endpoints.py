@@ -1,12 +1,9 @@
 """Doors of the applications."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
-
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from datashare.applications import queries, service
@@ -39,9 +36,7 @@ async def apply(
 
 
 @routes.get("")
-async def list_applications(
-    principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[ApplicationView]:
+async def list_applications(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ApplicationView]:
     """Return the applications of the own unit; authority and center see all."""
     rows = await queries.files_of(session, own_unit(principal), page.after, page.limit + 1)
     return page.page(rows, _view, lambda row: row.application.id)

@@ -1,12 +1,9 @@
 """Doors of the data-security rules."""
 
 from datetime import datetime
-from typing import Annotated
-
-from fastapi import Depends
 
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.runtime import RuntimeDep
 from datashare.data_rules import queries, service
 from datashare.data_rules.models import DataRules
@@ -29,7 +26,7 @@ async def file_data_rules(
 
 @routes.get("")
 async def list_data_rules(
-    principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep, runtime: RuntimeDep
+    principal: CanSee, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[DataRulesView]:
     """Return the filings of the own unit; authority and center see all."""
     rows = await queries.filings_of(session, own_unit(principal), page.after, page.limit + 1)

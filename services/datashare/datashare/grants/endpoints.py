@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import origin_of
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from datashare.applications.schemas import Why
@@ -32,7 +32,7 @@ async def list_grants(
     request: Request,
     *,
     principal: CanSee,
-    page: Annotated[PageRequest, Depends()],
+    page: PageDep,
     session: SessionDep,
     runtime: RuntimeDep,
     usable: Annotated[bool, Query(description="only those under which the caller could query now")] = False,

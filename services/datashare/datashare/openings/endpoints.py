@@ -1,12 +1,10 @@
 """Doors of the openings."""
 
-from typing import Annotated
-
-from fastapi import Depends, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
-from common.http import IfMatch, SessionDep, etag, router
-from common.pages import Page, PageRequest
+from common.http import IfMatchDep, SessionDep, etag, router
+from common.pages import Page, PageDep
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from datashare.openings import queries, service
@@ -36,7 +34,7 @@ async def set_opening(
     response: Response,
     *,
     principal: CanSetOpenings,
-    if_match: Annotated[IfMatch, Depends()],
+    if_match: IfMatchDep,
     session: SessionDep,
     runtime: RuntimeDep,
 ) -> OpeningView:
@@ -68,7 +66,7 @@ async def withdraw_opening(
     response: Response,
     *,
     principal: CanSetOpenings,
-    if_match: Annotated[IfMatch, Depends()],
+    if_match: IfMatchDep,
     session: SessionDep,
     runtime: RuntimeDep,
 ) -> OpeningView:
@@ -79,9 +77,7 @@ async def withdraw_opening(
 
 
 @routes.get("/versions")
-async def list_opening_versions(
-    code: str, principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[OpeningView]:
+async def list_opening_versions(code: str, principal: CanSee, page: PageDep, session: SessionDep) -> Page[OpeningView]:
     """Return every version, oldest first: for authority and center."""
     if not sees_all(principal):
         raise ResourceNotOpen

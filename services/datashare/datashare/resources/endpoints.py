@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from common.http import SessionDep, allow_file, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from datashare.openings.models import Opening
@@ -42,9 +42,7 @@ async def register_resource(
 
 
 @routes.get("")
-async def list_resources(
-    principal: CanSee, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[ResourceView]:
+async def list_resources(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ResourceView]:
     """Return the resources: all of them to authority and center, to others what is open to their kind of unit."""
     if sees_all(principal):
         everything = await queries.resources_of(session, page.after, page.limit + 1)
@@ -89,9 +87,7 @@ async def load_records(code: str, request: Request, principal: CanLoadResources,
 
 
 @routes.get("/{code}/loads")
-async def list_loads(
-    code: str, _: CanLoadResources, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[LoadView]:
+async def list_loads(code: str, _: CanLoadResources, page: PageDep, session: SessionDep) -> Page[LoadView]:
     """Return what was loaded."""
     resource = await queries.resource_by_code(session, code)
     if resource is None:

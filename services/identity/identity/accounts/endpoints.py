@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Response
+from fastapi import Query, Response
 
 from common.auth import Principal, Public
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import RuntimeDep
@@ -90,7 +90,7 @@ async def renew_invitation(
 @routes.get("/accounts")
 async def list_accounts(
     principal: CanReadAccounts,
-    page: Annotated[PageRequest, Depends()],
+    page: PageDep,
     session: SessionDep,
     unit: Annotated[UUID | None, Query(description="for center and authority: of this unit")] = None,
 ) -> Page[AccountView]:

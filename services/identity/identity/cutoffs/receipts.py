@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from functools import partial
 from uuid import UUID
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from common import outbox
-from common.bus import BusUnavailable, Follower, Message
+from common.bus import Batch, BusUnavailable, Follower, Message
 from common.bus.topics import RECEIPTS
 from common.cutoffs import LIVE_FOR, POLL, EnforcementPoint
 from common.events.identity import ContainmentApplied, CutoffEffective
@@ -54,6 +56,7 @@ class Receipts:
         self._runtime = runtime
         self._alive: dict[str, float] = {}
         self._listening_since: float | None = None
+        self._confirmed_at = -math.inf
         self._receipts: OrderedDict[UUID, dict[str, datetime]] = OrderedDict()
         self._news = asyncio.Condition()
 
@@ -76,8 +79,7 @@ class Receipts:
                     batch = await follower.poll(1.0)
                     if self._listening_since is None:
                         self._listening_since = time.monotonic()
-                    if batch.messages:
-                        await self._take(batch.messages)
+                    await self._take(batch)
             except BusUnavailable:
                 self._listening_since = None
                 log.warning("receipts.bus_away")
@@ -87,11 +89,13 @@ class Receipts:
                         await follower.close()
             await asyncio.sleep(POLL)
 
-    async def _take(self, messages: Sequence[Message]) -> None:
+    async def _take(self, batch: Batch) -> None:
         applied: list[dict[str, object]] = []
         async with self._news:
-            for message in messages:
-                receipt = Receipt.model_validate_json(message.value or b"")
+            for message in batch.messages:
+                receipt = _read(message)
+                if receipt is None:
+                    continue
                 if receipt.kind == "left":
                     self._alive.pop(receipt.point, None)
                     continue
@@ -101,6 +105,8 @@ class Receipts:
                     applied.append({"cutoff_id": receipt.cutoff, "point": receipt.point, "applied_at": receipt.at})
             while len(self._receipts) > KEPT:
                 self._receipts.popitem(last=False)
+            if batch.confirmed_at is not None:
+                self._confirmed_at = batch.confirmed_at
             self._news.notify_all()
         if applied:
             await self._keep(applied)
@@ -120,8 +126,8 @@ class Receipts:
     async def effective(self, cutoffs: Sequence[CutoffRow]) -> Effectiveness:
         """Wait until every live point has given its receipt, or has had the bound to become stale and refuse by itself.
 
+        Which points live is known once everything that was said before the bus held the cutoffs has been read here.
         Just after a start not every point has been heard yet: then the bound is waited for.
-
         At most `HELD_WITHIN` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
         """
         point = self._runtime.point
@@ -130,7 +136,9 @@ class Receipts:
         held_at, bound = time.monotonic(), point.bound() + POLL
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(bound), self._news:
-                await self._news.wait_for(lambda: self.knows_all() and not self._silent(cutoffs))
+                await self._news.wait_for(
+                    lambda: self._confirmed_at >= held_at and self.knows_all() and not self._silent(cutoffs)
+                )
         silent = self._silent(cutoffs)
         points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
         now = self._runtime.clock.now()
@@ -141,6 +149,15 @@ class Receipts:
 
     def _silent(self, cutoffs: Sequence[CutoffRow]) -> set[str]:
         return {p for p in self.live() for c in cutoffs if p not in self._receipts.get(c.id, {})}
+
+
+def _read(message: Message) -> Receipt | None:
+    """Return the receipt, None for what is none: one bad message must not deafen identity to the others."""
+    try:
+        return Receipt.model_validate_json(message.value or b"")
+    except ValidationError:
+        log.warning("receipts.unreadable")
+        return None
 
 
 def receipts_of(runtime: Runtime) -> Receipts:

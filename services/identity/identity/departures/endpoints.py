@@ -1,14 +1,12 @@
 """Doors of the departures."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Principal
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import Runtime, RuntimeDep
@@ -46,7 +44,7 @@ async def cancel_account(departure_id: UUID, principal: CanRevokeAccounts, runti
 
 @routes.get("")
 async def list_departures(
-    principal: CanReadAccounts, page: Annotated[PageRequest, Depends()], session: SessionDep, runtime: RuntimeDep
+    principal: CanReadAccounts, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[DepartureView]:
     """Return the files of the own unit; center and authority see all."""
     rows = await queries.departures_of(session, _own(principal), page.after, page.limit + 1)

@@ -1,15 +1,13 @@
 """Doors of the handovers."""
 
 from datetime import timedelta
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Principal
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import Runtime, RuntimeDep
@@ -27,7 +25,7 @@ routes = router("/identity/handovers", "handovers")
 
 @routes.get("")
 async def list_handovers(
-    principal: CanReadHandovers, page: Annotated[PageRequest, Depends()], session: SessionDep, runtime: RuntimeDep
+    principal: CanReadHandovers, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[HandoverView]:
     """Return the handovers of the own unit; center and authority see all."""
     rows = await queries.handovers_of(session, _own(principal), page.after, page.limit + 1)

@@ -1,10 +1,8 @@
 """Doors of the policies: everybody may read the rules, the authority alone sets them."""
 
-from typing import Annotated
+from fastapi import Response
 
-from fastapi import Depends, Response
-
-from common.http import IfMatch, SessionDep, etag, router
+from common.http import IfMatchDep, SessionDep, etag, router
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from identity.permissions import AnyCredential, CanSetPolicies
@@ -39,7 +37,7 @@ async def set_policy(
     body: NewPolicyVersion,
     *,
     principal: CanSetPolicies,
-    if_match: Annotated[IfMatch, Depends()],
+    if_match: IfMatchDep,
     session: SessionDep,
     runtime: RuntimeDep,
     response: Response,

@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Query
 
 from common.auth import Principal
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import RuntimeDep
@@ -33,7 +33,7 @@ UnitQuery = Annotated[UUID | None, Query(description="for center and authority: 
 @routes.get("/posts")
 async def list_posts(
     principal: AnyCredential,
-    page: Annotated[PageRequest, Depends()],
+    page: PageDep,
     session: SessionDep,
     unit: UnitQuery = None,
 ) -> Page[PostView]:
@@ -56,7 +56,7 @@ async def define_post(
 @routes.get("/appointments")
 async def list_appointments(
     principal: CanReadAccounts,
-    page: Annotated[PageRequest, Depends()],
+    page: PageDep,
     session: SessionDep,
     unit: UnitQuery = None,
     account_id: UUID | None = None,

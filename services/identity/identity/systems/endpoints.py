@@ -1,13 +1,12 @@
 """Doors of the connected systems."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Response
+from fastapi import Response
 
 from common.auth import Principal
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import RuntimeDep
@@ -44,9 +43,7 @@ async def register_system(
 
 
 @routes.get("")
-async def list_systems(
-    principal: AnyCredential, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[SystemView]:
+async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemView]:
     """Return the systems of the own unit; center and authority see all."""
     rows = await queries.systems_page(session, _own(principal), page.after, page.limit + 1)
     return page.page(rows, SystemView.of, lambda row: row.id)

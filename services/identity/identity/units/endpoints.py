@@ -1,13 +1,12 @@
 """Doors of the units."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from common.auth import Principal
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import RuntimeDep
@@ -48,9 +47,7 @@ async def import_units(request: Request, _: CanRegisterUnits, session: SessionDe
 
 
 @routes.get("")
-async def list_units(
-    principal: AnyCredential, page: Annotated[PageRequest, Depends()], session: SessionDep
-) -> Page[UnitView]:
+async def list_units(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[UnitView]:
     """Return the own unit; center and authority see all."""
     own = None if _sees_all(principal) else principal.unit or UUID(int=0)
     rows = await queries.units_page(session, own, page.after, page.limit + 1)

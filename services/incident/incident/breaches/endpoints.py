@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends
 
 from common.http import SessionDep, router
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.runtime import RuntimeDep
 from incident.breaches import queries, service
 from incident.breaches.file import file_of, read_file, settled_file, summary_of
@@ -40,7 +40,7 @@ async def report_breach(
 
 @routes.get("")
 async def list_breaches(
-    page: Annotated[PageRequest, Depends()], principal: CanReadIncidents, session: SessionDep, runtime: RuntimeDep
+    page: PageDep, principal: CanReadIncidents, session: SessionDep, runtime: RuntimeDep
 ) -> Page[BreachSummary]:
     """List breaches: one's own unit's, or all for the center and the authority."""
     rows = await queries.list_incidents(session, service.sight_of(principal), page.after, page.limit + 1)

@@ -1,7 +1,7 @@
 """What the toy says, and what it hears from the asker; declared only while its tests run."""
 
 from common.bus.topics import TOPICS, Topic, events_of
-from common.events import REGISTRY, Event, Refusal
+from common.events import REGISTRY, DeadLetterDecision, Event, Refusal
 
 known = set(REGISTRY)
 
@@ -12,6 +12,10 @@ class ThingMade(Event, publisher="toy", name="thing.made", key="name"):
 
 
 class AccessRefused(Refusal, Event, publisher="toy", name="access.refused", key="subject"):
+    pass
+
+
+class DeadLetterSettled(DeadLetterDecision, Event, publisher="toy", name="dead-letter.settled", key="message_id"):
     pass
 
 

@@ -4,16 +4,16 @@ import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
 from common import outbox
 from common.auth import Principal, Public, requires
-from common.http import IfMatch, SessionDep, etag, router
+from common.http import IfMatchDep, SessionDep, etag, router
 from common.ids import new_id
 from common.inbox import Handlers
-from common.pages import Page, PageRequest
+from common.pages import Page, PageDep
 from common.problems import Forbidden, NotFound
 from common.runtime import RuntimeDep
 from common.service import create_service
@@ -69,9 +69,7 @@ async def make(
 
 
 @routes.put("/things/{thing_id}")
-async def edit(
-    thing_id: UUID, body: Thing, if_match: Annotated[IfMatch, Depends()], _: CanMake, session: SessionDep
-) -> Response:
+async def edit(thing_id: UUID, body: Thing, if_match: IfMatchDep, _: CanMake, session: SessionDep) -> Response:
     row = (
         await session.execute(text("SELECT version FROM things WHERE id = :id FOR UPDATE"), {"id": thing_id})
     ).first()
@@ -84,7 +82,7 @@ async def edit(
 
 
 @routes.get("/things")
-async def things(_: CanMake, session: SessionDep, page: Annotated[PageRequest, Depends()]) -> Page[str]:
+async def things(_: CanMake, session: SessionDep, page: PageDep) -> Page[str]:
     rows = await session.execute(
         text("SELECT id, name FROM things WHERE CAST(:after AS uuid) IS NULL OR id > :after ORDER BY id LIMIT :n"),
         {"after": page.after, "n": page.limit + 1},
