@@ -1,0 +1,432 @@
+"""Whatever is sent, the answer is a problem that says what is wrong and where, never a defect and never a lie's success."""
+
+import asyncio
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import httpx
+import pytest
+
+from common.http import DEEPEST
+from common.ids import new_id
+from tests.deployment.in_process import HERE
+from tests.platform.bad_cases import BadCase, cases_from
+from tests.platform.people import RESOURCE, Unit, World, bearer, slug
+from tools.matrix import ROLES, allowed
+from tools.surface import apps, doors
+
+DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/contracts/openapi.json").read_text())
+AT_ONCE = 6
+ENDS_ITS_OWN = ("DELETE", "/identity/sessions/current")
+INTERNALS = re.compile(
+    r"Traceback|sqlalchemy|asyncpg|psycopg|/site-packages/|pydantic_core|SELECT |INSERT ", re.IGNORECASE
+)
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[BadCase]:
+    return cases_from(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+async def unit(cases, world: World) -> Unit:
+    """Only now: making the cases holds everything up for longer than an enforcement point may be without news."""
+    for point in world.platform.points:
+        assert await point.until(point.fresh, 10) or point.fresh()
+    return await world.unit()
+
+
+def well_said(answer: httpx.Response) -> str | None:
+    """Return what is wrong with an answer, None for nothing."""
+    if answer.status_code >= 500:
+        return f"{answer.status_code}"
+    if not answer.headers.get("x-request-id"):
+        return "no request id"
+    if answer.status_code < 400:
+        return None
+    oauth = str(answer.request.url.path) == "/identity/oauth/token"
+    if answer.headers.get("content-type") not in ("application/problem+json", oauth and "application/json"):
+        return f"content type {answer.headers.get('content-type')}"
+    body = answer.json()
+    if not str(body["type"]).startswith("urn:xindun:problem:") or not body["title"]:
+        return "no type or title"
+    if body["status"] != answer.status_code or body["request_id"] != answer.headers["x-request-id"]:
+        return "status or request id differ"
+    if INTERNALS.search(answer.text):
+        return f"internals: {answer.text[:200]}"
+    for error in body.get("errors", ()):
+        places = {"pointer", "parameter", "position"} & error.keys()
+        if not places or not error["type"] or not (error.get("detail") or body.get("detail")):
+            return f"an error without a place: {error}"
+        if "pointer" in error and not error["pointer"].startswith("#"):
+            return f"not a pointer: {error}"
+    return None
+
+
+def _tokens(world: World, unit: Unit) -> dict[str, str]:
+    return {
+        "authority-officer": world.authority.access,
+        "center-officer": world.center.access,
+        "unit-administrator": unit.admin.access,
+        "credit-clerk": unit.clerk.access,
+        "newcomer": unit.clerk.access,
+        "connected-system": unit.system.access,
+    }
+
+
+async def test_no_request_made_from_the_document_brings_anything_but_an_answer_or_a_problem(cases, world, unit):
+    tokens = _tokens(world, unit)
+    roles = {
+        (door.method, door.path.replace(":path", "")): next((role for role in ROLES if allowed(door, role)), "newcomer")
+        for door in doors(apps())
+    }
+    gate = asyncio.Semaphore(AT_ONCE)
+    seen: dict[int, int] = {}
+    wrong: list[str] = []
+
+    async def one(case: BadCase) -> None:
+        async with gate:
+            headers = bearer(tokens[roles[case.method, case.template]])
+            answer = await case.send(world.client, headers)
+        seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
+        if said := well_said(answer):
+            wrong.append(f"{case}: {said}")
+
+    await asyncio.gather(*(one(case) for case in cases if (case.method, case.template) != ENDS_ITS_OWN))
+    assert wrong == []
+    assert len(cases) > 500
+    assert seen[422] > 150, seen
+
+
+def _deep(levels: int) -> bytes:
+    return b'{"name":' + b"[" * levels + b"]" * levels + b"}"
+
+
+BODIES = {
+    "nothing": b"",
+    "not json": b"{not json",
+    "an array": b"[]",
+    "null": b"null",
+    "a number": b"1e400",
+    "nan": b'{"name": NaN}',
+    "nul in a value": b'{"name": "a\\u0000b", "login": "abc", "id_number": "350203198801011234"}',
+    "nul in a name": b'{"na\\u0000me": 1}',
+    "a raw nul": b'{"name": "a\x00b"}',
+    "a lone surrogate": b'{"name": "\\ud800\\ud800", "login": "abc", "id_number": "350203198801011234"}',
+    "invalid utf-8": b'{"name": "\xff\xfe"}',
+    "utf-16": '{"name": "王"}'.encode("utf-16"),
+    "a byte order mark": "\ufeff{}".encode(),
+    "deep": _deep(DEEPEST + 1),
+    "very deep": _deep(100_000),
+    "a huge integer": b'{"name": ' + b"9" * 5000 + b"}",
+    "a huge exponent": b'{"value": 1e999999999}',
+    "a name twice": b'{"name": "a", "name": {"b": 1}}',
+    "long text": b'{"name": "' + b"x" * 100_000 + b'"}',
+    "many members": json.dumps({f"m{n}": n for n in range(5_000)}).encode(),
+    "a form": b"name=a&login=b",
+}
+DOORS = (
+    ("POST", "/identity/accounts"),
+    ("POST", "/identity/sessions"),
+    ("POST", "/identity/activations"),
+    ("POST", "/identity/oauth/token"),
+    ("POST", "/datashare/data-rules"),
+    ("POST", "/datashare/queries"),
+    ("POST", "/incident/breaches"),
+    ("POST", "/audit/evidence"),
+)
+TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x", "")
+
+
+async def test_no_body_in_any_clothes_brings_a_defect(world, unit):
+    wrong: list[tuple] = []
+    for (method, path), (name, body) in product(DOORS, BODIES.items()):
+        token = world.authority.access if path.startswith("/audit") else unit.admin.access
+        if path.endswith("queries"):
+            token = unit.clerk.access
+        kinds = TYPES if name in ("nothing", "a form", "an array") else TYPES[:1]
+        for kind in kinds:
+            headers = {"content-type": kind} if path.endswith(("token", "sessions", "activations")) else bearer(token)
+            answer = await world.client.request(method, path, content=body, headers=headers | {"content-type": kind})
+            if (said := well_said(answer)) or answer.status_code not in (400, 401, 413, 422):
+                wrong.append((path, name, kind, answer.status_code, said, answer.text[:200]))
+    assert wrong == []
+
+
+async def test_an_error_points_to_the_field_in_the_language_of_the_client(world, unit):
+    body = {"name": "王", "login": "X", "id_number": 7, "more": 1}
+    for language, sentence in (("zh-CN", "不允许的字段"), ("en", "This member is not known here")):
+        headers = {"accept-language": language}
+        answer = await unit.admin.post("/identity/accounts", body, headers=headers)
+        errors = {error["pointer"]: error for error in answer.json()["errors"]}
+        assert errors.keys() == {"#/name", "#/login", "#/id_number", "#/more"}
+        assert errors["#/more"]["detail"] == sentence
+        assert answer.headers["content-language"] == language[:2]
+    answer = await unit.admin.get("/identity/accounts", params={"limit": "many"})
+    assert answer.json()["errors"][0]["parameter"] == "limit"
+    answer = await unit.admin.post("/datashare/data-rules", {"title": "细则标题", "text": "x\0y"})
+    assert answer.json()["errors"] == [{"in": "body", "type": "nul", "pointer": "#/text"}]
+
+
+@pytest.mark.parametrize("door", ["gateway", "service"])
+async def test_a_body_over_its_bound_is_refused_however_it_says_its_length(world, unit, door):
+    client = world.client if door == "gateway" else world.platform.direct["identity"]
+    limit = world.platform.apps["identity"].state.runtime.settings.body_limit
+
+    async def stream():
+        for _ in range(limit // 65536 + 2):
+            yield b"x" * 65536
+
+    headers = bearer(unit.admin.access) | {"content-type": "application/json"}
+    for body, more in ((b"x" * (limit + 1), {}), (stream(), {}), (b"{}", {"content-length": "9" * 30})):
+        answer = await client.post("/identity/accounts", content=body, headers=headers | more)
+        assert (answer.status_code, slug(answer)) == (413, "too-large"), answer.text
+        assert well_said(answer) is None
+
+
+PATHS = (
+    "/identity/../identity/accounts",
+    "/identity/%2e%2e/audit/records",
+    "/audit/tile/../../identity/accounts",
+    "/audit/tile/%2e%2e/%2e%2e/etc/passwd",
+    "/audit/tile/0/../../../../etc/passwd",
+    "/docs/static/../../../../../etc/passwd",
+    "/docs/static/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+    "/docs/static/..%2f..%2f__init__.py",
+    "//identity/accounts",
+    "/identity//accounts",
+    "/IDENTITY/accounts",
+    "/identity/accounts/%00",
+    "/identity/accounts/" + "a" * 4000,
+    "/identity/accounts/" + "9" * 300,
+    "/identity/accounts/%ff%fe",
+    "/identity/accounts/01890000-0000-7000-8000-00000000000g",
+    "/identity/accounts/{account_id}",
+    "/identity/policies/%00",
+    "/identity/policies/" + "a" * 5000,
+    "/datashare/resources/%00",
+    "/datashare/resources/%F0%9F%98%80/opening",
+    f"/datashare/resources/{RESOURCE}%20",
+    "/datashare/resources/" + "é" * 500 + "/loads",
+    "/audit/records/99999999999999999999999999",
+    "/audit/records/-1",
+    "/audit/records/1e3",
+    "/audit/records/%E2%85%A7",
+    "/incident/breaches/%0d%0aset-cookie:a=b",
+    "/metrics",
+    "/identity/metrics",
+    "/.well-known/../identity/accounts",
+    "/openapi.json/../identity",
+    "/ready/x",
+)
+
+
+async def test_no_path_leads_out_of_the_map_or_to_a_defect(world):
+    for path in PATHS:
+        for method in ("GET", "POST", "TRACE"):
+            scope_path = httpx.URL(f"http://platform{path}").raw_path
+            answer = await world.client.request(
+                method, httpx.URL("http://platform").copy_with(raw_path=scope_path), headers=bearer(world.center.access)
+            )
+            assert answer.status_code < 500, (method, path, answer.text)
+            if answer.status_code >= 400 and not path.startswith("/docs"):
+                assert well_said(answer) is None, (method, path, answer.text)
+            assert "root:" not in answer.text
+            assert "set-cookie" not in answer.headers
+            if answer.status_code < 300:
+                # What was normalised by the client leads where its normal form leads, and nowhere else.
+                assert answer.request.url.path in ("/identity/accounts", "/audit/records", "/ready"), path
+
+
+QUERIES = (
+    {"limit": "0"},
+    {"limit": "-1"},
+    {"limit": "99999999999999999999"},
+    {"limit": "1.5"},
+    {"limit": "٣"},
+    {"cursor": "\0"},
+    {"cursor": "x" * 5000},
+    {"cursor": "' OR 1=1 --"},
+    {"cursor": "AAAA"},
+    {"unit": "not-a-uuid"},
+    {"unit": "\ud800".encode("utf-8", "surrogatepass")},
+    {"since": "yesterday"},
+    {"since": "+999999-01-01T00:00:00Z"},
+    {"since": "0001-01-01T00:00:00+23:59"},
+    {"until": "9999-12-31T23:59:59-23:59"},
+    {"subject": "%00\x00"},
+    {"after": "-5"},
+    {"wait_ms": "1e9"},
+    {"order": "sideways"},
+)
+
+
+async def test_no_query_string_brings_a_defect(world, unit):
+    lists = [door for door in doors(apps()) if door.method == "GET" and "{" not in door.path and door.requires]
+    tokens = _tokens(world, unit)
+    for door in lists:
+        token = tokens[next(role for role in ROLES if allowed(door, role))]
+        for query in QUERIES:
+            answer = await world.client.get(door.path, params=query, headers=bearer(token))
+            assert well_said(answer) is None, (door.path, query, answer.status_code, answer.text)
+
+
+HEADERS: tuple[list[tuple[bytes, bytes]], ...] = (
+    [(b"x-request-id", b"a\r\nset-cookie: a=b")],
+    [(b"x-request-id", b"\xff" * 20)],
+    [(b"x-request-id", b"a" * 5000)],
+    [(b"traceparent", b"00-zz-zz-01")],
+    [(b"accept-language", b"en;q=" + b"9" * 5000)],
+    [(b"accept-language", b"," * 50_000)],
+    [(b"accept-language", b"\xff\xfe")],
+    [(b"idempotency-key", b"short")],
+    [(b"idempotency-key", b"k" * 5000)],
+    [(b"idempotency-key", b"\xff" * 20)],
+    [(b"idempotency-key", b"twice-1234"), (b"idempotency-key", b"twice-5678")],
+    [(b"if-match", b"*")],
+    [(b"if-match", b'W/"1", "2"')],
+    [(b"content-length", b"-1")],
+    [(b"content-length", b"1_0")],
+    [(b"content-length", "٣".encode())],
+    [(b"host", b"evil.example")],
+    [(b"cookie", b"session=" + b"x" * 4000)],
+    [(b"range", b"bytes=0-0,5-1")],
+)
+
+
+@pytest.mark.parametrize("door", ["gateway", "service"])
+async def test_no_header_brings_a_defect_or_comes_back(world, unit, door):
+    client = world.client if door == "gateway" else world.platform.direct["identity"]
+    for headers in HEADERS:
+        own = [(b"authorization", f"Bearer {unit.admin.access}".encode()), (b"content-type", b"application/json")]
+        for method, path in (("GET", "/identity/accounts"), ("POST", "/identity/accounts")):
+            request = client.build_request(method, path, content=b"{}")
+            request.headers = httpx.Headers([*own, *headers])
+            answer = await client.send(request)
+            assert well_said(answer) is None, (headers[0][0], answer.status_code, answer.text)
+            assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", answer.headers["x-request-id"])
+            assert "set-cookie" not in answer.headers
+
+
+AUTHORIZATIONS: tuple[list[bytes], ...] = (
+    [b"GOOD", b"GOOD"],
+    [b"GOOD", b"Bearer x"],
+    [b"Bearer x", b"GOOD"],
+    [b"GOOD, GOOD"],
+    [b"Bearer"],
+    [b"Bearer "],
+    [b"Bearer \xff\xfe"],
+    [b"Bearer " + b"a" * 100_000],
+    [b"Bearer " + b"." * 10_000],
+    [b"Bearer a.b.c"],
+    [b"Basic \xff"],
+    [b"\x00"],
+    [b"TAMPERED"],
+    [b"UNSIGNED"],
+)
+
+
+@pytest.mark.parametrize("door", ["gateway", "service"])
+async def test_anything_but_exactly_one_good_authorization_is_401(world, unit, door):
+    client = world.client if door == "gateway" else world.platform.direct["identity"]
+    token = unit.admin.access
+    head, payload, signature = token.split(".")
+    stand_ins = {
+        b"GOOD": f"Bearer {token}".encode(),
+        b"TAMPERED": f"Bearer {head}.{payload}x.{signature}".encode(),
+        b"UNSIGNED": f"Bearer eyJhbGciOiJub25lIn0.{payload}.".encode(),
+        b"GOOD, GOOD": f"Bearer {token}, Bearer {token}".encode(),
+    }
+    for values in AUTHORIZATIONS:
+        headers = [(b"authorization", stand_ins.get(value, value)) for value in values]
+        answer = await client.get("/identity/me", headers=headers)
+        assert answer.status_code == 401, (values, answer.text)
+        assert well_said(answer) is None
+    assert (await client.get("/identity/me", headers=bearer(token))).status_code == 200
+
+
+LIES = (
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-forwarded-host",
+    "x-xindun-origin",
+)
+
+
+@pytest.mark.clause("5d.3")
+async def test_no_header_changes_where_a_request_comes_from(world, unit):
+    lies = dict.fromkeys(LIES, "203.0.113.9") | {"forwarded": "for=203.0.113.9;host=elsewhere"}
+    for client in (world.client, world.platform.direct["identity"]):
+        answer = await client.get("/identity/me", headers=bearer(unit.admin.access) | lies)
+        assert answer.json()["origin"] == HERE
+    async with world.platform.from_origin("203.0.113.9") as elsewhere:
+        truth = dict.fromkeys(LIES, HERE) | {"forwarded": f"for={HERE}"}
+        answer = await elsewhere.post(
+            "/identity/oauth/token",
+            data={"grant_type": "client_credentials"},
+            auth=httpx.BasicAuth(unit.system.id, unit.system.secret),
+            headers=truth,
+        )
+        assert (answer.status_code, slug(answer)) == (403, "origin-not-registered")
+        headers = bearer(unit.system.access) | truth
+        answer = await elsewhere.post("/datashare/queries", json=world.asked(unit), headers=headers)
+        assert answer.status_code == 403, answer.text
+        assert "origin" in str(slug(answer))
+    refused = await world.platform.told("identity", "access.refused")
+    assert refused[-1]["data"]["origin"] == "203.0.113.9"
+    refused = await world.platform.told("datashare", "query.refused")
+    assert refused[-1]["data"]["origin"] == "203.0.113.9"
+
+
+CSVS = {
+    "nothing": b"",
+    "a header alone": b"name,uscc,kind,level,duties\n",
+    "no header": b"a,b,c\n1,2,3\n",
+    "unclosed quote": b'name,uscc,kind,level,duties\n"a,b,c\n',
+    "too few cells": b"name,uscc,kind,level,duties\na,b\n",
+    "too many cells": b"name,uscc,kind,level,duties\na,b,c,d,e,f,g\n",
+    "nul": b"name,uscc,kind,level,duties\na\x00,b,c,d,e\n",
+    "invalid utf-8": b"name,uscc,kind,level,duties\n\xff\xfe,b,c,d,e\n",
+    "gb18030": "name,uscc,kind,level,duties\n厦门市,b,c,d,e\n".encode("gb18030"),
+    "utf-16": "name,uscc,kind,level,duties\n".encode("utf-16"),
+    "header twice": b"name,name,uscc,kind,level,duties\na,a,b,c,d,e\n",
+    "a formula": b'name,uscc,kind,level,duties\n=HYPERLINK("http://x"),b,agency,municipal,uses\n',
+    "a huge cell": b"name,uscc,kind,level,duties\n" + b"x" * 200_000 + b",b,c,d,e\n",
+    "carriage returns": b"name,uscc,kind,level,duties\ra,b,c,d,e\r",
+    "json": b"{}",
+    "binary": bytes(range(256)) * 16,
+}
+
+
+@pytest.mark.parametrize("name", CSVS)
+async def test_a_malformed_file_registers_and_loads_nothing_and_says_why(world, unit, name):
+    headers = {"content-type": "text/csv"}
+    units = await world.center.post("/identity/units/import", content=CSVS[name], headers=headers)
+    records = await world.center.post(
+        f"/datashare/resources/{RESOURCE}/records", content=CSVS[name] + str(new_id()).encode(), headers=headers
+    )
+    for answer in (units, records):
+        assert well_said(answer) is None, answer.text
+        if answer.status_code == 200:
+            body = answer.json()
+            assert not body.get("registered")
+            assert not body.get("loaded")
+        else:
+            assert answer.status_code in (413, 422), answer.text
+    for refused in units.json().get("rejected", ()):
+        assert refused["line"] > 0
+        assert refused["reason_zh"]
+
+
+async def test_after_all_that_everything_still_works(world, unit):
+    assert (await world.client.get("/ready")).json()["ready"] is True
+    assert (await world.query(unit, unit.system.access)).status_code == 200
+    await world.platform.settle()
+    for service in ("identity", "datashare", "incident"):
+        letters = await world.center.get(f"/{service}/operations/dead-letters")
+        assert letters.json() == []
