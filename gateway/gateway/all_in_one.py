@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,12 +165,13 @@ def build_services(
     }
 
 
-async def _run(directory: Path, host: str, port: int) -> None:
+async def _run(directory: Path, door: socket.socket) -> None:
+    host, port = door.getsockname()[:2]
     async with Platform(directory, port=port) as platform:
         server = http_server(platform.gateway, host=host, port=port)
         announcing = asyncio.create_task(_announce(server, host, port, directory))
         try:
-            await server.serve()
+            await server.serve(sockets=[door])
         finally:
             announcing.cancel()
             print("信盾已停止。/ Xindun has stopped.", flush=True)
@@ -194,6 +196,18 @@ async def _announce(server: HttpServer, host: str, port: int, directory: Path) -
     )
 
 
+def _door(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started, so that a taken one is said at once."""
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+    except OSError as error:
+        door.close()
+        sys.exit(f"{host}:{port} 不可用，可用 PORT= 换端口 / cannot be used, PORT= takes another: {error.strerror}")
+    return door
+
+
 def _open_log(directory: Path) -> Any:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "platform.log"
@@ -212,7 +226,8 @@ def main() -> None:
     directory = options.data.resolve()
     configure_logging("info", _open_log(directory))
     try:
-        uvloop.run(_run(directory, options.host, options.port))
+        with _door(options.host, options.port) as door:
+            uvloop.run(_run(directory, door))
     except (AlreadyRunning, PostgresFailed) as error:
         sys.exit(str(error))
 
