@@ -46,6 +46,13 @@ class InProcessPlatform:
         """A client of the gateway at another network address."""
         return _client(self.gateway, origin)
 
+    async def awake(self) -> None:
+        """Return when every point may decide: after the test itself has held the loop up, they know themselves stale."""
+        async with asyncio.timeout(SETTLED_WITHIN):
+            for point in self.points:
+                while not await point.until(point.fresh, 0.1):
+                    continue
+
     async def settle(self) -> None:
         """Return when no outbox holds anything unpublished and no inbox anything that waits.
 
