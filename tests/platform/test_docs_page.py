@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import socket
 import subprocess
 from collections import Counter
 from html.parser import HTMLParser
@@ -13,8 +12,8 @@ from urllib.parse import urljoin, urlsplit
 import jsonschema_rs
 import pytest
 import schemathesis
+import uvicorn
 
-from common.server import http_server
 from gateway.openapi import STATIC
 from tools.surface import apps, doors
 
@@ -202,11 +201,13 @@ async def test_real_answers_are_what_the_document_says(document, world):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 async def test_a_browser_with_no_other_network_renders_the_operations(world, tmp_path):
     await world.platform.awake()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = http_server(world.platform.gateway, host="127.0.0.1", port=port)
+    # Its lifespan runs already.
+    server = uvicorn.Server(uvicorn.Config(world.platform.gateway, port=0, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.wait([serving], timeout=0.02)
+        assert not serving.done()
+    port = server.servers[0].sockets[0].getsockname()[1]
     command = [
         str(CHROMIUM),
         "--headless=new",
