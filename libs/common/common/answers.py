@@ -137,6 +137,7 @@ SENTENCES: dict[str, tuple[str, str | None]] = {
     "datetime_parsing": ("不是有效的时间", "This is not a time"),
     "datetime_from_date_parsing": ("不是有效的时间", "This is not a time"),
     "timezone_aware": ("时间须带时区", None),
+    "time_out_of_range": ("时间须在 1900 年至 2199 年之间", None),
     "date_from_datetime_parsing": ("不是有效的日期", "This is not a date"),
     "greater_than_equal": ("数值过小", None),
     "greater_than": ("数值过小", None),

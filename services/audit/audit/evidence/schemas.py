@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from audit.evidence.models import EvidenceExport
+from common.moments import Moment
 
 __all__ = ["EvidenceRequest", "ExportView", "Scope"]
 
@@ -27,8 +28,8 @@ class Scope(BaseModel):
     to_index: Index | None = None
     subjects: Words = Field(default_factory=list)
     request_ids: Words = Field(default_factory=list)
-    from_time: AwareDatetime | None = None
-    to_time: AwareDatetime | None = None
+    from_time: Moment | None = None
+    to_time: Moment | None = None
 
     @property
     def selective(self) -> bool:

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
-from pydantic import AwareDatetime
 
 from audit.log import queries, service
 from audit.log.notes import Signer
@@ -14,6 +13,7 @@ from audit.permissions import CanReadLog
 from audit.problems import RecordUnknown
 from common.auth import Public
 from common.http import SessionDep, router
+from common.moments import Moment
 from common.pages import Page, PageDep
 from common.problems import Invalid
 from common.runtime import RuntimeDep
@@ -84,8 +84,8 @@ async def asked_for(
     actor: Word = None,
     type: Word = None,  # noqa: A002 - the member's name
     request_id: Word = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     order: Literal["newest", "oldest"] = "newest",
 ) -> RecordFilter:
     """Return what the query asks for; `async` because a plain function would cost a thread hop per request."""

@@ -5,8 +5,9 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from common.moments import Moment
 from datashare.openings.schemas import FieldName, Purpose, Quota, Reason
 from datashare.resources.schemas import Code
 
@@ -28,7 +29,7 @@ class ApplicationWanted(BaseModel):
     systems: Annotated[list[UUID], Field(max_length=20)] = []
     origins: Annotated[list[IPv4Network | IPv6Network], Field(min_length=1, max_length=50)] | None = None
     term_days: Annotated[int, Field(ge=1, le=3650)]
-    ends_at: AwareDatetime | None = None
+    ends_at: Moment | None = None
     quota: Quota | None = None
     reason: Reason
 

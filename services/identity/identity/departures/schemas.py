@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
+from common.moments import Moment
 from identity.cutoffs.schemas import EffectivenessView
 
 __all__ = ["CutoffView", "DepartureFile", "DepartureReport", "DepartureView", "Revoked"]
@@ -17,7 +18,7 @@ class DepartureReport(BaseModel):
     model_config = ConfigDict(extra="forbid")
     account_id: UUID
     kind: Literal["transfer", "departure"]
-    left_at: AwareDatetime
+    left_at: Moment
 
 
 class DepartureView(BaseModel):

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from common.moments import Moment
 from common.policies import CATALOGUE
 from identity.policies.models import PolicyRow
 
@@ -48,5 +49,5 @@ class NewPolicyVersion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     value: Annotated[int, Field(ge=0, le=2**53)]
-    effective_from: AwareDatetime | None = None
+    effective_from: Moment | None = None
     basis: Annotated[str, Field(min_length=2, max_length=200)]

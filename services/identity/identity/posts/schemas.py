@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from common.moments import Moment
 from identity.cutoffs.schemas import EffectivenessView
 from identity.posts.models import Appointment, Post
 
@@ -73,7 +74,7 @@ class NewAppointment(BaseModel):
     model_config = ConfigDict(extra="forbid")
     account_id: UUID
     post_id: UUID
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class EndReason(BaseModel):

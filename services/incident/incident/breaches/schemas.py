@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from common.moments import Moment
 
 __all__ = [
     "AuthorityReportRequest",
@@ -51,9 +53,9 @@ class BreachReport(BaseModel):
 
     kind: Literal["leak", "damage", "loss", "misuse"]
     description: Words
-    occurred_at: AwareDatetime | None
-    detected_at: AwareDatetime
-    aware_at: AwareDatetime | None = None
+    occurred_at: Moment | None
+    detected_at: Moment
+    aware_at: Moment | None = None
     scope: Scope
 
 
@@ -63,7 +65,7 @@ class FactCorrection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["occurred", "detected", "aware"]
-    at: AwareDatetime | None
+    at: Moment | None
     reason: Annotated[str, Field(min_length=4, max_length=500)]
 
 
