@@ -11,7 +11,7 @@ import pytest
 
 from common.ids import new_id
 from tests.deployment.in_process import HERE
-from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TYPES
+from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TIMES, TYPES
 from tests.platform.bad_cases import BadCase, cases_from
 from tests.platform.people import RESOURCE, Unit, World, bearer, slug
 from tools.matrix import ROLES, allowed
@@ -239,6 +239,37 @@ async def test_no_header_changes_where_a_request_comes_from(world, unit):
     assert refused[-1]["data"]["origin"] == "203.0.113.9"
     refused = await world.platform.told("datashare", "query.refused")
     assert refused[-1]["data"]["origin"] == "203.0.113.9"
+
+
+@pytest.mark.parametrize("time", TIMES)
+async def test_no_time_at_the_end_of_time_breaks_the_lists_that_it_would_stand_in(world, unit, time):
+    person = await world.newcomer(unit.admin)
+    post = (await unit.admin.get("/identity/posts")).json()["items"][0]["id"]
+    versions = "/identity/policies/access-token-term/versions"
+    current = (await world.authority.get("/identity/policies/access-token-term")).headers["etag"]
+    left = {"account_id": person.id, "kind": "departure", "left_at": time}
+    appointed = {"account_id": person.id, "post_id": post, "until": time}
+    term = {"value": 600, "effective_from": time, "basis": "规程"}
+    answers = [
+        await unit.admin.post("/identity/departures", left),
+        await unit.admin.post("/identity/appointments", appointed),
+        await world.authority.post(versions, term, headers={"if-match": current}),
+        await world.center.get("/audit/records", params={"since": str(time)}),
+        await world.authority.post("/audit/evidence", {"purpose": "留证核查", "scope": {"from_time": time}}),
+    ]
+    report = world.breach(accounts=[person.id])
+    answers += [
+        await unit.admin.post("/incident/breaches", report | {name: time})
+        for name in ("occurred_at", "detected_at", "aware_at")
+    ]
+    for answer in answers:
+        assert answer.status_code == 422, answer.text
+        assert well_said(answer) is None
+        assert answer.json()["errors"], answer.text
+    assert (await person.try_refresh()).status_code == 200
+    for path in ("/identity/departures", "/identity/appointments", "/identity/policies", "/incident/breaches"):
+        for reader in (unit.admin, world.center):
+            assert (await reader.get(path)).status_code == 200, path
 
 
 @pytest.mark.parametrize("name", CSVS)
