@@ -10,7 +10,7 @@ import pytest
 from common.ids import new_id
 from tests.platform.people import SUBJECTS, Person, Unit, World, bearer, slug
 
-USERS = 3
+USERS = 2
 """Who queries at the same time."""
 
 
