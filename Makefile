@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 PY := .venv/bin/python
 PORT ?= 8000
+WORKERS ?= 2
+TESTS ?= tests
 
 .PHONY: help
 help:  ## list the targets
@@ -43,8 +45,8 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 	@echo "check: all well"
 
 .PHONY: test
-test: .venv/.ready  ## every test, those on Kafka against a real one
-	@$(PY) -m pytest
+test: .venv/.ready  ## every test, those on Kafka against a real one (WORKERS=2, TESTS=tests)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 .PHONY: generate
 generate: .venv/.ready  ## write the files that are made from code

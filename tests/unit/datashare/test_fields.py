@@ -53,6 +53,8 @@ def test_a_cell_is_stored_in_its_plain_form(type_, raw, stored):
         ("amount", "-5", "not-an-amount"),
         ("amount", "NaN", "not-an-amount"),
         ("amount", "1e40", "not-an-amount"),
+        ("amount", "1_0", "not-an-amount"),
+        ("amount", "٣", "not-an-amount"),
         ("organisation", "2016/4/21", "not-a-name"),
         ("organisation", "0b3e5f6a-1111-2222-3333-444455556666", "not-a-name"),
         ("name", "某" * 201, "too-long"),

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ NOTHING = frozenset({"", "/", "\\", "-", "--", "—", "——", "无", "暂无",
 OPEN_END = re.compile(r"9999[-/.年]\s*\d{1,2}[-/.月]\s*\d{1,2}日?")
 DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,6})?")
 LARGEST = Decimal(10) ** 15
 BANDS = (10_000, 100_000, 1_000_000, 10_000_000)
 """Edges of the bands of an amount, in yuan."""
@@ -95,11 +96,9 @@ def _date(value: str) -> str | None:
 
 
 def _amount(value: str) -> str:
-    try:
-        amount = Decimal(value.replace(",", "").replace("，", "").removesuffix("元"))
-    except InvalidOperation:
-        raise ValueRefused("not-an-amount") from None
-    if not amount.is_finite() or not 0 <= amount < LARGEST:
+    plain = value.replace(",", "").replace("，", "").removesuffix("元")
+    # Not what `Decimal` alone would take: underscores, other scripts' digits, exponents, infinity.
+    if not PLAIN_NUMBER.fullmatch(plain) or (amount := Decimal(plain)) >= LARGEST:
         raise ValueRefused("not-an-amount")
     return format(amount.quantize(Decimal("0.01")).normalize(), "f")
 
