@@ -1,12 +1,16 @@
 """The broker of the Kafka tests, and the ground of the contract tests for each implementation of the bus."""
 
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from common.embedded import ensure_databases
+from common.migrate import migrate
 from tests.contracts.ground import Ground, ground
+from tests.deployment.databases import Databases
 from tests.deployment.kafka import KafkaBroker, KafkaUnavailable
 
 MISSING = pytest.StashKey[str]()
@@ -38,3 +42,14 @@ async def ground_of(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     broker = request.getfixturevalue("kafka_broker") if request.param == "kafka" else None
     async with ground(tmp_path, broker) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+async def with_toy(databases: Databases) -> Databases:
+    """The cluster, with a migrated database of the toy; the toy's own suite may have put it there already."""
+    if "toy" not in databases._migrated:
+        databases._passwords |= {role: secrets.token_urlsafe(16) for role in ("toy_owner", "toy_app")}
+        await ensure_databases(databases._cluster.admin_dsn, ["toy"], databases._passwords)
+        await migrate(databases._url("toy_owner", "toy"), "tests.services.common.toy")
+        databases._migrated.add("toy")
+    return databases

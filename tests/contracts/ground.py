@@ -11,7 +11,7 @@ from pathlib import Path
 from common.bus import Bus, BusUnavailable, Deliver, Follower, Message
 from common.bus.in_process import InProcessBus
 from common.bus.kafka import KafkaBus, ensure_topics
-from common.bus.topics import TOPICS, Topic
+from common.bus.topics import TOPICS, Topic, events_of
 from tests.deployment.kafka import KafkaBroker
 
 TERM = 30.0
@@ -94,9 +94,10 @@ class Ground:
     made: list[str] = field(default_factory=list)
     buses: list[Bus] = field(default_factory=list)
 
-    async def topic(self, *, partitions: int = 1, retained: bool = False) -> str:
-        """Declare a topic that no other test knows."""
-        topic = Topic(f"xindun.test.{uuid.uuid4().hex}", owner=None, partitions=partitions, retained=retained)
+    async def topic(self, *, partitions: int = 1, retained: bool = False, owner: str | None = None) -> str:
+        """Declare a topic that no other test knows: the events of `owner`, which then must be new, too."""
+        name = events_of(owner) if owner else f"xindun.test.{uuid.uuid4().hex}"
+        topic = Topic(name, owner=owner, partitions=partitions, retained=retained)
         TOPICS[topic.name] = topic
         self.made.append(topic.name)
         if self.broker:
