@@ -5,6 +5,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from demo.actors import Person
 from demo.life import PURPOSE, RESOURCE, Life
 from demo.story import Expected, Failed
 
@@ -49,7 +50,12 @@ async def leave(life: Life) -> None:
         )
     ).json()["departure"]
     await _dead(life, old_access, old_refresh, "account-revoked")
-    path = f"/identity/handovers/{cancelled['handover_id']}"
+    await _hand_over(life, successor, cancelled)
+
+
+async def _hand_over(life: Life, successor: Person, departure: dict[str, Any]) -> None:
+    story = life.story
+    path = f"/identity/handovers/{departure['handover_id']}"
     await story.step(
         life.unit_admin.name,
         "专项交接清单由平台自动列出 / the handover lists itself",
@@ -186,12 +192,17 @@ async def contain(life: Life) -> None:
         token=life.unit_admin.access,
         json={"content": "接入系统疑似外泄，已停用，正在核查。"},
     )
+    await _lift(life, breach["id"])
+
+
+async def _lift(life: Life, breach_id: str) -> None:
+    story = life.story
     proposal = (
         await story.step(
             life.center.name,
             "提议解除 / proposes to lift",
             "POST",
-            f"/incident/breaches/{breach['id']}/lift-proposals",
+            f"/incident/breaches/{breach_id}/lift-proposals",
             Expected(201),
             token=life.center.access,
             json={"reason": "核查为误报，导出文件未离开内网"},

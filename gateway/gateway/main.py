@@ -18,7 +18,7 @@ from common.clock import Clock, SystemClock
 from common.context import current
 from common.cutoffs import EnforcementPoint
 from common.http import Requests, allow_file
-from common.problems import NotFound, Problem
+from common.problems import NotFound
 from common.service import keep_running
 from gateway import openapi
 from gateway.guard import Guard
@@ -120,10 +120,7 @@ def create_app(
 
 
 def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp], *, show_metrics: bool) -> None:
-    async def record(_: Request, __: Problem) -> None:
-        """Its own pages refuse nothing that is recorded."""
-
-    install_problems(app, record)
+    install_problems(app, None)
     _documents(app, upstreams)
 
     @app.get("/health")

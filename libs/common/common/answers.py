@@ -52,12 +52,15 @@ def problem_response(request: Request, problem: Problem) -> Response:
 Recorder = Callable[[Request, Problem], Awaitable[None]]
 
 
-def install_problems(app: FastAPI, record: Recorder) -> None:
-    """Let every refusal and failure of `app` leave as a problem; `record` writes the recorded ones down before that."""
+def install_problems(app: FastAPI, record: Recorder | None) -> None:
+    """Let every refusal and failure of `app` leave as a problem; `record` writes the recorded ones down before that.
+
+    None where nothing is refused that would be recorded.
+    """
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        if error.recorded or error.event is not None:
+        if record and (error.recorded or error.event is not None):
             try:
                 await record(request, error)
             except Unavailable as away:
