@@ -40,7 +40,7 @@ the bus, to which it is the return of the delivery that leads to the offset's co
 
 
 class Death:
-    """Comes at a step when more than a batch has come to it, in the midst of the work; then nothing passes any step."""
+    """Comes at a step in the middle of the second batch that comes to it; then nothing passes any step."""
 
     def __init__(self, step: str | None) -> None:
         self.step, self._messages, self._over = step, 0, False
@@ -53,7 +53,7 @@ class Death:
             raise asyncio.CancelledError
         if step == self.step:
             self._messages += messages
-            if self._messages > BATCH:
+            if self._messages > BATCH + BATCH // 2:
                 self._came.set()
         if self._came.is_set():
             self._stuck.add(asyncio.current_task())
