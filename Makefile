@@ -46,7 +46,7 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 
 .PHONY: test
 test: .venv/.ready  ## every test, those on Kafka against a real one (WORKERS=2, TESTS=tests)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: generate
 generate: .venv/.ready  ## write the files that are made from code
