@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from common.auth import Principal, Public
 from common.http import SessionDep, router
 from common.pages import Page, PageDep
-from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import RuntimeDep
 from identity.accounts import activation, queries, service
@@ -34,6 +33,7 @@ from identity.permissions import (
     CanRevokeAccounts,
 )
 from identity.problems import OwnAccount
+from identity.sight import border_of
 from identity.suspensions.queries import open_suspensions
 from identity.units.queries import unit_of
 
@@ -95,7 +95,7 @@ async def list_accounts(
     unit: Annotated[UUID | None, Query(description="for center and authority: of this unit")] = None,
 ) -> Page[AccountView]:
     """Return the accounts of the own unit; center and authority see all."""
-    own = _own(principal)
+    own = border_of(principal)
     if own is not None and unit not in (None, own):
         raise NotFound
     rows = await queries.accounts_page(session, own or unit, page.after, page.limit + 1)
@@ -105,7 +105,7 @@ async def list_accounts(
 @routes.get("/accounts/{account_id}")
 async def get_account(account_id: UUID, principal: CanReadAccounts, session: SessionDep) -> AccountDetail:
     """Return an account of the own unit with what holds it; center and authority see all."""
-    account = await queries.account_of(session, account_id, _own(principal))
+    account = await queries.account_of(session, account_id, border_of(principal))
     if account is None:
         raise NotFound
     held = await open_suspensions(session, "account_id", account.id)
@@ -161,10 +161,6 @@ async def confirm_activation(body: Confirmation, _: Public, session: SessionDep,
         session, runtime, login=body.login, code=body.code.get_secret_value(), totp_code=body.totp
     )
     return AccountView.of(account)
-
-
-def _own(principal: Principal) -> UUID | None:
-    return None if principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER) else principal.unit
 
 
 def _not_own(principal: Principal, account_id: UUID) -> None:

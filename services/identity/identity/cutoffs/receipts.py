@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -133,19 +133,19 @@ class Receipts:
         point = self._runtime.point
         if not await point.until(lambda: all(point.holds(c.subject, c.epoch) for c in cutoffs), HELD_WITHIN):
             return Effectiveness(None, {}, sorted(self.live()))
-        held_at, bound = time.monotonic(), point.bound() + POLL
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(bound), self._news:
+        held_at = time.monotonic()
+        answered = True
+        try:
+            async with asyncio.timeout(point.bound() + POLL), self._news:
                 await self._news.wait_for(
                     lambda: self._confirmed_at >= held_at and self.knows_all() and not self._silent(cutoffs)
                 )
-        silent = self._silent(cutoffs)
+        except TimeoutError:
+            answered = False
         points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
-        now = self._runtime.clock.now()
-        effective_at = max(points.values(), default=now)
-        if silent:
-            effective_at = now - timedelta(seconds=max(0.0, time.monotonic() - held_at - bound))
-        return Effectiveness(effective_at, points, sorted(silent))
+        # Without an answer of every point, also of one that was not heard yet, it holds only now that the bound is over.
+        effective_at = max(points.values(), default=None) if answered else None
+        return Effectiveness(effective_at or self._runtime.clock.now(), points, sorted(self._silent(cutoffs)))
 
     def _silent(self, cutoffs: Sequence[CutoffRow]) -> set[str]:
         return {p for p in self.live() for c in cutoffs if p not in self._receipts.get(c.id, {})}

@@ -4,20 +4,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.auth import Principal
 from common.http import SessionDep, router
 from common.pages import Page, PageDep
-from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import Runtime, RuntimeDep
-from identity.cutoffs.receipts import Effectiveness
-from identity.cutoffs.receipts import receipts_of as collector_of
-from identity.cutoffs.schemas import EffectivenessView
 from identity.departures import queries, service
 from identity.departures.models import Departure
 from identity.departures.schemas import CutoffView, DepartureFile, DepartureReport, DepartureView, Revoked
+from identity.effects import effect_on
 from identity.handovers.queries import handover_of_departure
 from identity.permissions import CanReadAccounts, CanReportDepartures, CanRevokeAccounts
+from identity.sight import border_of
 
 __all__ = ["routes"]
 
@@ -47,7 +44,7 @@ async def list_departures(
     principal: CanReadAccounts, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[DepartureView]:
     """Return the files of the own unit; center and authority see all."""
-    rows = await queries.departures_of(session, _own(principal), page.after, page.limit + 1)
+    rows = await queries.departures_of(session, border_of(principal), page.after, page.limit + 1)
     views = {row.id: await _view(session, runtime, row) for row in rows}
     return page.page(rows, lambda row: views[row.id], lambda row: row.id)
 
@@ -57,7 +54,7 @@ async def get_departure(
     departure_id: UUID, principal: CanReadAccounts, session: SessionDep, runtime: RuntimeDep
 ) -> DepartureFile:
     """Return a file with its cutoffs and their receipts."""
-    departure = await queries.departure_of(session, departure_id, _own(principal))
+    departure = await queries.departure_of(session, departure_id, border_of(principal))
     if departure is None:
         raise NotFound
     cutoffs = await queries.cutoffs_of(session, departure.id)
@@ -78,21 +75,11 @@ async def get_departure(
     )
 
 
-def _own(principal: Principal) -> UUID | None:
-    return None if principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER) else principal.unit
-
-
 async def _revoked(runtime: Runtime, departure: Departure) -> Revoked:
-    """Wait for the receipts, outside of any transaction; what was found effective before is read from the file."""
+    """Answer when the account's last cutoff holds everywhere, outside of any transaction."""
     async with runtime.database.transaction() as session:
-        cutoff = (await queries.cutoffs_of(session, departure.id))[-1]
-        receipts = await queries.receipts_of(session, [cutoff])
         view = await _view(session, runtime, departure)
-    if cutoff.effective_at:
-        outcome = Effectiveness(cutoff.effective_at, {row.point: row.applied_at for row in receipts}, [])
-    else:
-        outcome = await collector_of(runtime).effective([cutoff])
-    return Revoked(departure=view, effective=EffectivenessView.of(outcome))
+    return Revoked(departure=view, effective=await effect_on(runtime, f"account:{departure.account_id}"))
 
 
 async def _view(session: AsyncSession, runtime: Runtime, departure: Departure) -> DepartureView:

@@ -5,10 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.auth import Principal
 from common.http import SessionDep, router
 from common.pages import Page, PageDep
-from common.permissions import UnitKind
 from common.problems import NotFound
 from common.runtime import Runtime, RuntimeDep
 from identity.departures import service as departures
@@ -17,6 +15,7 @@ from identity.handovers.models import Handover
 from identity.handovers.schemas import HandoverView, ItemView, Settlement
 from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
 from identity.problems import NoteNeeded
+from identity.sight import border_of
 
 __all__ = ["routes"]
 
@@ -28,7 +27,7 @@ async def list_handovers(
     principal: CanReadHandovers, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[HandoverView]:
     """Return the handovers of the own unit; center and authority see all."""
-    rows = await queries.handovers_of(session, _own(principal), page.after, page.limit + 1)
+    rows = await queries.handovers_of(session, border_of(principal), page.after, page.limit + 1)
     views = {row.id: await _view(session, runtime, row) for row in rows}
     return page.page(rows, lambda row: views[row.id], lambda row: row.id)
 
@@ -38,7 +37,7 @@ async def get_handover(
     handover_id: UUID, principal: CanReadHandovers, session: SessionDep, runtime: RuntimeDep
 ) -> HandoverView:
     """Return a handover with its items."""
-    handover = await queries.handover_of(session, handover_id, _own(principal))
+    handover = await queries.handover_of(session, handover_id, border_of(principal))
     if handover is None:
         raise NotFound
     return await _view(session, runtime, handover)
@@ -65,10 +64,6 @@ async def countersign_handover(
     handover = await service.countersign(session, runtime, principal, handover_id)
     await departures.close(session, runtime, handover.departure_id)
     return await _view(session, runtime, handover)
-
-
-def _own(principal: Principal) -> UUID | None:
-    return None if principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER) else principal.unit
 
 
 async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> HandoverView:

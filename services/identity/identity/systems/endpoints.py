@@ -18,6 +18,7 @@ from identity.permissions import (
     CanReinstateSystems,
     CanSuspendSystems,
 )
+from identity.sight import border_of
 from identity.systems import queries, service
 from identity.systems.schemas import ClientSecret, NewSystem, Reason, StoppedSystem, SystemView
 
@@ -45,14 +46,14 @@ async def register_system(
 @routes.get("")
 async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemView]:
     """Return the systems of the own unit; center and authority see all."""
-    rows = await queries.systems_page(session, _own(principal), page.after, page.limit + 1)
+    rows = await queries.systems_page(session, border_of(principal), page.after, page.limit + 1)
     return page.page(rows, SystemView.of, lambda row: row.id)
 
 
 @routes.get("/{system_id}")
 async def get_system(system_id: UUID, principal: AnyCredential, session: SessionDep) -> SystemView:
     """Return a system of the own unit; center and authority see all."""
-    system = await queries.system_of(session, system_id, _own(principal))
+    system = await queries.system_of(session, system_id, border_of(principal))
     if system is None:
         raise NotFound
     return SystemView.of(system)
@@ -91,7 +92,7 @@ async def suspend_system(
 ) -> StoppedSystem:
     """Suspend a system; answers when no enforcement point accepts its tokens any more."""
     async with runtime.database.transaction() as session:
-        if await queries.system_of(session, system_id, _own(principal)) is None:
+        if await queries.system_of(session, system_id, border_of(principal)) is None:
             raise NotFound
         await service.suspend(
             session, runtime, system_id, reason="system-suspended", cause=_cause(principal), note=body.reason
@@ -106,7 +107,7 @@ async def reinstate_system(
     system_id: UUID, principal: CanReinstateSystems, session: SessionDep, runtime: RuntimeDep
 ) -> SystemView:
     """Lift the own suspension: unit and center each lift what they did."""
-    if await queries.system_of(session, system_id, _own(principal)) is None:
+    if await queries.system_of(session, system_id, border_of(principal)) is None:
         raise NotFound
     await service.reinstate(session, runtime, system_id, cause=_cause(principal))
     system = await queries.system_of(session, system_id, None)
@@ -120,15 +121,8 @@ async def decommission_system(
 ) -> StoppedSystem:
     """End a system for good; its records stay."""
     async with runtime.database.transaction() as session:
-        system = await service.decommission(session, runtime, system_id, _own(principal), reason=body.reason)
+        system = await service.decommission(session, runtime, system_id, border_of(principal), reason=body.reason)
     return StoppedSystem(system=SystemView.of(system), effective=await effect_on(runtime, system.subject))
-
-
-def _own(principal: Principal) -> UUID | None:
-    """Return the unit to which a principal is bound, None for authority and center; one without a unit sees none."""
-    if principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER):
-        return None
-    return principal.unit or UUID(int=0)
 
 
 def _cause(principal: Principal) -> str:
