@@ -199,3 +199,14 @@ async def test_an_unknown_or_foreign_handover_does_not_exist(world):
     assert (await foreign.post(f"/handovers/{handover}/countersign")).status_code == 404
     assert (await foreign.get("/departures")).json()["items"] == []
     assert len((await world.authority.get("/departures")).json()["items"]) == 1
+
+
+@pytest.mark.clause("6.5")
+async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_been_heard_yet(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    loop = asyncio.get_running_loop()
+    world.runtime.parts["receipts"]._listening_since = begun = loop.time()  # the same clock as time.monotonic()
+    answer = await _report(world, admin, clerk.id)
+    assert answer.json()["effective"]["effective_at"]
+    assert loop.time() - begun >= world.runtime.point.bound()
