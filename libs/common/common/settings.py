@@ -1,8 +1,10 @@
 """The settings that every process has; each service adds its own in its `settings.py`. Nothing else reads the environment."""
 
+import os
+from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["PLACEHOLDER", "CommonSettings", "ServiceSettings"]
@@ -28,8 +30,33 @@ class CommonSettings(BaseSettings):
     """Bytes of a request body; routes that stream a file have their own bound."""
     request_timeout: float = 30.0
     """Seconds after which a request is given up."""
+    drain_delay: float = Field(default=3.0, ge=0)
+    """Seconds between saying "not ready" and taking no more connections: longer than whoever routes to us looks."""
     kafka_bootstrap: str | None = None
+    kafka_username: str | None = None
+    """The process's own principal; None speaks without proving who it is, where the broker lets it."""
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+    """The authority that signed the brokers' certificates; None speaks to them without TLS."""
+    tls_certificate: Path | None = None
+    """PEM chain with which this process proves itself to its callers; None serves without TLS."""
+    tls_key: Path | None = None
+    origin_key: SecretStr | None = None
+    """Proves the gateway's word on a caller's address (`common.origin`); the gateway's own is what all are derived from."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return the settings of this process: from the environment, and a file for each secret in `XINDUN_SECRETS_DIR`."""
+        return cls(_secrets_dir=os.environ.get("XINDUN_SECRETS_DIR"))
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        if (self.kafka_username is None) != (self.kafka_password is None):
+            raise ValueError("kafka_username, kafka_password: one without the other")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate, tls_key: one without the other")
+        return self
 
     @model_validator(mode="after")
     def _no_default_secret(self) -> Self:
@@ -48,5 +75,8 @@ class ServiceSettings(CommonSettings):
     """Settings of a process with a database."""
 
     database_url: SecretStr
-    """`postgresql+asyncpg://…` as the serving role."""
+    """`postgresql+asyncpg://…` as the serving role; the password may be left to `database_password`."""
+    database_password: SecretStr | None = None
+    database_ca_file: Path | None = None
+    """The authority that signed the server's certificate; None speaks to it without TLS."""
     pool_size: int = 8
