@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import Self
 
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -10,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from common import outbox
 from common.problems import Conflict, Invalid, Unavailable
+from common.settings import ServiceSettings
 
 __all__ = ["NAMING", "Database", "DatabaseUnavailable", "naming"]
 
@@ -43,16 +46,22 @@ class DatabaseUnavailable(Unavailable):
 class Database:
     """One engine and its transactions."""
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, tls: SSLContext | None = None) -> None:
         self.engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
             hide_parameters=True,
-            connect_args={"timeout": 5, "command_timeout": 20},
+            connect_args={"timeout": 5, "command_timeout": 20, "ssl": tls or False},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @classmethod
+    def of(cls, settings: ServiceSettings, *, pool_size: int | None = None) -> Self:
+        """Return the database that the settings name."""
+        pool_size = settings.pool_size if pool_size is None else pool_size
+        return cls(settings.full_database_url(), pool_size=pool_size, tls=settings.database_tls())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

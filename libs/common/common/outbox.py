@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from ssl import SSLContext
 from typing import Any
 
 import asyncpg
@@ -133,12 +134,13 @@ class Relay:
         *,
         publisher: str,
         dsn: str,
+        tls: SSLContext | None = None,
         bus: Bus,
         clock: Clock,
         heartbeat_every: float = 10.0,
         beats: Sequence[Callable[[], Message]] = (),
     ) -> None:
-        self._publisher, self._dsn, self._bus, self._clock = publisher, dsn, bus, clock
+        self._publisher, self._dsn, self._tls, self._bus, self._clock = publisher, dsn, tls, bus, clock
         self._heartbeat_every, self._beats = heartbeat_every, tuple(beats)
         self._wake = asyncio.Event()
         self._oldest: datetime | None = None
@@ -154,7 +156,7 @@ class Relay:
         wait = BACK_OFF[0]
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=20)
+                connection = await asyncpg.connect(self._dsn, ssl=self._tls or False, timeout=5, command_timeout=20)
                 try:
                     await self._hold(connection)
                     wait = BACK_OFF[0]

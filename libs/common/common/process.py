@@ -1,44 +1,96 @@
-"""Runs one service as its own process: Kafka, one HTTP server, an end in good order."""
+"""Runs one member of the platform as its own process: Kafka, one HTTP server, an end in good order."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
+import asyncpg
 import structlog
 import uvloop
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from common.bus import Bus, BusUnavailable
-from common.bus.kafka import KafkaBus
+from common.bus import BusUnavailable
+from common.bus.kafka import KafkaBus, KafkaSecurity
 from common.logging import configure_logging
 from common.server import http_server
-from common.settings import CommonSettings
+from common.service import dsn_of
+from common.settings import CommonSettings, ServiceSettings
 
 __all__ = ["serve"]
 
 log = structlog.get_logger()
 
+S = TypeVar("S", bound=CommonSettings)
 
-def serve(name: str, settings: CommonSettings, create_app: Callable[[Any, Bus], FastAPI]) -> None:
+FIRST_WAIT, LONGEST_WAIT = 0.2, 3.0
+"""Seconds between attempts while something that the process needs is away."""
+
+
+def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
     """Serve `create_app(settings, bus)` until SIGTERM or SIGINT."""
     configure_logging(settings.log_level)
     uvloop.run(_serve(name, settings, create_app))
 
 
-async def _serve(name: str, settings: CommonSettings, create_app: Callable[[Any, Bus], FastAPI]) -> None:
+async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
     if not settings.kafka_bootstrap:
-        raise SystemExit("XINDUN_KAFKA_BOOTSTRAP is not set")
-    bus = KafkaBus(settings.kafka_bootstrap, client_id=f"{name}-{settings.instance}")
-    wait = 0.2
-    while True:
+        raise SystemExit("kafka_bootstrap is not set")
+    async with _bus(name, settings) as bus:
+        if isinstance(settings, ServiceSettings):
+            await _database_there(name, settings)
+        server = http_server(
+            create_app(settings, bus),
+            host=settings.host,
+            port=settings.port,
+            drain_delay=settings.drain_delay,
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            trusted_proxies=getattr(settings, "trusted_proxies", None),
+        )
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        await server.serve()
+
+
+@contextlib.asynccontextmanager
+async def _bus(name: str, settings: CommonSettings) -> AsyncIterator[KafkaBus]:
+    security = None
+    if settings.kafka_username and settings.kafka_password:
+        password = settings.kafka_password.get_secret_value()
+        security = KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
+    bus = KafkaBus(settings.kafka_bootstrap or "", client_id=f"{name}-{settings.instance}", security=security)
+    async for _ in _attempts():
         try:
             await bus.start()
             break
-        except BusUnavailable:
-            log.warning("process.bus_away", service=name)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 5.0)
+        except BusUnavailable as error:
+            log.warning("process.bus_away", service=name, cause=type(error.__cause__).__name__)
     try:
-        await http_server(create_app(settings, bus), host=settings.host, port=settings.port).serve()
+        yield bus
     finally:
         await bus.stop()
+
+
+async def _database_there(name: str, settings: ServiceSettings) -> None:
+    """Wait for the database: what it lacks a moment at the start is no reason to fail."""
+    async for _ in _attempts():
+        try:
+            connection = await asyncpg.connect(
+                dsn_of(settings.full_database_url()), ssl=settings.database_tls() or False, timeout=5
+            )
+            await connection.close()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("process.database_away", service=name, error=type(error).__name__)
+        else:
+            return
+
+
+async def _attempts() -> AsyncIterator[None]:
+    """Give a turn at once, and then again and again, ever later."""
+    wait = FIRST_WAIT
+    while True:
+        yield
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT)

@@ -58,13 +58,14 @@ def create_service(
     `runtime.parts`; `beats` are messages that the relay sends with its heartbeat.
     """
     clock = clock or SystemClock()
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
+    database = Database.of(settings)
     point = EnforcementPoint(f"{name}-{settings.instance}", bus, clock)
     runtime = Runtime(name, settings, database, bus, clock, point)
     runtime.parts["verifier"] = Verifier(point, settings.issuer, clock)
     relay = Relay(
         publisher=name,
-        dsn=dsn_of(settings.database_url.get_secret_value()),
+        dsn=dsn_of(settings.full_database_url()),
+        tls=settings.database_tls(),
         bus=bus,
         clock=clock,
         beats=[partial(beat, runtime) for beat in beats],

@@ -1,11 +1,13 @@
 """The settings that every process has; each service adds its own in its `settings.py`. Nothing else reads the environment."""
 
 import os
+import ssl
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
 
 __all__ = ["PLACEHOLDER", "CommonSettings", "ServiceSettings"]
 
@@ -80,3 +82,14 @@ class ServiceSettings(CommonSettings):
     database_ca_file: Path | None = None
     """The authority that signed the server's certificate; None speaks to it without TLS."""
     pool_size: int = 8
+
+    def full_database_url(self) -> str:
+        """Return the URL with its password, as SQLAlchemy takes it."""
+        url = make_url(self.database_url.get_secret_value())
+        if self.database_password:
+            url = url.set(password=self.database_password.get_secret_value())
+        return url.render_as_string(hide_password=False)
+
+    def database_tls(self) -> ssl.SSLContext | None:
+        """Return how the database server has to prove itself; None: the connection stays without TLS."""
+        return ssl.create_default_context(cafile=self.database_ca_file) if self.database_ca_file else None

@@ -5,4 +5,4 @@ from audit.settings import Settings
 from common.process import serve
 
 if __name__ == "__main__":
-    serve("audit", Settings(), create_app)
+    serve("audit", Settings.load(), create_app)

@@ -5,4 +5,4 @@ from datashare.main import create_app
 from datashare.settings import Settings
 
 if __name__ == "__main__":
-    serve("datashare", Settings(), create_app)
+    serve("datashare", Settings.load(), create_app)

@@ -5,4 +5,4 @@ from identity.main import create_app
 from identity.settings import Settings
 
 if __name__ == "__main__":
-    serve("identity", Settings(), create_app)
+    serve("identity", Settings.load(), create_app)

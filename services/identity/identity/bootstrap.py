@@ -112,12 +112,12 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
 def runtime_of(settings: Settings) -> Runtime:
     """Return a runtime for a command: it writes to the database alone, and the running service's relay tells the rest."""
     clock, bus = SystemClock(), InProcessBus()
-    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    database = Database.of(settings, pool_size=1)
     return Runtime("identity", settings, database, bus, clock, EnforcementPoint("identity-bootstrap", bus, clock))
 
 
 async def _run(people: FirstPeople) -> dict[str, InvitedView]:
-    runtime = runtime_of(Settings())  # the environment gives the rest
+    runtime = runtime_of(Settings.load())  # the environment gives the rest
     try:
         return await bootstrap(runtime, people)
     finally:

@@ -5,4 +5,4 @@ from incident.main import create_app
 from incident.settings import Settings
 
 if __name__ == "__main__":
-    serve("incident", Settings(), create_app)
+    serve("incident", Settings.load(), create_app)

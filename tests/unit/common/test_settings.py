@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from audit.settings import Settings as AuditSettings
-from common.settings import PLACEHOLDER, CommonSettings
+from common.settings import PLACEHOLDER, ServiceSettings
 from datashare.settings import Settings as DatashareSettings
 from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
@@ -49,7 +49,7 @@ def test_what_a_setting_holds_is_not_shown_when_it_is_refused(monkeypatch):
 )
 def test_the_example_documents_every_setting(settings):
     prefix = settings.model_config["env_prefix"]
-    shared = set(CommonSettings.model_fields) | {"database_url", "pool_size"}
+    shared = set(ServiceSettings.model_fields)
     for name, field in settings.model_fields.items():
         wanted = f"XINDUN_IDENTITY_{name.upper()}" if name in shared else f"{prefix}{name.upper()}"
         assert wanted in EXAMPLE, wanted

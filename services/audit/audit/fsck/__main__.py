@@ -15,7 +15,7 @@ from common.problems import Unavailable
 
 
 async def _run(settings: Settings) -> tuple[int, list[Finding]]:
-    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    database = Database.of(settings, pool_size=1)
     try:
         return await check(database, settings.signer().verifier)
     finally:
@@ -25,7 +25,7 @@ async def _run(settings: Settings) -> tuple[int, list[Finding]]:
 def main() -> int:
     """Check; return the exit code."""
     try:
-        size, found = asyncio.run(_run(Settings()))
+        size, found = asyncio.run(_run(Settings.load()))
     except (ValidationError, Unavailable) as error:
         print(f"无法检查 / cannot be checked: {type(error).__name__}", file=sys.stderr)
         return 2
