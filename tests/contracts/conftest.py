@@ -9,9 +9,10 @@ import pytest
 
 from common.embedded import ensure_databases
 from common.migrate import migrate
+from deploy.jars import KafkaUnavailable
+from deploy.kafka import KafkaBroker
 from tests.contracts.ground import Ground, ground
 from tests.deployment.databases import Databases
-from tests.deployment.kafka import KafkaBroker, KafkaUnavailable
 
 MISSING = pytest.StashKey[str]()
 

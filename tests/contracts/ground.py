@@ -12,7 +12,7 @@ from common.bus import Bus, BusUnavailable, Deliver, Follower, Message
 from common.bus.in_process import InProcessBus
 from common.bus.kafka import KafkaBus, ensure_topics
 from common.bus.topics import TOPICS, Topic, events_of
-from tests.deployment.kafka import KafkaBroker
+from deploy.kafka import KafkaBroker
 
 TERM = 30.0
 """Seconds after which something that should happen has not."""

@@ -12,8 +12,8 @@ import common.bus.kafka as kafka_bus
 from common.bus import BusUnavailable, Message
 from common.bus.kafka import KafkaBus, ensure_topics, subscription
 from common.bus.topics import TOPICS, Topic
+from deploy.kafka import KafkaBroker
 from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
-from tests.deployment.kafka import KafkaBroker
 
 pytestmark = pytest.mark.kafka
 
