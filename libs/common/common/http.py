@@ -123,7 +123,7 @@ def router(prefix: str, tag: str) -> APIRouter:
 async def _session(
     request: Request,
     runtime: RuntimeDep,
-    idempotency_key: Annotated[str | None, Header(description="Makes a write repeatable")] = None,
+    idempotency_key: Annotated[str | None, Header(description="Makes a write repeatable, for 7 days")] = None,
 ) -> AsyncIterator[AsyncSession]:
     async with runtime.database.transaction() as session:
         claim = None

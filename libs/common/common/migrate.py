@@ -1,14 +1,16 @@
 """Runs a service's migrations as its owner role, one runner at a time, and holds the tables that every service has."""
 
+from ssl import SSLContext
+
 from alembic import command, context, op
 from alembic.config import Config
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-__all__ = ["create_idempotency", "create_inbox", "create_outbox", "migrate", "run_migrations"]
+__all__ = ["create_idempotency", "create_inbox", "create_outbox", "create_prune", "migrate", "run_migrations"]
 
 
-async def migrate(owner_url: str, service: str) -> None:
+async def migrate(owner_url: str, service: str, *, tls: SSLContext | None = None) -> None:
     """Bring the database of `service` to its newest version; safe when several processes do it at once."""
     config = Config()
     config.set_main_option("script_location", f"{service}:migrations")
@@ -19,7 +21,7 @@ async def migrate(owner_url: str, service: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    engine = create_async_engine(owner_url, poolclass=pool.NullPool)
+    engine = create_async_engine(owner_url, poolclass=pool.NullPool, connect_args={"ssl": tls or False})
     try:
         async with engine.begin() as connection:
             await connection.run_sync(upgrade)
@@ -136,3 +138,51 @@ def create_idempotency(serving_role: str) -> None:
             CONSTRAINT idempotency_pkey PRIMARY KEY (actor, key)
         )""")
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON idempotency TO {serving_role}")
+
+
+def create_prune(serving_role: str, *, inbox: bool = True, idempotency: bool = True) -> None:
+    """Create `prune` as of version 1: it deletes what nobody can need any more, and nothing younger, whoever asks.
+
+    It looks at the `most` oldest rows of each table only. Rows of the feed stay, but for those of sessions, which are
+    past: from them the feed could be published anew. 30 days are what the topics keep; 45 days are that, the segment
+    in which a message may outlive it, and a margin: so old a message does not come again. 7 days is the life of a key.
+    """
+    tables = [
+        """
+            DELETE FROM outbox WHERE id IN (
+                SELECT id FROM (
+                    SELECT id, published_at FROM outbox
+                    WHERE topic <> 'xindun.feed' OR key LIKE 'session:%' ORDER BY id LIMIT most
+                ) oldest
+                WHERE published_at < now() - greatest(outbox_kept, interval '30 days')
+            )"""
+    ]
+    if inbox:
+        tables.append("""
+            DELETE FROM inbox WHERE message_id IN (
+                SELECT message_id FROM (
+                    SELECT message_id, received_at FROM inbox WHERE status = 'done' ORDER BY message_id LIMIT most
+                ) oldest
+                WHERE received_at < now() - interval '45 days'
+            )""")
+    if idempotency:
+        op.execute("CREATE INDEX idempotency_created_at_idx ON idempotency (created_at)")
+        tables.append("""
+            DELETE FROM idempotency WHERE ctid IN (
+                SELECT ctid FROM idempotency WHERE created_at < now() - interval '7 days' ORDER BY created_at LIMIT most
+            )""")
+    counted = "".join(
+        f"{deletion};\n            GET DIAGNOSTICS n = ROW_COUNT;\n            total := total + n;"
+        for deletion in tables
+    )
+    op.execute(f"""
+        CREATE FUNCTION prune(outbox_kept interval, most integer) RETURNS integer
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+        DECLARE
+            n integer;
+            total integer := 0;
+        BEGIN{counted}
+            RETURN total;
+        END $$""")
+    op.execute("REVOKE ALL ON FUNCTION prune(interval, integer) FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION prune(interval, integer) TO {serving_role}")

@@ -24,6 +24,7 @@ from common.inbox import Handlers, Inbox
 from common.operations import operations_router
 from common.outbox import Relay
 from common.problems import Problem
+from common.pruning import prune_now_and_then
 from common.runtime import Runtime
 from common.settings import ServiceSettings
 
@@ -80,7 +81,7 @@ def create_service(
         running: list[Coroutine[Any, Any, None]] = [
             keep_running(name, "point", point.run),
             keep_running(name, "relay", relay.run),
-            *(keep_running(name, task.__name__, partial(task, runtime)) for task in tasks),
+            *(keep_running(name, task.__name__, partial(task, runtime)) for task in (prune_now_and_then, *tasks)),
         ]
         if inbox and handlers:
             await bus.subscribe(

@@ -82,6 +82,8 @@ class ServiceSettings(CommonSettings):
     database_ca_file: Path | None = None
     """The authority that signed the server's certificate; None speaks to it without TLS."""
     pool_size: int = 8
+    outbox_kept_days: int = Field(default=30, ge=30)
+    """Days after which what was published need not be kept here: no less than the bus keeps it."""
 
     def full_database_url(self) -> str:
         """Return the URL with its password, as SQLAlchemy takes it."""

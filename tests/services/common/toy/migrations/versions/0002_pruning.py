@@ -1,0 +1,10 @@
+"""What nobody can need any more may go."""
+
+from common.migrate import create_prune
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    create_prune("toy_app")
