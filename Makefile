@@ -8,6 +8,7 @@ PY := .venv/bin/python
 PORT ?= 8000
 WORKERS ?= 2
 TESTS ?= tests
+SECRETS ?= secrets
 
 .PHONY: help
 help:  ## list the targets
@@ -29,6 +30,10 @@ run: .venv/.ready  ## start the whole platform in one process on 127.0.0.1:$(POR
 .PHONY: admins
 admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once
 	@$(PY) -m gateway.first_administrators
+
+.PHONY: secrets
+secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)
+	@$(PY) -m deploy.secrets $(SECRETS) --compose .env
 
 .PHONY: demo
 demo: .venv/.ready  ## play one data use from registration to evidence (PLATFORM_URL= BOOTSTRAP= on a running platform, DEMO_OUT=)

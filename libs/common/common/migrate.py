@@ -2,6 +2,8 @@
 
 from ssl import SSLContext
 
+from ssl import SSLContext
+
 from alembic import command, context, op
 from alembic.config import Config
 from sqlalchemy import Connection, pool, text

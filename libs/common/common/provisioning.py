@@ -6,6 +6,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from ssl import SSLContext
 from urllib.parse import quote
 
 import asyncpg
@@ -24,14 +25,16 @@ def database_url(user: str, password: str, database: str, host: str, port: int =
     return f"postgresql+asyncpg://{quote(user, safe='')}:{quote(password, safe='')}@/{quote(database, safe='')}{where}"
 
 
-async def ensure_databases(admin_dsn: str, services: Sequence[str], passwords: Mapping[str, str]) -> None:
+async def ensure_databases(
+    admin_dsn: str, services: Sequence[str], passwords: Mapping[str, str], *, tls: SSLContext | None = None
+) -> None:
     """Make for each service the database `<service>`, and the roles `<service>_owner`, `<service>_app`.
 
     The owner migrates, the other serves: it may connect and use the schema, and migrations grant it the rest, functions
     too. No role enters a foreign database. `passwords` maps each role to its password (printable ASCII). Safe to
-    repeat; a changed password takes effect. `admin_dsn` is a superuser's, for asyncpg.
+    repeat, and for several at once; a changed password takes effect. `admin_dsn` is a superuser's, for asyncpg.
     """
-    admin = await asyncpg.connect(admin_dsn)
+    admin = await asyncpg.connect(admin_dsn, ssl=tls or False)
     try:
         await admin.execute("SELECT pg_advisory_lock($1)", _SETUP_LOCK)
         for common in ("postgres", "template1"):
@@ -46,7 +49,7 @@ async def ensure_databases(admin_dsn: str, services: Sequence[str], passwords: M
                 await admin.execute(f"CREATE DATABASE {_name(service)} OWNER {owner}")
             await admin.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
             await admin.execute(f"GRANT CONNECT ON DATABASE {service} TO {app}")
-            inside = await asyncpg.connect(admin_dsn, database=service)
+            inside = await asyncpg.connect(admin_dsn, database=service, ssl=tls or False)
             try:
                 await inside.execute(
                     f"""

@@ -1,0 +1,168 @@
+"""What has to be done before services start, in every deployment: `python -m common.jobs databases | migrate SERVICE | topics`.
+
+Each job waits for its server for a bounded time, is safe to repeat, and safe when several run at once.
+"""
+
+import argparse
+import asyncio
+import ssl
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import structlog
+import uvloop
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy.exc import DBAPIError
+
+from common.logging import configure_logging
+from common.migrate import migrate
+from common.provisioning import database_url, ensure_databases
+from common.settings import CommonSettings
+
+__all__ = ["SERVICES", "JobFailed", "JobSettings", "main"]
+
+log = structlog.get_logger()
+
+SERVICES = ("identity", "datashare", "incident", "audit")
+"""The members with a database."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
+"""Seconds between attempts while a server is away."""
+
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+"""What a server that starts, stops or is out of reach answers; a wrong password is no matter of waiting."""
+
+
+class JobFailed(Exception):  # noqa: N818 - says what it is
+    """A server did not answer in time, or refused."""
+
+
+class JobSettings(CommonSettings):
+    """`XINDUN_JOBS_…`. A job needs what it uses: `migrate` no other password than the owner's, `topics` no database."""
+
+    model_config = SettingsConfigDict(env_prefix="XINDUN_JOBS_", extra="ignore", hide_input_in_errors=True)
+
+    patience: float = Field(default=120.0, ge=0)
+    """Seconds that a job waits for its server before it gives up."""
+
+    database_host: str = "127.0.0.1"
+    """A name, an address, or the directory of a unix socket."""
+    database_port: int = 5432
+    database_ca_file: Path | None = None
+    """The authority that signed the server's certificate; None speaks to it without TLS."""
+    superuser: str = "postgres"
+    superuser_password: SecretStr | None = None
+    identity_owner_password: SecretStr | None = None
+    identity_app_password: SecretStr | None = None
+    datashare_owner_password: SecretStr | None = None
+    datashare_app_password: SecretStr | None = None
+    incident_owner_password: SecretStr | None = None
+    incident_app_password: SecretStr | None = None
+    audit_owner_password: SecretStr | None = None
+    audit_app_password: SecretStr | None = None
+
+    replicas: int = Field(default=1, ge=1)
+    """How many brokers keep each topic. `kafka_username` is the super user: it gives the others passwords and rights."""
+    kafka_identity_password: SecretStr | None = None
+    kafka_datashare_password: SecretStr | None = None
+    kafka_incident_password: SecretStr | None = None
+    kafka_audit_password: SecretStr | None = None
+    kafka_gateway_password: SecretStr | None = None
+    kafka_operator_password: SecretStr | None = None
+
+    def secret(self, name: str) -> str:
+        """Return the secret `name`. Raises `SystemExit` when it is not set."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None:
+            raise SystemExit(f"未设置 / is not set: XINDUN_JOBS_{name.upper()}")
+        return value.get_secret_value()
+
+    def database_tls(self) -> ssl.SSLContext | None:
+        """Return how the database server has to prove itself; None: the connection stays without TLS."""
+        return ssl.create_default_context(cafile=self.database_ca_file) if self.database_ca_file else None
+
+
+async def databases(settings: JobSettings) -> None:
+    """Give each service its database, its owner and its serving role."""
+    passwords = {
+        f"{service}_{kind}": settings.secret(f"{service}_{kind}_password")
+        for service in SERVICES
+        for kind in ("owner", "app")
+    }
+    url = database_url(
+        settings.superuser,
+        settings.secret("superuser_password"),
+        "postgres",
+        settings.database_host,
+        settings.database_port,
+    )
+    admin, tls = url.replace("+asyncpg", "", 1), settings.database_tls()
+    await _patiently(settings, "PostgreSQL", lambda: ensure_databases(admin, SERVICES, passwords, tls=tls))
+
+
+async def migrate_service(settings: JobSettings, service: str) -> None:
+    """Bring the database of `service` to its newest version, as its owner."""
+    password = settings.secret(f"{service}_owner_password")
+    url = database_url(f"{service}_owner", password, service, settings.database_host, settings.database_port)
+    await _patiently(settings, "PostgreSQL", lambda: migrate(url, service, tls=settings.database_tls()))
+
+
+async def _patiently(settings: JobSettings, server: str, job: Callable[[], Awaitable[None]]) -> None:
+    """Do the job as soon as its server answers. Raises `JobFailed`."""
+    deadline = time.monotonic() + settings.patience
+    wait = FIRST_WAIT
+    while True:
+        try:
+            return await job()
+        except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+            cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+            if not isinstance(cause, AWAY):
+                raise JobFailed(f"{server}: {cause}") from error
+            if time.monotonic() + wait > deadline:
+                told = f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {type(cause).__name__}"
+                raise JobFailed(told) from error
+            log.info("job.server_away", server=server, error=type(cause).__name__)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT)
+
+
+def _job(options: argparse.Namespace, settings: JobSettings) -> Awaitable[None]:
+    if options.job == "migrate":
+        return migrate_service(settings, options.service)
+    return databases(settings)
+
+
+def main() -> None:
+    """Do one job; exit 0 when it is done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m common.jobs", description="What has to be done before services start."
+    )
+    jobs = parser.add_subparsers(dest="job", required=True)
+    jobs.add_parser("databases", help="databases and roles, as the superuser")
+    jobs.add_parser("migrate", help="tables, as the owner").add_argument("service", choices=SERVICES)
+    options = parser.parse_args()
+    settings = JobSettings.load()
+    configure_logging(settings.log_level)
+    try:
+        uvloop.run(_done(options, settings))
+    except JobFailed as error:
+        sys.exit(str(error))
+
+
+async def _done(options: argparse.Namespace, settings: JobSettings) -> None:
+    began = time.monotonic()
+    await _job(options, settings)
+    log.info(
+        "job.done",
+        job=options.job,
+        service=getattr(options, "service", None),
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+if __name__ == "__main__":
+    main()
