@@ -2,8 +2,6 @@
 
 from ssl import SSLContext
 
-from ssl import SSLContext
-
 from alembic import command, context, op
 from alembic.config import Config
 from sqlalchemy import Connection, pool, text
