@@ -71,7 +71,7 @@ class _Files:
 
     def _kafka(self) -> None:
         self._keep("kafka/cluster_id", "x" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22])
-        self._keep("kafka/cluster_secret", _password())
+        self._keep("kafka/cluster_password", _password())
         self._shared("jobs/xindun_jobs_kafka_password", "kafka/admin_password", _password())
         for principal in PRINCIPALS:
             self._shared(
