@@ -97,7 +97,7 @@ class Ground:
     async def topic(self, *, partitions: int = 1, retained: bool = False, owner: str | None = None) -> str:
         """Declare a topic that no other test knows: the events of `owner`, which then must be new, too."""
         name = events_of(owner) if owner else f"xindun.test.{uuid.uuid4().hex}"
-        topic = Topic(name, owner=owner, partitions=partitions, retained=retained)
+        topic = Topic(name, owner=owner or "test", partitions=partitions, retained=retained)
         TOPICS[topic.name] = topic
         self.made.append(topic.name)
         if self.broker:

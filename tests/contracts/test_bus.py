@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from common.bus import BusUnavailable, Follower, Message
+from common.bus import Bus, BusUnavailable, Follower, Message
 from tests.contracts.ground import Ground, Receiver, eventually, in_order, read_whole, relay
 
 
@@ -236,6 +237,28 @@ async def test_a_follower_from_the_end_gets_only_what_comes_after_it(ground_of: 
     after = [Message(topic, f"k{number}", b"after") for number in range(10)]
     await bus.publish(after)
     assert sorted(await read_whole(follower), key=lambda message: message.key) == after
+
+
+async def test_one_follower_reads_several_topics_and_confirms_all_of_them_together(ground_of: Ground):
+    topics = [await ground_of.topic(), await ground_of.topic(partitions=4), await ground_of.topic(retained=True)]
+    bus = await ground_of.bus()
+    follower = bus.follow(*topics, from_end=True)
+    messages = [message for topic in topics for message in numbered(topic, 30, keys=5)]
+    publishing = asyncio.create_task(_publish_each(bus, messages))
+    given: list[Message] = []
+    while len(given) < len(messages):
+        asked_at, batch = time.monotonic(), await follower.poll(5)
+        given += batch.messages
+        assert batch.messages or time.monotonic() - asked_at < 5, "news of any of them end the wait"
+    await publishing
+    for topic in topics:
+        assert in_order([m for m in given if m.topic == topic], [m for m in messages if m.topic == topic])
+    assert await read_whole(follower) == []
+
+
+async def _publish_each(bus: Bus, messages: Sequence[Message]) -> None:
+    for message in messages:
+        await bus.publish([message])
 
 
 async def test_nothing_is_confirmed_that_was_not_given(ground_of: Ground):

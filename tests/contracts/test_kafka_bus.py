@@ -141,7 +141,7 @@ async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker
         await bus.start()
     assert not bus.delivering()
     with pytest.raises(BusUnavailable):
-        await bus.publish([Message("xindun.receipts", "k", b"v")])
+        await bus.publish([Message("xindun.gateway.receipts", "k", b"v")])
     with pytest.raises(BusUnavailable):
         await ensure_topics("127.0.0.1:1", TOPICS.values())
     await bus.stop()

@@ -20,7 +20,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from common.bus import Bus, BusUnavailable, Follower, Message
-from common.bus.topics import FEED, RECEIPTS
+from common.bus.topics import FEED, member_of, receipts_from
 from common.clock import Clock
 from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
 from common.policies import Policies
@@ -236,7 +236,7 @@ class EnforcementPoint:
         receipt = Receipt.model_validate(
             {"kind": kind, "point": self.name, "cutoff": cutoff.id if cutoff else None, "at": self._clock.now()}
         )
-        return Message(RECEIPTS.name, self.name, receipt.to_bytes())
+        return Message(receipts_from(member_of(self.name)), self.name, receipt.to_bytes())
 
     async def _live(self) -> None:
         """Say again and again that the point lives."""

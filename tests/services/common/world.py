@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from common.bus import BusUnavailable, Message
 from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, events_of
+from common.bus.topics import FEED, events_of, receipts_from
 from common.clock import ManualClock
 from common.events import Envelope, Event
 from common.feed import Heartbeat, VerificationKey
@@ -48,7 +48,7 @@ class Bus(InProcessBus):
         self.held: list[Message] = []
 
     async def publish(self, messages) -> None:
-        mine = [m for m in messages if m.topic != "xindun.receipts"]
+        mine = [m for m in messages if m.topic != receipts_from("toy")]
         if not mine:
             await super().publish(messages)
             return

@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from common.bus import Message
-from common.bus.topics import RECEIPTS, events_of
+from common.bus.topics import events_of, receipts_from
 from common.events import Envelope
 from common.events.datashare import HoldingsListed
 from common.feed import Receipt
@@ -177,14 +178,29 @@ async def test_the_database_itself_refuses_the_leaver_s_own_hand(world):
 async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(world):
     _, admin = await world.unit()
     clerk = await world.clerk(admin)
-    alive = Receipt.model_validate({"kind": "alive", "point": "gateway-9", "at": world.clock.now()})
     begun = asyncio.get_running_loop().time()
-    await world.bus.publish([Message(RECEIPTS.name, "gateway-9", alive.to_bytes())])
+    await world.bus.publish([Message(receipts_from("gateway"), "gateway-9", _alive(world, "gateway-9"))])
     answer = await _report(world, admin, clerk.id)
     waited = asyncio.get_running_loop().time() - begun
     assert answer.json()["effective"]["silent"] == ["gateway-9"]
     assert waited >= world.runtime.point.bound()
     assert answer.json()["effective"]["effective_at"]
+
+
+@pytest.mark.clause("6.5")
+async def test_a_member_can_answer_for_its_own_points_only(world):
+    _, admin = await world.unit()
+    clerk = await world.clerk(admin)
+    await world.bus.publish([Message(receipts_from("datashare"), "gateway-9", _alive(world, "gateway-9"))])
+    answer = await _report(world, admin, clerk.id)
+    assert answer.json()["effective"]["silent"] == []
+    assert "gateway-9" not in answer.json()["effective"]["receipts"]
+    refused = {"reason": "foreign-point"}
+    assert (REGISTRY.get_sample_value("xindun_receipts_refused_total", refused) or 0) >= 1
+
+
+def _alive(world, point: str) -> bytes:
+    return Receipt.model_validate({"kind": "alive", "point": point, "at": world.clock.now()}).to_bytes()
 
 
 async def test_an_unknown_or_foreign_handover_does_not_exist(world):

@@ -108,7 +108,7 @@ class World:
         await self.bus.start()
         self._ends.push_async_callback(self.bus.stop)
         await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
-        point = EnforcementPoint("stand-in", self.bus, self.clock)
+        point = EnforcementPoint("gateway-stand-in", self.bus, self.clock)
         following = asyncio.create_task(keep_running("stand-in", "point", point.run))
         self._ends.callback(following.cancel)
         await point.loaded()

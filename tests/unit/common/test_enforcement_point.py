@@ -11,7 +11,7 @@ from common import cutoffs
 from common.auth import CredentialInvalid, Verifier
 from common.bus import Batch, BusUnavailable, Message
 from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, RECEIPTS
+from common.bus.topics import FEED, receipts_from
 from common.clock import ManualClock
 from common.cutoffs import CredentialRevoked, EnforcementPoint, FeedStale, RevokerSilent
 from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
@@ -20,6 +20,9 @@ from common.service import keep_running
 from common.tokens import SigningKey, sign
 
 ISSUER = "https://xindun.local"
+
+
+RECEIPTS = receipts_from("gateway")
 
 
 class Bus(InProcessBus):
@@ -32,16 +35,16 @@ class Bus(InProcessBus):
         self.refuses = False
         self.follows = 0
 
-    def follow(self, topic, *, from_end=False):
-        if topic != FEED.name:
-            return super().follow(topic, from_end=from_end)
+    def follow(self, *topics, from_end=False):
+        if topics != (FEED.name,):
+            return super().follow(*topics, from_end=from_end)
         if self.cut:
             raise BusUnavailable
         self.follows += 1
-        return Follower(self, super().follow(topic, from_end=from_end))
+        return Follower(self, super().follow(*topics, from_end=from_end))
 
     async def publish(self, messages):
-        if self.refuses and messages[0].topic == RECEIPTS.name:
+        if self.refuses and messages[0].topic == RECEIPTS:
             raise BusUnavailable
         await super().publish(messages)
 
@@ -64,12 +67,12 @@ class Ground:
     def __init__(self) -> None:
         self.bus, self.clock = Bus(), ManualClock()
         self.key = SigningKey.generate()
-        self.point = EnforcementPoint("test-1", self.bus, self.clock)
+        self.point = EnforcementPoint("gateway-1", self.bus, self.clock)
         self.verifier = Verifier(self.point, ISSUER, self.clock)
         self._running: asyncio.Task | None = None
 
     async def start(self) -> None:
-        self.receipts = self.bus.follow(RECEIPTS.name)
+        self.receipts = self.bus.follow(RECEIPTS)
         self._running = asyncio.create_task(keep_running("test", "point", self.point.run))
 
     async def stop(self) -> None:

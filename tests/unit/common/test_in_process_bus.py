@@ -8,7 +8,7 @@ import pytest
 
 from common.bus import BusUnavailable, Message, in_process
 from common.bus.in_process import InProcessBus, RetainedFileDamaged
-from common.bus.topics import FEED, RECEIPTS, events_of
+from common.bus.topics import FEED, events_of, receipts_from
 
 EVENTS = events_of("identity")
 
@@ -147,13 +147,13 @@ async def test_memory_stays_bounded_and_a_follower_keeps_its_place(monkeypatch):
         await bus.publish([entry(f"k{number % 10}", str(number).encode())])
         if number % 20 == 0:
             last |= {m.key: m.value for m in (await follower.poll(0)).messages}
-        await bus.publish([Message(RECEIPTS.name, "p", b"alive")])
+        await bus.publish([Message(receipts_from("gateway"), "p", b"alive")])
     last |= {m.key: m.value for m in (await follower.poll(0)).messages}
     expected = {f"k{n}": str(990 + n).encode() for n in range(10)}
     assert last == expected
     assert dict(await kept(bus)) == expected
     assert len(bus._logs[FEED.name]._entries) < 150
-    assert len(bus._logs[RECEIPTS.name]._entries) <= 150
+    assert len(bus._logs[receipts_from("gateway")]._entries) <= 150
     await bus.stop()
 
 

@@ -44,7 +44,7 @@ class Batch:
 
 
 class Follower(Protocol):
-    """Reads every message of one topic, alone, without a group."""
+    """Reads every message of some topics, alone, without a group."""
 
     async def poll(self, timeout: float) -> Batch:
         """Return what is new, waiting up to `timeout` seconds; an empty batch with `confirmed_at` says "nothing new".
@@ -83,8 +83,11 @@ class Bus(Protocol):
         messages again; other topics go on meanwhile.
         """
 
-    def follow(self, topic: str, *, from_end: bool = False) -> Follower:
-        """Return a follower of `topic`, from its first retained message, or only of what comes after now."""
+    def follow(self, *topics: str, from_end: bool = False) -> Follower:
+        """Return a follower of `topics`, from their first retained message, or only of what comes after now.
+
+        What it confirms holds for all of them together; order holds per topic and key.
+        """
 
     def delivering(self) -> bool:
         """Whether this bus's subscriptions are alive: polled within the watchdog's term, no partition lost."""

@@ -6,7 +6,7 @@ import os
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class InProcessBus:
         self._subscribers: dict[str, dict[str, list[Deliver]]] = defaultdict(dict)
         self._turn: dict[tuple[str, str], int] = defaultdict(int)
         self._logs: dict[str, _Log] = {}
-        self._news: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._carrying: set[asyncio.Task[None]] = set()
         self._order: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running = False
@@ -47,7 +47,6 @@ class InProcessBus:
     async def start(self) -> None:
         """Load the retained topics. Raises `RetainedFileDamaged`."""
         self._logs = {name: _Log(retained=topic.retained) for name, topic in TOPICS.items()}
-        self._news = {name: asyncio.Event() for name in TOPICS}
         if self._retained:
             for message in self._retained.open():
                 if message.topic in self._logs:
@@ -59,8 +58,8 @@ class InProcessBus:
         self._running = False
         if self._carrying:
             await asyncio.wait(self._carrying)
-        for news in self._news.values():
-            news.set()
+        for topic in self._waiting:
+            self._wake(topic)
         self._subscribers.clear()
         if self._retained:
             self._retained.close()
@@ -98,8 +97,11 @@ class InProcessBus:
                     raise BusUnavailable from error
             await self._deliver(topic, batch)
             self._logs[topic].extend(batch)
-            self._news[topic].set()
-            self._news[topic] = asyncio.Event()
+            self._wake(topic)
+
+    def _wake(self, topic: str) -> None:
+        for waiting in self._waiting[topic]:
+            waiting.set()
 
     async def _deliver(self, topic: str, batch: list[Message]) -> None:
         calls: list[Coroutine[Any, Any, None]] = []
@@ -120,43 +122,52 @@ class InProcessBus:
         for topic in topics:
             self._subscribers[topic].setdefault(group, []).append(deliver)
 
-    def follow(self, topic: str, *, from_end: bool = False) -> "InProcessFollower":
-        """Return a follower of `topic`. Raises `BusUnavailable` before `start`."""
+    def follow(self, *topics: str, from_end: bool = False) -> "InProcessFollower":
+        """Return a follower of `topics`. Raises `BusUnavailable` before `start`."""
         if not self._running:
             raise BusUnavailable
-        return InProcessFollower(self, topic, self._logs[topic].end if from_end else 0)
+        return InProcessFollower(self, {topic: self._logs[topic].end if from_end else 0 for topic in topics})
 
     def delivering(self) -> bool:
         """Whether the bus is open: a call cannot hang unseen."""
         return self._running
 
-    async def read(self, topic: str, position: int, timeout: float) -> tuple[Batch, int]:
-        """Return what stands at `position` and the position after it; used by the follower."""
+    async def read(self, positions: Mapping[str, int], timeout: float) -> tuple[Batch, dict[str, int]]:
+        """Return what stands at the topics' `positions` and the positions after it; used by the follower."""
         if not self._running:
             raise BusUnavailable
-        news = self._news[topic]
-        if position >= self._logs[topic].end:
-            try:
-                async with asyncio.timeout(timeout):
-                    await news.wait()
-            except TimeoutError:
-                pass
+        if all(position >= self._logs[topic].end for topic, position in positions.items()):
+            await self._news(positions, timeout)
             if not self._running:
                 raise BusUnavailable
         confirmed_at = time.monotonic()
-        log = self._logs[topic]
-        return Batch(log.since(position), confirmed_at), log.end
+        found = [message for topic, position in positions.items() for message in self._logs[topic].since(position)]
+        return Batch(tuple(found), confirmed_at), {topic: self._logs[topic].end for topic in positions}
+
+    async def _news(self, topics: Iterable[str], timeout: float) -> None:
+        """Wait until something was published to one of `topics`, or the bus stops, or `timeout` seconds passed."""
+        waiting = asyncio.Event()
+        for topic in topics:
+            self._waiting[topic].add(waiting)
+        try:
+            async with asyncio.timeout(timeout):
+                await waiting.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for topic in topics:
+                self._waiting[topic].discard(waiting)
 
 
 class InProcessFollower:
-    """A reading position in one topic of an `InProcessBus`."""
+    """A reading position in each of some topics of an `InProcessBus`."""
 
-    def __init__(self, bus: InProcessBus, topic: str, position: int) -> None:
-        self._bus, self._topic, self._position = bus, topic, position
+    def __init__(self, bus: InProcessBus, positions: dict[str, int]) -> None:
+        self._bus, self._positions = bus, positions
 
     async def poll(self, timeout: float) -> Batch:
         """Return what is new."""
-        batch, self._position = await self._bus.read(self._topic, self._position, timeout)
+        batch, self._positions = await self._bus.read(self._positions, timeout)
         return batch
 
     async def close(self) -> None:

@@ -1,29 +1,50 @@
-"""Every topic of the platform, declared once: who writes it, how many partitions, how long it is kept."""
+"""Every topic of the platform, declared once: who writes it, who reads it, what orders it, how long it is kept.
 
+Created and checked by `python -m common.jobs topics`, the rights on the brokers too: nothing about a topic is said
+anywhere else.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["FEED", "RECEIPTS", "TOPICS", "Topic", "events_of", "owner_of"]
+__all__ = [
+    "FEED",
+    "GROUPS",
+    "OPERATOR",
+    "PUBLISHERS",
+    "RECEIPTS",
+    "TOPICS",
+    "Topic",
+    "events_of",
+    "member_of",
+    "owner_of",
+    "partitions_of",
+    "receipts_from",
+]
 
 PUBLISHERS = ("identity", "datashare", "incident", "audit", "gateway")
+"""The members of the platform, each a principal of its own on the bus."""
+OPERATOR = "operator"
+"""Who looks at what the bus holds and how far everybody is, and writes nothing."""
+GROUPS = ("identity", "datashare", "incident", "audit")
+"""The members that receive in a group, which bears their name; the gateway only follows."""
+
+KEYS = "the aggregate's id"
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: `owner` alone writes it (None: every point does); a retained topic keeps the last value of each key."""
+    """One topic: `owner` alone writes it, `readers` alone read it; a retained topic keeps the last value of each key."""
 
     name: str
-    owner: str | None
+    owner: str
+    readers: frozenset[str] = frozenset()
+    key: str = KEYS
+    """What orders the messages, and in a retained topic is replaced: in words."""
     partitions: int = 1
     retained: bool = False
     kept: timedelta | None = timedelta(days=30)
-
-
-FEED = Topic("xindun.feed", owner="identity", retained=True, kept=None)
-"""The revocation feed: cutoffs, verification keys, policies. One partition, so that its end is one number."""
-
-RECEIPTS = Topic("xindun.receipts", owner=None, kept=timedelta(days=1))
-"""What enforcement points answer to the feed: that they live, and which cutoff they have applied."""
 
 
 def events_of(publisher: str) -> str:
@@ -31,16 +52,62 @@ def events_of(publisher: str) -> str:
     return f"xindun.{publisher}.events"
 
 
-TOPICS: dict[str, Topic] = {
-    topic.name: topic
-    for topic in (
-        FEED,
-        RECEIPTS,
-        *(Topic(events_of(publisher), owner=publisher, partitions=4) for publisher in PUBLISHERS),
+def receipts_from(member: str) -> str:
+    """Return the name of the topic on which the enforcement points of a member answer the feed."""
+    return f"xindun.{member}.receipts"
+
+
+def member_of(point: str) -> str:
+    """Return whose enforcement point it is: points are called `<member>-<instance>`."""
+    return point.partition("-")[0]
+
+
+def _events(publisher: str, *readers: str) -> Topic:
+    """Audit reads all that anybody says, itself included."""
+    return Topic(events_of(publisher), owner=publisher, readers=frozenset(readers) | {"audit"}, partitions=4)
+
+
+FEED = Topic(
+    "xindun.feed",
+    owner="identity",
+    readers=frozenset(PUBLISHERS) | {OPERATOR},
+    key="the subject of the cutoff, the id of the verification key, name and version of the policy",
+    retained=True,
+    kept=None,
+)
+"""The revocation feed: cutoffs, verification keys, policies. One partition, so that its end is one number."""
+
+RECEIPTS = tuple(
+    Topic(
+        receipts_from(member),
+        owner=member,
+        readers=frozenset({"identity", OPERATOR}),
+        key="the enforcement point",
+        kept=timedelta(days=1),
     )
-}
+    for member in PUBLISHERS
+)
+"""What enforcement points answer to the feed: that they live, and which cutoff they have applied.
+
+A topic for each member, because no member may answer for another's points.
+"""
+
+EVENTS = (
+    _events("identity", "datashare", "incident"),
+    _events("datashare", "identity", "incident"),
+    _events("incident", "identity", "datashare"),
+    _events("audit"),
+    _events("gateway"),
+)
+
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (FEED, *RECEIPTS, *EVENTS)}
 
 
-def owner_of(topic: str) -> str | None:
-    """Return the only publisher that may write `topic`, or None when every point may."""
+def owner_of(topic: str) -> str:
+    """Return the only publisher that may write `topic`."""
     return TOPICS[topic].owner
+
+
+def partitions_of(topics: Iterable[str]) -> list[tuple[str, int]]:
+    """Return every partition of `topics`."""
+    return [(topic, number) for topic in topics for number in range(TOPICS[topic].partitions)]

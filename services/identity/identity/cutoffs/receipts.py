@@ -12,13 +12,14 @@ from functools import partial
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from common import outbox
 from common.bus import Batch, BusUnavailable, Follower, Message
-from common.bus.topics import RECEIPTS
+from common.bus.topics import RECEIPTS, member_of, owner_of
 from common.cutoffs import LIVE_FOR, POLL, EnforcementPoint
 from common.events.identity import ContainmentApplied, CutoffEffective
 from common.feed import Receipt
@@ -30,6 +31,8 @@ from identity.cutoffs.models import CutoffRow, ReceiptRow
 __all__ = ["Effectiveness", "Receipts", "confirm_cutoffs", "receipts_of"]
 
 log = structlog.get_logger()
+
+REFUSED = Counter("xindun_receipts_refused_total", "Messages among the receipts that count as none", ["reason"])
 
 KEPT = 10_000
 """Cutoffs whose receipts are remembered in memory; the database keeps them all."""
@@ -74,7 +77,7 @@ class Receipts:
         while True:
             follower: Follower | None = None
             try:
-                follower = self._runtime.bus.follow(RECEIPTS.name, from_end=True)
+                follower = self._runtime.bus.follow(*(topic.name for topic in RECEIPTS), from_end=True)
                 while True:
                     batch = await follower.poll(1.0)
                     if self._listening_since is None:
@@ -152,12 +155,21 @@ class Receipts:
 
 
 def _read(message: Message) -> Receipt | None:
-    """Return the receipt, None for what is none: one bad message must not deafen identity to the others."""
+    """Return the receipt, None for what is none: one bad message must not deafen identity to the others.
+
+    Who may write a topic may answer for his own points there, and for nobody else's.
+    """
     try:
-        return Receipt.model_validate_json(message.value or b"")
+        receipt = Receipt.model_validate_json(message.value or b"")
     except ValidationError:
-        log.warning("receipts.unreadable")
-        return None
+        reason = "unreadable"
+    else:
+        if member_of(receipt.point) == owner_of(message.topic):
+            return receipt
+        reason = "foreign-point"
+    REFUSED.labels(reason).inc()
+    log.warning("receipts.refused", topic=message.topic, reason=reason)
+    return None
 
 
 def receipts_of(runtime: Runtime) -> Receipts:

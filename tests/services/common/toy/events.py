@@ -1,6 +1,6 @@
 """What the toy says, and what it hears from the asker; declared only while its tests run."""
 
-from common.bus.topics import TOPICS, Topic, events_of
+from common.bus.topics import TOPICS, Topic, events_of, receipts_from
 from common.events import REGISTRY, DeadLetterDecision, Event, Refusal
 
 known = set(REGISTRY)
@@ -26,7 +26,12 @@ class QuestionAsked(Event, publisher="asker", name="question.asked", key="about"
 
 DECLARED = {type_: REGISTRY.pop(type_) for type_ in set(REGISTRY) - known}
 THEIR_TOPICS = {
-    events_of(publisher): Topic(events_of(publisher), owner=publisher, partitions=4) for publisher in ("toy", "asker")
+    topic.name: topic
+    for topic in (
+        Topic(events_of("toy"), owner="toy", partitions=4),
+        Topic(events_of("asker"), owner="asker", partitions=4),
+        Topic(receipts_from("toy"), owner="toy"),
+    )
 }
 
 

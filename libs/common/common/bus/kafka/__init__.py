@@ -64,9 +64,9 @@ class KafkaBus:
         """Join `group`; while it cannot be joined it is tried until `stop`, and `delivering` says so."""
         self._subscriptions.append(Subscription(self._arguments, group, topics, deliver))
 
-    def follow(self, topic: str, *, from_end: bool = False) -> KafkaFollower:
-        """Return a follower of `topic`, which connects when it is first polled."""
-        follower = KafkaFollower(self._arguments, topic, from_end=from_end)
+    def follow(self, *topics: str, from_end: bool = False) -> KafkaFollower:
+        """Return a follower of `topics`, which connects when it is first polled."""
+        follower = KafkaFollower(self._arguments, topics, from_end=from_end)
         self._followers.append(follower)
         return follower
 

@@ -1,7 +1,8 @@
-"""Reading a whole topic alone, and knowing when one has read it."""
+"""Reading whole topics alone, and knowing when one has read them."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -9,27 +10,27 @@ from aiokafka.errors import KafkaError
 
 from common.bus import Batch, BusUnavailable, Message
 from common.bus.kafka.clients import BACKOFF, CHUNK, FAILURES, POLL, Arguments, begin, end, message_of
-from common.bus.topics import TOPICS
+from common.bus.topics import TOPICS, partitions_of
 
 __all__ = ["KafkaFollower"]
 
 OPEN_TERM = 3.0
 ASK_TERM = 1.0
-"""Seconds for the answer where the end of the topic is."""
+"""Seconds for the answer where the end of each topic is."""
 STUCK = 5.0
 """Seconds without progress after which a follower connects anew."""
 
 
 class KafkaFollower:
-    """Reads all partitions of one topic by plain assignment, without a group.
+    """Reads all partitions of its topics by plain assignment, without a group.
 
     Two connections: on the reader's, Kafka would answer the question for the end only after the fetch that waits there.
     """
 
-    def __init__(self, arguments: Arguments, topic: str, *, from_end: bool) -> None:
+    def __init__(self, arguments: Arguments, topics: Sequence[str], *, from_end: bool) -> None:
         self._arguments = {**arguments, "request_timeout_ms": int(OPEN_TERM * 1000)}
-        self._topic, self._from_end = topic, from_end
-        self._partitions = [TopicPartition(topic, number) for number in range(TOPICS[topic].partitions)]
+        self._topics, self._from_end = tuple(topics), from_end
+        self._partitions = [TopicPartition(*each) for each in partitions_of(topics)]
         self._positions: dict[TopicPartition, int] = {}
         self._held: list[Message] = []
         self._reader: Any = None
@@ -132,9 +133,10 @@ class KafkaFollower:
 
     def _check_partitions(self, consumer: Any) -> None:
         """Whoever reads fewer partitions than there are must not say that he has read everything."""
-        found = consumer.partitions_for_topic(self._topic) or ()
-        if len(found) != len(self._partitions):
-            raise KafkaError(f"{self._topic} has {len(found)} partitions, not {len(self._partitions)}")
+        for topic in self._topics:
+            found, declared = len(consumer.partitions_for_topic(topic) or ()), TOPICS[topic].partitions
+            if found != declared:
+                raise KafkaError(f"{topic} has {found} partitions, not {declared}")
 
     async def _reconnect_when_stuck(self) -> None:
         """Connect anew after a term without progress: aiokafka's consumers can hang for good after brokers changed."""
