@@ -33,8 +33,6 @@ class Supervisor:
         self.configuration = layout.directory / "supervisord.conf"
         self._socket = _short(layout.directory / "supervisor.sock")
         self._daemon: subprocess.Popen[bytes] | None = None
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        self._server: Any = ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def start(self) -> None:
         """Start it, in a session of its own: Ctrl-C is for the starter, who ends all in order."""
@@ -55,20 +53,25 @@ class Supervisor:
                 raise SystemExit(f"supervisord 未能启动 / did not start: {self._layout.logs / 'supervisord.log'}")
             time.sleep(0.05)
 
+    def _remote(self) -> Any:
+        """Return its remote control: a new one each time, because one that has failed stays so."""
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
     def _answers(self) -> bool:
         try:
-            return bool(self._server.getState()["statename"] == "RUNNING")
+            return bool(self._remote().getState()["statename"] == "RUNNING")
         except (OSError, Fault):
             return False
 
     def run(self, processes: Sequence[Process]) -> None:
         """Start these."""
         for process in processes:
-            self._server.startProcess(f"{_group(process)}:{process.name}", False)  # noqa: FBT003 - do not wait
+            self._remote().startProcess(f"{_group(process)}:{process.name}", False)  # noqa: FBT003 - do not wait
 
     def pids(self) -> dict[str, int]:
         """Return the number of each process that runs now. Raises `OSError` when the supervisor does not answer."""
-        return {each["name"]: each["pid"] for each in self._server.getAllProcessInfo() if each["pid"]}
+        return {each["name"]: each["pid"] for each in self._remote().getAllProcessInfo() if each["pid"]}
 
     def alive(self) -> bool:
         """Whether the supervisor runs."""
