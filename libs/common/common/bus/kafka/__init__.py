@@ -5,12 +5,23 @@ from collections.abc import Sequence
 
 from common.bus import BusUnavailable, Deliver, Message
 from common.bus.kafka.admin import ensure_topics
+from common.bus.kafka.borders import ensure_borders
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
 from common.bus.kafka.follower import KafkaFollower
 from common.bus.kafka.publisher import Publisher
+from common.bus.kafka.scram import set_passwords
 from common.bus.kafka.subscription import Subscription
+from common.settings import CommonSettings
 
-__all__ = ["KafkaBus", "KafkaFollower", "KafkaSecurity", "ensure_topics"]
+__all__ = [
+    "KafkaBus",
+    "KafkaFollower",
+    "KafkaSecurity",
+    "ensure_borders",
+    "ensure_topics",
+    "kafka_bus",
+    "set_passwords",
+]
 
 MESSAGE_BYTES = 1_000_000
 """Most bytes of a key and value together; the brokers' own bound is a little higher."""
@@ -73,3 +84,18 @@ class KafkaBus:
     def delivering(self) -> bool:
         """Whether every subscription has joined its group and had each of its partitions answered for lately."""
         return self._running and all(subscription.delivering() for subscription in self._subscriptions)
+
+
+def kafka_bus(settings: CommonSettings, name: str) -> KafkaBus:
+    """Return the bus of the process `name`, not started yet, as its settings say. Raises `SystemExit` without brokers."""
+    if not settings.kafka_bootstrap:
+        raise SystemExit("未设置 / is not set: kafka_bootstrap")
+    security = None
+    if settings.kafka_username and settings.kafka_password:
+        password = settings.kafka_password.get_secret_value()
+        security = KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
+    elif settings.kafka_ca_file:
+        raise SystemExit(
+            "kafka_ca_file: kafka_username, kafka_password 未设置 / are not set"
+        )  # it would be without effect
+    return KafkaBus(settings.kafka_bootstrap, client_id=f"{name}-{settings.instance}", security=security)

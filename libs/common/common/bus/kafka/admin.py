@@ -1,7 +1,8 @@
 """Creating the declared topics, and telling how those that exist differ from what is declared."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,36 +13,60 @@ from common.bus import BusUnavailable
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
 from common.bus.topics import Topic
 
-__all__ = ["ensure_topics"]
+__all__ = ["admin_client", "ensure_topics"]
 
 
-async def ensure_topics(
-    bootstrap_servers: str, topics: Iterable[Topic], *, replicas: int = 1, security: KafkaSecurity | None = None
-) -> list[str]:
-    """Create the `topics` that are not there; return in words how those that are there differ from what is declared.
-
-    Nothing is changed on an existing topic: more partitions would break the order per key, and the rest is the
-    operator's to judge. Raises `BusUnavailable`.
-    """
-    wanted = {topic.name: topic for topic in topics}
-    new = [
-        NewTopic(name, topic.partitions, replicas, topic_configs=_settings(topic, replicas))
-        for name, topic in wanted.items()
-    ]
-    admin = AIOKafkaAdminClient(**arguments(bootstrap_servers, "topics", security))
+@asynccontextmanager
+async def admin_client(bootstrap_servers: str, security: KafkaSecurity | None) -> AsyncIterator[Any]:
+    """Give a connected admin client for at most `REQUEST_TERM` seconds. Raises `BusUnavailable`, also what it refuses."""
+    admin = AIOKafkaAdminClient(**arguments(bootstrap_servers, "jobs", security))
     try:
         async with asyncio.timeout(REQUEST_TERM):
             await admin.start()
-            created = await admin.create_topics(new)
-            problems = {name: for_code(code) for name, code, *_ in created.topic_errors if code}
-            for name, problem in problems.items():
-                if problem is not TopicAlreadyExistsError:
-                    raise problem(name)
-            return [*await _counts(admin, wanted, replicas), *await _drift(admin, wanted, replicas)]
+            yield admin
     except FAILURES as problem:
         raise BusUnavailable from problem
     finally:
         await admin.close()
+
+
+async def ensure_topics(
+    bootstrap_servers: str,
+    topics: Iterable[Topic],
+    *,
+    replicas: int = 1,
+    security: KafkaSecurity | None = None,
+    check: bool = False,
+) -> list[str]:
+    """Create the `topics` that are not there; return in words how those that are there differ from what is declared.
+
+    Nothing is changed on an existing topic: more partitions would break the order per key, and the rest is the
+    operator's to judge. `check` creates nothing either, and tells what is missing. Raises `BusUnavailable`.
+    """
+    wanted = {topic.name: topic for topic in topics}
+    async with admin_client(bootstrap_servers, security) as admin:
+        missing = []
+        if check:
+            there = set(await admin.list_topics())
+            missing = [f"{name}: missing" for name in wanted if name not in there]
+            wanted = {name: topic for name, topic in wanted.items() if name in there}
+        else:
+            await _create(admin, wanted, replicas)
+        if not wanted:
+            return missing
+        return [*missing, *await _counts(admin, wanted, replicas), *await _drift(admin, wanted, replicas)]
+
+
+async def _create(admin: Any, wanted: Mapping[str, Topic], replicas: int) -> None:
+    new = [
+        NewTopic(name, topic.partitions, replicas, topic_configs=_settings(topic, replicas))
+        for name, topic in wanted.items()
+    ]
+    created = await admin.create_topics(new)
+    problems = {name: for_code(code) for name, code, *_ in created.topic_errors if code}
+    for name, problem in problems.items():
+        if problem is not TopicAlreadyExistsError:
+            raise problem(name)
 
 
 def _settings(topic: Topic, replicas: int) -> dict[str, str]:
