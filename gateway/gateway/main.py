@@ -25,6 +25,7 @@ from gateway.guard import Guard
 from gateway.refusals import Refusals
 from gateway.routes import LARGE_TERM, route_of
 from gateway.settings import Settings
+from gateway.upstream import Upstream
 
 __all__ = ["create_app"]
 
@@ -100,10 +101,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        jobs = [
-            asyncio.create_task(keep_running("gateway", "point", point.run)),
-            asyncio.create_task(keep_running("gateway", "refusals", refusals.run)),
-        ]
+        running = {"point": point.run, "refusals": refusals.run}
+        running |= {name: upstream.run for name, upstream in upstreams.items() if isinstance(upstream, Upstream)}
+        jobs = [asyncio.create_task(keep_running("gateway", name, run)) for name, run in running.items()]
         try:
             yield
         finally:
@@ -132,9 +132,7 @@ def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, AS
     async def ready(response: Response) -> dict[str, Any]:
         """Ready: this point is fresh, and each service says that it is ready."""
         checks: dict[str, Any] = {"feed": point.fresh()}
-        for name, upstream in upstreams.items():
-            status, _ = await openapi.ask(upstream, "/ready")
-            checks[name] = status == openapi.OK
+        checks |= {name: await _ready(upstream) for name, upstream in upstreams.items()}
         if not all(checks.values()):
             response.status_code = 503
         return {"ready": all(checks.values()), "checks": checks}
@@ -147,16 +145,22 @@ def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, AS
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
+async def _ready(upstream: ASGIApp) -> bool:
+    """Whether a service can be asked: what its replicas said last, or what the app in this process says now."""
+    if isinstance(upstream, Upstream):
+        return upstream.replicas.ready
+    status, _ = await openapi.ask(upstream, "/ready")
+    return status == openapi.OK
+
+
 def _documents(app: FastAPI, upstreams: Mapping[str, ASGIApp]) -> None:
-    documents: dict[str, Any] = {}
+    merged = openapi.Merged(upstreams)
     app.mount("/docs/static", StaticFiles(directory=openapi.STATIC))
 
     @app.get("/openapi.json")
-    async def document() -> dict[str, Any]:
+    async def document() -> Response:
         """The merged document."""
-        if not documents:
-            documents.update({name: await openapi.schema_of(app) for name, app in upstreams.items()})
-        return openapi.merge(documents)
+        return Response(await merged.document(), media_type="application/json")
 
     @app.get("/docs", response_class=HTMLResponse)
     async def docs() -> HTMLResponse:

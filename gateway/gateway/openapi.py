@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-__all__ = ["OK", "START_JS", "STATIC", "ask", "docs_page", "merge", "schema_of"]
+from gateway.problems import ServiceUnavailable
+from gateway.upstream import Upstream
+
+__all__ = ["OK", "START_JS", "STATIC", "Merged", "ask", "docs_page", "merge", "schema_of"]
 
 OK = 200
 
@@ -41,11 +44,32 @@ PROBLEM = {
 }
 
 
+class Merged:
+    """The document of all services, made when it is first asked for, and again when a service was replaced since."""
+
+    def __init__(self, upstreams: Mapping[str, ASGIApp]) -> None:
+        self._upstreams = upstreams
+        self._parts: dict[str, tuple[object, dict[str, Any]]] = {}
+        self._document = b""
+
+    async def document(self) -> bytes:
+        """Return it as JSON. Raises `Unavailable` when a service does not answer with its own."""
+        changed = False
+        for name, upstream in self._upstreams.items():
+            revision = upstream.replicas.revision if isinstance(upstream, Upstream) else None
+            if name not in self._parts or self._parts[name][0] != revision:
+                self._parts[name] = revision, await schema_of(upstream)
+                changed = True
+        if changed:
+            self._document = orjson.dumps(merge({name: document for name, (_, document) in self._parts.items()}))
+        return self._document
+
+
 async def schema_of(app: ASGIApp) -> dict[str, Any]:
-    """Ask an upstream for its own document. Raises `RuntimeError` when it does not answer with one."""
+    """Ask a service for its own document. Raises `ServiceUnavailable` when it does not answer with one."""
     status, body = await ask(app, "/openapi.json")
     if status != OK:
-        raise RuntimeError(f"an upstream's document answered {status}")
+        raise ServiceUnavailable
     document: dict[str, Any] = orjson.loads(body)
     return document
 

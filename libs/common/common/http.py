@@ -18,6 +18,8 @@ from common import idempotency
 from common.answers import pointer_step, problem_response
 from common.context import ActContext, act, new_traceparent
 from common.ids import new_id
+from common.origin import HEADER as ORIGIN
+from common.origin import OriginStamp
 from common.problems import (
     Invalid,
     PreconditionFailed,
@@ -172,8 +174,11 @@ IfMatchDep = Annotated[IfMatch, Depends(_if_match)]
 class Requests:
     """Outermost ASGI layer: ids, bounds of body and time, one log line and one measurement per request, no defect shown."""
 
-    def __init__(self, app: ASGIApp, *, service: str, body_limit: int, timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, service: str, body_limit: int, timeout: float, stamp: OriginStamp | None = None
+    ) -> None:
         self._app, self._service, self._limit, self._timeout = app, service, body_limit, timeout
+        self._stamp = stamp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -190,6 +195,8 @@ class Requests:
         act(ActContext(requestid=request_id, traceparent=traceparent))
         # A state of its own: what a caller within the process found out about its client proves nothing here.
         scope = {**scope, "state": {"request_id": request_id}}
+        if self._stamp and ORIGIN in headers and (address := self._stamp.address(headers[ORIGIN], request_id)):
+            scope["client"] = (address, 0)
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:

@@ -22,6 +22,7 @@ from common.events import Event
 from common.http import Requests, router
 from common.inbox import Handlers, Inbox
 from common.operations import operations_router
+from common.origin import OriginStamp
 from common.outbox import Relay
 from common.problems import Problem
 from common.pruning import prune_now_and_then
@@ -113,7 +114,13 @@ def create_service(
         app.include_router(routes)
     app.include_router(_health_router())
     install_problems(app, _recorder(runtime, refused))
-    app.add_middleware(Requests, service=name, body_limit=settings.body_limit, timeout=settings.request_timeout)
+    app.add_middleware(
+        Requests,
+        service=name,
+        body_limit=settings.body_limit,
+        timeout=settings.request_timeout,
+        stamp=OriginStamp(name, settings.origin_key.get_secret_value() if settings.origin_key else None),
+    )
     return app
 
 

@@ -1,0 +1,29 @@
+"""`python -m gateway`: settings from the environment, Kafka, one HTTP server, the services behind it by HTTP."""
+
+from starlette.types import ASGIApp
+
+from common.bus import Bus
+from common.origin import OriginStamp, key_of
+from common.process import serve
+from gateway.main import create_app
+from gateway.replicas import Replicas
+from gateway.routes import SERVICES
+from gateway.settings import Settings
+from gateway.upstream import Upstream
+
+
+def _create(settings: Settings, bus: Bus) -> ASGIApp:
+    secret = settings.origin_key.get_secret_value() if settings.origin_key else None
+    upstreams = {
+        service: Upstream(
+            service,
+            Replicas(settings.targets(service)),
+            OriginStamp(service, key_of(secret, service) if secret else None),
+        )
+        for service in SERVICES
+    }
+    return create_app(settings, bus, upstreams)
+
+
+if __name__ == "__main__":
+    serve("gateway", Settings.load(), _create)

@@ -1,0 +1,102 @@
+"""What of a message's head goes on: to the service, and back to the client. Where a body ends is said anew each time."""
+
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from common.context import current
+from common.origin import HEADER as ORIGIN
+from common.origin import OriginStamp
+from gateway.problems import BadRequest
+
+__all__ = ["Outgoing", "answer_headers", "outgoing"]
+
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+HOPPING = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""RFC 9110 §7.6.1."""
+REQUEST_ENDS_HERE = HOPPING | FRAMING | {b"host", b"expect", ORIGIN}
+ANSWER_ENDS_HERE = HOPPING | {b"date", b"server"}  # our server writes its own
+BODILESS = (204, 304)
+SAFE = ("GET", "HEAD")
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A request on its way: everything of its head but Host and what frames the body."""
+
+    first: bytes
+    lines: bytes
+    head: bool
+    length: int | None
+    """Bytes that the client announced."""
+    chunked: bool
+    repeatable: bool
+    """Whether sending it twice does no more than sending it once."""
+
+    def to(self, host_line: bytes, length: int | None) -> bytes:
+        """Return the head for a replica; a body of unknown length goes in chunks."""
+        if length is not None:
+            return b"%b%b%bcontent-length: %d\r\n\r\n" % (self.first, host_line, self.lines, length)
+        return b"%b%b%btransfer-encoding: chunked\r\n\r\n" % (self.first, host_line, self.lines)
+
+    def bodiless(self, host_line: bytes) -> bytes:
+        """Return the head of a request that has no body at all."""
+        return b"%b%b%b\r\n" % (self.first, host_line, self.lines)
+
+
+def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
+    """Read a request's head. Raises `BadRequest` where it is in doubt."""
+    method: str = scope["method"]
+    length: int | None = None
+    chunked = keyed = False
+    lines = []
+    hopping = REQUEST_ENDS_HERE
+    for name, value in scope["headers"]:
+        if name not in hopping:
+            keyed = keyed or name == b"idempotency-key"
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif name == b"content-length":
+            if length is not None or not value.isdigit():
+                raise BadRequest
+            length = int(value)
+        elif name == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked":
+                raise BadRequest
+            chunked = True
+    if chunked and length is not None:
+        raise BadRequest
+    client = scope.get("client")
+    proof = stamp.of(current().requestid or "", client[0]) if client else None
+    if proof:
+        lines.append(b"%b: %b\r\n" % (ORIGIN, proof))
+    query = scope["query_string"]
+    target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
+    first = b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
+    together = b"".join(lines)
+    # A line break in a name, a value or the target would be a second line, or a second request.
+    if together.count(b"\n") != len(lines) or together.count(b"\r") != len(lines) or len(first.split()) != 3:  # noqa: PLR2004
+        raise BadRequest
+    return Outgoing(first, together, method == "HEAD", length, chunked, keyed or method in SAFE)
+
+
+def answer_headers(status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return what of an answer's headers is the client's."""
+    ends = ANSWER_ENDS_HERE
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"close", b"keep-alive"):
+            ends = ends | {option.strip().lower() for option in value.split(b",")}
+    if status in BODILESS:
+        ends = ends | {b"content-length"}
+    return [header for header in headers if header[0] not in ends]
