@@ -27,9 +27,13 @@ setup: .venv/.ready  ## virtual environment with the locked dependencies
 run: .venv/.ready  ## start the whole platform in one process on 127.0.0.1:$(PORT); data in .data
 	@exec $(PY) -m gateway.all_in_one --port $(PORT)
 
+.PHONY: run-processes
+run-processes: .venv/.ready  ## the same as separate processes on Kafka and PostgreSQL (GATEWAYS=1 IDENTITY=1 DATASHARE=1 INCIDENT=1 AUDIT=1)
+	@exec $(PY) -m deploy.processes --port $(PORT)
+
 .PHONY: admins
 admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once
-	@$(PY) -m gateway.first_administrators
+	@$(PY) -m deploy.administrators
 
 .PHONY: secrets
 secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)

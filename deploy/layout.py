@@ -5,20 +5,23 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from common.embedded import EmbeddedPostgres
 from deploy.kafka import LISTENERS, PORTS
 from gateway.all_in_one import LOG_ORIGIN
 from gateway.routes import SERVICES
 
-__all__ = ["ROOT", "STORES", "Layout", "Process", "counts_of_environment"]
+__all__ = ["ROOT", "STORES", "TABLE", "Layout", "Process", "counts_of_environment"]
 
 ROOT = Path(__file__).resolve().parents[1]
 STORES = ("postgresql", "kafka")
 HOST = "127.0.0.1"
+TABLE = "processes.json"
+"""Beside the data: which processes run, and where."""
 DRAIN = 2.0
 """Seconds: the gateway looks every second which services are ready."""
 
@@ -38,21 +41,42 @@ class Process:
 
 
 class Layout:
-    """The platform on `directory`, its doors from `port` on, with as many of a kind as `counts` says."""
+    """The platform's processes, with their data in `directory`."""
 
-    def __init__(self, directory: Path, port: int, counts: Mapping[str, int]) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, processes: Sequence[Process]) -> None:
+        self.directory, self.processes = directory, list(processes)
         self.secrets = directory / "secrets"
         self.logs = directory / "log"
+
+    @classmethod
+    def plan(cls, directory: Path, port: int, counts: Mapping[str, int]) -> Self:
+        """Return a layout to be started: its doors from `port` on, as many of a kind as `counts` says."""
         ports = _Ports(directory / "ports.json")
-        self.processes = [Process(store, 1, ports.of(store, LISTENERS)) for store in STORES]
-        for service in SERVICES:
-            for number in range(1, counts.get(service, 1) + 1):
-                self.processes.append(Process(service, number, ports.of(f"{service}-{number}")))
-        self.processes += [
+        processes = [Process(store, 1, ports.of(store, LISTENERS)) for store in STORES]
+        processes += [
+            Process(service, number, ports.of(f"{service}-{number}"))
+            for service in SERVICES
+            for number in range(1, counts.get(service, 1) + 1)
+        ]
+        processes += [
             Process("gateway", number, port + number - 1) for number in range(1, counts.get("gateway", 1) + 1)
         ]
         ports.keep()
+        return cls(directory, processes)
+
+    @classmethod
+    def running(cls, data: Path) -> Self:
+        """Return the layout that runs on a data directory. Raises `FileNotFoundError` when none does."""
+        rows = json.loads((data / TABLE).read_text())
+        return cls(data / "processes", [Process(row["kind"], row["number"], row["port"]) for row in rows])
+
+    def table(self, pids: Mapping[str, int]) -> str:
+        """Return what `TABLE` says: each process with its number, if it has one now."""
+        rows = [
+            {"name": each.name, "kind": each.kind, "number": each.number, "pid": pids.get(each.name), "port": each.port}
+            for each in self.processes
+        ]
+        return json.dumps(rows, indent=1)
 
     def of(self, kind: str) -> list[Process]:
         """Return the processes of a kind."""

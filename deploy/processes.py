@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.jars import KafkaUnavailable, WrongDigest, jars
-from deploy.layout import ROOT, STORES, Layout, counts_of_environment
+from deploy.layout import ROOT, STORES, TABLE, Layout, counts_of_environment
 from deploy.secrets import ensure_secrets
 from deploy.supervision import Supervisor, end_what_is_left
 from gateway.routes import SERVICES
@@ -32,12 +31,12 @@ class Platform:
     """One run of the platform on a data directory."""
 
     def __init__(self, data: Path, port: int) -> None:
-        self._file = data / "processes.json"
+        self._file = data / TABLE
         directory = data / "processes"
         directory.mkdir(parents=True, exist_ok=True)
         self._alone(directory)
         end_what_is_left(directory)
-        self._layout = Layout(directory, port, counts_of_environment())
+        self._layout = Layout.plan(directory, port, counts_of_environment())
         self._supervisor = Supervisor(self._layout)
         self._known: dict[str, int] = {}
 
@@ -106,12 +105,8 @@ class Platform:
         with contextlib.suppress(OSError):
             pids = self._supervisor.pids()
             if pids != self._known:
-                rows = [
-                    {"name": each.name, "kind": each.kind, "pid": pids.get(each.name), "port": each.port}
-                    for each in self._layout.processes
-                ]
                 fresh = self._file.with_suffix(".new")
-                fresh.write_text(json.dumps(rows, indent=1))
+                fresh.write_text(self._layout.table(pids))
                 fresh.replace(self._file)
                 self._known = pids
 

@@ -20,12 +20,12 @@ from common.problems import Problem
 from gateway.all_in_one import Secrets, identity_settings
 from identity.bootstrap import FirstPeople, bootstrap, runtime_of
 
-__all__ = ["main"]
+__all__ = ["invented", "main"]
 
 NAMES = {"authority": "郑明远", "center": "苏晓岚"}
 
 
-def _invented() -> dict[str, Any]:
+def invented() -> dict[str, Any]:
     """Return two persons with well-formed ID numbers."""
     people = {}
     for role, name in NAMES.items():
@@ -57,7 +57,7 @@ def main() -> None:
     directory = options.data.resolve()
     if not (directory / "postgres" / "postmaster.pid").exists():
         sys.exit("平台未在此数据目录运行，请先 make run / no platform runs on this data: make run")
-    people = json.loads(options.people.read_text()) if options.people else _invented()
+    people = json.loads(options.people.read_text()) if options.people else invented()
     try:
         invited = asyncio.run(_make(directory, FirstPeople.model_validate(people)))
     except Problem as problem:

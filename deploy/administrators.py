@@ -1,0 +1,35 @@
+"""`make admins`: the first administrators of the platform that runs on a data directory, once; prints their codes."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.layout import ROOT, TABLE, Layout
+from gateway import first_administrators
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """`python -m deploy.administrators [--data DIR] [--people FILE]`; see `identity.bootstrap` for the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("XINDUN_DATA", ".data")))
+    parser.add_argument("--people", type=Path)
+    options = parser.parse_args()
+    data = options.data.resolve()
+    if not (data / TABLE).exists():
+        first_administrators.main()
+        return
+    people = options.people.read_text() if options.people else json.dumps(first_administrators.invented())
+    layout = Layout.running(data)
+    command = [sys.executable, "-m", "identity.bootstrap", "--people", "-"]
+    settings = os.environ | layout.environment(layout.of("identity")[0])
+    made = subprocess.run(command, cwd=ROOT, env=settings, input=people, text=True, check=False)
+    sys.exit(made.returncode)
+
+
+if __name__ == "__main__":
+    main()

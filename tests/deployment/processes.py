@@ -1,0 +1,158 @@
+"""The platform as operations run it: separate processes on a real Kafka and a real PostgreSQL, kept by a supervisor."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+import httpx
+
+from deploy.layout import Layout
+from tests.deployment.embedded import ROOT, free_port
+
+READY_WITHIN = 180.0
+LOOK_EVERY = 0.05
+
+
+class ProcessPlatform:
+    """`python -m deploy.processes` on `directory`, with as many of a kind as `counts` says."""
+
+    def __init__(self, directory: Path, *, port: int | None = None, **counts: int) -> None:
+        self.directory, self.port, self.counts = directory, port or free_port(), counts
+        self.starter: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The first gateway."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "processes" / "log"
+
+    def start(self) -> float:
+        """Start, wait until the first gateway is ready, and return the seconds it took."""
+        begun = time.perf_counter()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        names = {kind: "GATEWAYS" if kind == "gateway" else kind.upper() for kind in self.counts}
+        asked = {names[kind]: str(count) for kind, count in self.counts.items()}
+        command = [sys.executable, "-m", "deploy.processes", "--data", str(self.directory), "--port", str(self.port)]
+        with (self.directory / "output.txt").open("ab") as output:
+            self.starter = subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | asked, stdout=output, stderr=subprocess.STDOUT
+            )
+        self.await_ready()
+        return time.perf_counter() - begun
+
+    def await_ready(self, *, url: str | None = None, within: float = READY_WITHIN) -> None:
+        """Return when a gateway, and behind it every service, is ready."""
+        deadline = time.monotonic() + within
+        last = "no answer"
+        while True:
+            assert self.starter
+            if self.starter.poll() is not None:
+                raise RuntimeError(f"the platform ended: {(self.directory / 'output.txt').read_text()[-2000:]}")
+            with contextlib.suppress(httpx.TransportError):
+                answer = httpx.get(f"{url or self.url}/ready", timeout=5)
+                if answer.status_code == 200:
+                    return
+                last = answer.text
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the platform is not ready: {last}")
+            time.sleep(LOOK_EVERY)
+
+    def stop(self) -> None:
+        """End all in order, as Ctrl-C does."""
+        if self.starter and self.starter.poll() is None:
+            self.starter.send_signal(signal.SIGINT)
+            self.starter.wait(timeout=120)
+
+    def table(self) -> dict[str, dict]:
+        """Each process by its name: kind, pid (None while it is down) and port, as the platform tells it."""
+        rows = json.loads((self.directory / "processes.json").read_text())
+        return {row["name"]: row for row in rows}
+
+    def pid(self, name: str) -> int:
+        """The number of a process; waits for one that is being started."""
+        deadline = time.monotonic() + 60
+        while True:
+            pid = self.table()[name]["pid"]
+            if pid and _lives(pid):
+                return int(pid)
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} is not running")
+            time.sleep(LOOK_EVERY)
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process and return its number."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def kill(self, name: str) -> int:
+        """Kill -9; the supervisor starts it again."""
+        return self.signal(name, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """SIGSTOP a process for the block, then SIGCONT."""
+        pid = self.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def control(self, *words: str) -> str:
+        """Run `supervisorctl`: `control("stop", "stores:kafka")` keeps a process down until `start`."""
+        configuration = self.directory / "processes" / "supervisord.conf"
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(configuration), *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False).stdout
+
+    def direct(self, name: str) -> str:
+        """The address of a process itself, past the gateway."""
+        return f"http://127.0.0.1:{self.table()[name]['port']}"
+
+    def layout(self) -> Layout:
+        """The layout that runs."""
+        return Layout.running(self.directory)
+
+    async def admin(self, database: str) -> asyncpg.Connection:
+        """A connection of PostgreSQL's superuser into a service's database."""
+        data = self.directory / "processes"
+        lines = (data / "postgresql" / "postgres" / "postmaster.pid").read_text().splitlines()
+        # Lines of the file: pid, data directory, start, port, socket directory (PostgreSQL's miscadmin.h).
+        return await asyncpg.connect(user="postgres", database=database, host=lines[4], port=int(lines[3]))
+
+    def secret(self, member: str, name: str) -> str:
+        """A secret of a member, as its settings read it."""
+        path = self.directory / "processes" / "secrets" / member / f"xindun_{member}_{name}"
+        return path.read_text()
+
+    def first_administrators(self) -> bytes:
+        """Run the one-time command and return what it prints."""
+        command = [sys.executable, "-m", "deploy.administrators", "--data", str(self.directory)]
+        environment = os.environ | {"PYTHONUTF8": "1"}
+        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60).stdout
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
