@@ -10,14 +10,19 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
+import orjson
 import structlog
 import uvloop
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.exc import DBAPIError
 
+from common.bus import BusUnavailable
+from common.bus.kafka import BusRefused, ensure_borders, ensure_topics, security_of, set_passwords
+from common.bus.topics import OPERATOR, PUBLISHERS, TOPICS
 from common.logging import configure_logging
 from common.migrate import migrate
 from common.provisioning import database_url, ensure_databases
@@ -27,13 +32,21 @@ __all__ = ["SERVICES", "JobFailed", "JobSettings", "main"]
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 SERVICES = ("identity", "datashare", "incident", "audit")
 """The members with a database."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 """Seconds between attempts while a server is away."""
 
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    BusUnavailable,
+)
 """What a server that starts, stops or is out of reach answers; a wrong password is no matter of waiting."""
 
 
@@ -111,57 +124,94 @@ async def migrate_service(settings: JobSettings, service: str) -> None:
     await _patiently(settings, "PostgreSQL", lambda: migrate(url, service, tls=settings.database_tls()))
 
 
-async def _patiently(settings: JobSettings, server: str, job: Callable[[], Awaitable[None]]) -> None:
+async def topics(settings: JobSettings, *, check: bool) -> list[str]:
+    """Create the topics, give each principal its password and its rights; return what is not as it is declared.
+
+    `check` changes nothing, and needs no password but its own.
+    """
+    if not settings.kafka_bootstrap:
+        raise SystemExit("未设置 / is not set: XINDUN_JOBS_KAFKA_BOOTSTRAP")
+    bootstrap, security, declared = settings.kafka_bootstrap, security_of(settings), list(TOPICS.values())
+    principals = () if check else (*PUBLISHERS, OPERATOR)
+    passwords = {name: settings.secret(f"kafka_{name}_password") for name in principals}
+
+    async def ensure() -> list[str]:
+        if not check:
+            await set_passwords(bootstrap, passwords, security=security)
+        drift = await ensure_topics(bootstrap, declared, replicas=settings.replicas, security=security, check=check)
+        return [*drift, *await ensure_borders(bootstrap, declared, security=security, check=check)]
+
+    return await _patiently(settings, "Kafka", ensure)
+
+
+async def _patiently(settings: JobSettings, server: str, job: Callable[[], Awaitable[T]]) -> T:
     """Do the job as soon as its server answers. Raises `JobFailed`."""
     deadline = time.monotonic() + settings.patience
     wait = FIRST_WAIT
     while True:
         try:
             return await job()
-        except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+        except (OSError, asyncpg.PostgresError, DBAPIError, BusUnavailable, BusRefused) as error:
             cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
             if not isinstance(cause, AWAY):
                 raise JobFailed(f"{server}: {cause}") from error
             if time.monotonic() + wait > deadline:
-                told = f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {type(cause).__name__}"
+                told = f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {type(cause.__cause__ or cause).__name__}"
                 raise JobFailed(told) from error
-            log.info("job.server_away", server=server, error=type(cause).__name__)
+            log.info("job.server_away", server=server, error=type(cause.__cause__ or cause).__name__)
         await asyncio.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT)
 
 
-def _job(options: argparse.Namespace, settings: JobSettings) -> Awaitable[None]:
+async def _job(options: argparse.Namespace, settings: JobSettings) -> list[str]:
+    """Do the job; return what it found that is not as it should be."""
+    if options.job == "topics":
+        return await topics(settings, check=options.check)
     if options.job == "migrate":
-        return migrate_service(settings, options.service)
-    return databases(settings)
+        await migrate_service(settings, options.service)
+    else:
+        await databases(settings)
+    return []
 
 
 def main() -> None:
-    """Do one job; exit 0 when it is done."""
+    """Do one job; exit 0 when it is done, and with `--check` when there was nothing to find."""
     parser = argparse.ArgumentParser(
         prog="python -m common.jobs", description="What has to be done before services start."
     )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="say on standard output what was done, as JSON")
     jobs = parser.add_subparsers(dest="job", required=True)
-    jobs.add_parser("databases", help="databases and roles, as the superuser")
-    jobs.add_parser("migrate", help="tables, as the owner").add_argument("service", choices=SERVICES)
+    jobs.add_parser("databases", parents=[common], help="databases and roles, as the superuser")
+    migrating = jobs.add_parser("migrate", parents=[common], help="tables, as the owner")
+    migrating.add_argument("service", choices=SERVICES)
+    bus = jobs.add_parser("topics", parents=[common], help="topics, passwords and rights on Kafka, as its super user")
+    bus.add_argument("--check", action="store_true", help="change nothing; exit 1 when anything is not as declared")
     options = parser.parse_args()
     settings = JobSettings.load()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, sys.stderr)
     try:
-        uvloop.run(_done(options, settings))
+        found = uvloop.run(_done(options, settings))
     except JobFailed as error:
         sys.exit(str(error))
+    if found and options.job == "topics" and options.check:
+        sys.exit(1)
 
 
-async def _done(options: argparse.Namespace, settings: JobSettings) -> None:
+async def _done(options: argparse.Namespace, settings: JobSettings) -> list[str]:
     began = time.monotonic()
-    await _job(options, settings)
-    log.info(
-        "job.done",
-        job=options.job,
-        service=getattr(options, "service", None),
-        seconds=round(time.monotonic() - began, 2),
-    )
+    found = await _job(options, settings)
+    done = {
+        "job": options.job,
+        "service": getattr(options, "service", None),
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    log.info("job.done", **done)
+    if options.json:
+        sys.stdout.write(orjson.dumps(done | {"found": found}).decode() + "\n")
+    else:
+        sys.stdout.writelines(f"{each}\n" for each in found)
+    return found
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from common.bus import BusUnavailable, Deliver, Message
-from common.bus.kafka.admin import ensure_topics
+from common.bus.kafka.admin import BusRefused, ensure_topics
 from common.bus.kafka.borders import ensure_borders
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
 from common.bus.kafka.follower import KafkaFollower
@@ -14,12 +14,14 @@ from common.bus.kafka.subscription import Subscription
 from common.settings import CommonSettings
 
 __all__ = [
+    "BusRefused",
     "KafkaBus",
     "KafkaFollower",
     "KafkaSecurity",
     "ensure_borders",
     "ensure_topics",
     "kafka_bus",
+    "security_of",
     "set_passwords",
 ]
 
@@ -86,16 +88,19 @@ class KafkaBus:
         return self._running and all(subscription.delivering() for subscription in self._subscriptions)
 
 
+def security_of(settings: CommonSettings) -> KafkaSecurity | None:
+    """Return how a process proves itself to the brokers; None where its settings have no principal. Raises `SystemExit`."""
+    if settings.kafka_username and settings.kafka_password:
+        password = settings.kafka_password.get_secret_value()
+        return KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
+    if settings.kafka_ca_file:  # it would be without effect
+        raise SystemExit("kafka_ca_file: kafka_username, kafka_password 未设置 / are not set")
+    return None
+
+
 def kafka_bus(settings: CommonSettings, name: str) -> KafkaBus:
     """Return the bus of the process `name`, not started yet, as its settings say. Raises `SystemExit` without brokers."""
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: kafka_bootstrap")
-    security = None
-    if settings.kafka_username and settings.kafka_password:
-        password = settings.kafka_password.get_secret_value()
-        security = KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
-    elif settings.kafka_ca_file:
-        raise SystemExit(
-            "kafka_ca_file: kafka_username, kafka_password 未设置 / are not set"
-        )  # it would be without effect
-    return KafkaBus(settings.kafka_bootstrap, client_id=f"{name}-{settings.instance}", security=security)
+    client_id = f"{name}-{settings.instance}"
+    return KafkaBus(settings.kafka_bootstrap, client_id=client_id, security=security_of(settings))

@@ -7,23 +7,34 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from common.bus import BusUnavailable
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
 from common.bus.topics import Topic
 
-__all__ = ["admin_client", "ensure_topics"]
+__all__ = ["BusRefused", "admin_client", "ensure_topics"]
+
+
+class BusRefused(Exception):  # noqa: N818 - says what it is
+    """The brokers answered that we may not do this: no matter of waiting."""
 
 
 @asynccontextmanager
 async def admin_client(bootstrap_servers: str, security: KafkaSecurity | None) -> AsyncIterator[Any]:
-    """Give a connected admin client for at most `REQUEST_TERM` seconds. Raises `BusUnavailable`, also what it refuses."""
+    """Give a connected admin client for at most `REQUEST_TERM` seconds. Raises `BusUnavailable`, `BusRefused`."""
     admin = AIOKafkaAdminClient(**arguments(bootstrap_servers, "jobs", security))
     try:
         async with asyncio.timeout(REQUEST_TERM):
             await admin.start()
             yield admin
+    except (ClusterAuthorizationFailedError, TopicAuthorizationFailedError) as problem:
+        raise BusRefused(type(problem).__name__) from problem
     except FAILURES as problem:
         raise BusUnavailable from problem
     finally:
@@ -41,7 +52,7 @@ async def ensure_topics(
     """Create the `topics` that are not there; return in words how those that are there differ from what is declared.
 
     Nothing is changed on an existing topic: more partitions would break the order per key, and the rest is the
-    operator's to judge. `check` creates nothing either, and tells what is missing. Raises `BusUnavailable`.
+    operator's to judge. `check` creates nothing either, and tells what is missing. Raises `BusUnavailable`, `BusRefused`.
     """
     wanted = {topic.name: topic for topic in topics}
     async with admin_client(bootstrap_servers, security) as admin:

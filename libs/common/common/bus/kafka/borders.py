@@ -89,7 +89,7 @@ async def ensure_borders(
     """Give the rights that are missing and take those that nobody declared; return in words what was found wrong.
 
     Missing rights are told only by `check`, which changes nothing. Rights of principals that are none of ours are told and
-    left: somebody gave them for something that we do not know. Raises `BusUnavailable`, also without the right to do it.
+    left: somebody gave them for something that we do not know. Raises `BusUnavailable`, `BusRefused`.
     """
     wanted = rights(topics)
     async with admin_client(bootstrap_servers, security) as admin:

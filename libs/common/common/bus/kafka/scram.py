@@ -116,7 +116,7 @@ async def set_passwords(
 ) -> Sequence[str]:
     """Give each principal its password, the one it has or a new one, and return the principals.
 
-    Who is connected stays connected; who connects from now on needs the new one. Raises `BusUnavailable`.
+    Who is connected stays connected; who connects from now on needs the new one. Raises `BusUnavailable`, `BusRefused`.
     """
     request = AlterUserScramCredentialsRequest({name: ScramCredential.of(word) for name, word in passwords.items()})
     async with admin_client(bootstrap_servers, security) as admin:
