@@ -1,0 +1,44 @@
+"""The declaration of the topics says what the code does: the rights on the brokers are derived from it."""
+
+import datashare.handlers
+import identity.handlers
+import incident.handlers
+from common.bus.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, RECEIPTS, TOPICS, events_of
+
+REACTS = {
+    "identity": identity.handlers.handlers.publishers,
+    "datashare": datashare.handlers.handlers.publishers,
+    "incident": incident.handlers.handlers.publishers,
+    "audit": set(PUBLISHERS),
+    "gateway": set(),
+}
+"""Whose events each member receives: by its handlers, and audit all."""
+
+
+def test_each_member_may_read_exactly_the_events_that_it_reacts_to():
+    assert set(REACTS) == set(PUBLISHERS)
+    events = {events_of(publisher): publisher for publisher in PUBLISHERS}
+    for member, publishers in REACTS.items():
+        assert {events[name] for name in events if member in TOPICS[name].readers} == publishers, member
+
+
+def test_who_receives_in_a_group_has_one_of_its_own_and_the_others_have_none():
+    assert {member for member, publishers in REACTS.items() if publishers} == set(GROUPS)
+
+
+def test_every_topic_has_an_owner_and_every_publisher_a_topic_of_its_events():
+    assert {topic.owner for topic in TOPICS.values()} == set(PUBLISHERS)
+    assert all(TOPICS[events_of(publisher)].owner == publisher for publisher in PUBLISHERS)
+
+
+def test_every_member_follows_the_feed_and_answers_on_a_topic_of_its_own_that_identity_reads():
+    assert FEED.owner == "identity"
+    assert FEED.partitions == 1, "its end is one number"
+    assert FEED.readers - {OPERATOR} == set(PUBLISHERS)
+    assert {topic.owner for topic in RECEIPTS} == set(PUBLISHERS)
+    assert all(topic.readers - {OPERATOR} == {"identity"} for topic in RECEIPTS)
+
+
+def test_the_operator_owns_nothing():
+    assert OPERATOR not in PUBLISHERS
+    assert not any(topic.owner == OPERATOR for topic in TOPICS.values())

@@ -1,0 +1,332 @@
+"""The borders of the bus, on a broker that lets nobody do what was not given: over TLS, each member as its own principal."""
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import HeartbeatRequest
+
+from common.bus import BusUnavailable, Message
+from common.bus.kafka import (
+    BusRefused,
+    KafkaBus,
+    KafkaSecurity,
+    ensure_borders,
+    ensure_topics,
+    kafka_bus,
+    set_passwords,
+)
+from common.bus.kafka.admin import admin_client
+from common.bus.kafka.borders import ALLOW, LITERAL, Kind, Operation, Right, _change
+from common.bus.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, TOPICS, Topic, events_of, receipts_from
+from common.settings import CommonSettings
+from deploy.jars import KafkaUnavailable
+from deploy.kafka import BrokerSecurity, KafkaBroker
+from tests.contracts.conftest import MISSING
+from tests.contracts.ground import eventually, read_whole
+from tests.deployment.certificates import Certificates, certificates
+
+pytestmark = pytest.mark.kafka
+
+PRINCIPALS = (*PUBLISHERS, OPERATOR)
+DECLARED = list(TOPICS.values())
+TOPIC_REFUSED, GROUP_REFUSED = 29, 30
+SUPER = "admin"
+
+
+class Secured:
+    """The broker, and clients of it by principal."""
+
+    def __init__(self, broker: KafkaBroker, made: Certificates, passwords: dict[str, str]) -> None:
+        self.broker, self.made, self.passwords = broker, made, passwords
+        self.bootstrap = broker.bootstrap
+
+    def security(self, principal: str = SUPER, **changed) -> KafkaSecurity:
+        return KafkaSecurity(
+            **{"username": principal, "password": self.passwords[principal], "ca_file": self.made.authority} | changed
+        )
+
+    def settings(self, principal: str, **changed) -> CommonSettings:
+        values = {
+            "environment": "development",
+            "kafka_bootstrap": self.bootstrap,
+            "kafka_username": principal,
+            "kafka_password": self.passwords[principal],
+            "kafka_ca_file": self.made.authority,
+        }
+        return CommonSettings.model_validate(values | changed)
+
+    @asynccontextmanager
+    async def bus(self, principal: str, **changed) -> AsyncIterator[KafkaBus]:
+        bus = kafka_bus(self.settings(principal, **changed), principal)
+        try:
+            await bus.start()
+            yield bus
+        finally:
+            await bus.stop()
+
+    async def differences(self, *, check: bool = True) -> list[str]:
+        return await ensure_borders(self.bootstrap, DECLARED, security=self.security(), check=check)
+
+
+@pytest.fixture(scope="module")
+async def secured(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Secured]:
+    directory = tmp_path_factory.mktemp("secured")
+    made = certificates(directory / "certificates")
+    # Characters that mean something on the way to the broker must not.
+    passwords = {name: f'{name}: a, "long" [pass=word]\\' for name in (*PRINCIPALS, SUPER)}
+    security = BrokerSecurity("a-secret-among-nodes", passwords, made.certificate, made.key)
+    broker = KafkaBroker(directory / "broker", security=security)
+    try:
+        await asyncio.to_thread(broker.start)
+    except KafkaUnavailable as problem:
+        if os.environ.get("CI") == "true":
+            raise
+        pytestconfig.stash[MISSING] = str(problem)
+        pytest.skip(str(problem))
+    try:
+        platform = Secured(broker, made, passwords)
+        assert await ensure_topics(broker.bootstrap, DECLARED, security=platform.security()) == []
+        assert await platform.differences(check=False) == []
+        yield platform
+    finally:
+        await asyncio.to_thread(broker.stop)
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_nobody_but_its_owner_writes_a_topic(secured: Secured, principal):
+    own = [topic.name for topic in DECLARED if topic.owner == principal]
+    if principal == OPERATOR:  # who may write nothing at all gets no producer either
+        with pytest.raises(BusUnavailable):
+            async with secured.bus(principal):
+                pass
+        return
+    async with secured.bus(principal) as bus:
+        for topic in DECLARED:
+            if topic.name in own:
+                await bus.publish([Message(topic.name, "k", b"v")])
+            else:
+                with pytest.raises(BusUnavailable) as refused:
+                    await bus.publish([Message(topic.name, "k", b"v")])
+                assert isinstance(refused.value.__cause__, TopicAuthorizationFailedError), topic.name
+        # What was refused leaves nothing behind that would spoil what is allowed.
+        await bus.publish([Message(topic, "k", b"v") for topic in own])
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secured, principal):
+    async with admin_client(secured.bootstrap, secured.security(principal)) as client:
+        for topic in DECLARED:
+            answer = await client._send_request(FetchRequest(0, 0, 1 << 20, 0, [(topic.name, [(0, 0, 1 << 20)])]))
+            ((_, ((_, code, *_),)),) = answer.topics
+            assert code == (0 if principal in topic.readers else TOPIC_REFUSED), topic.name
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_nobody_is_in_the_group_of_another(secured: Secured, principal):
+    async with admin_client(secured.bootstrap, secured.security(principal)) as client:
+        for group in (*GROUPS, "gateway", "somebody"):
+            answer = await client._send_request(HeartbeatRequest(group, 1, "nobody"))
+            may = principal == group and group in GROUPS
+            assert (answer.error_code != GROUP_REFUSED) == may, group
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, principal):
+    security = secured.security(principal)
+    with pytest.raises(BusRefused):
+        await ensure_topics(secured.bootstrap, [Topic("xindun.new", owner=principal)], security=security)
+    with pytest.raises(BusRefused):
+        await set_passwords(secured.bootstrap, {principal: "another"}, security=security)
+    everything = Right(Kind.TOPIC, FEED.name, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
+    with pytest.raises(BusRefused):
+        async with admin_client(secured.bootstrap, security) as client:
+            await _change(client, {everything}, set())
+    async with admin_client(secured.bootstrap, security) as client:
+        answer = await client.delete_topics([FEED.name])
+        assert [code for _, code in answer.topic_error_codes] == [TOPIC_REFUSED]
+    assert await secured.differences() == []
+
+
+async def test_a_member_does_its_work_within_its_borders(secured: Secured):
+    """Subscribed, following and publishing at once, with its declared rights alone."""
+    taken: list[Message] = []
+
+    async def deliver(messages):
+        taken.extend(messages)
+
+    bus = kafka_bus(secured.settings("identity"), "identity")
+    await bus.subscribe("identity", [events_of("datashare"), events_of("incident")], deliver)
+    await bus.start()
+    try:
+        await eventually(bus.delivering)
+        receipts = bus.follow(*(receipts_from(member) for member in PUBLISHERS), from_end=True)
+        async with secured.bus("datashare") as datashare:
+            said = [Message(events_of("datashare"), "k", b"event"), Message(receipts_from("datashare"), "p", b"alive")]
+            await read_whole(receipts)
+            await datashare.publish(said)
+            await eventually(lambda: said[0] in taken)
+            assert await read_whole(receipts) == [said[1]]
+            await bus.publish([Message(FEED.name, "account:1", b"cutoff")])
+            assert Message(FEED.name, "account:1", b"cutoff") in await read_whole(datashare.follow(FEED.name))
+    finally:
+        await bus.stop()
+
+
+async def test_the_operator_sees_how_everything_is_and_needs_no_right_to_change(secured: Secured):
+    security = secured.security(OPERATOR)
+    assert await ensure_topics(secured.bootstrap, DECLARED, security=security, check=True) == []
+    assert await ensure_borders(secured.bootstrap, DECLARED, security=security, check=True) == []
+
+
+async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secured: Secured):
+    for changed in ({"kafka_password": "wrong"}, {"kafka_username": "nobody"}, {"kafka_username": "controller"}):
+        with pytest.raises(BusUnavailable):
+            async with secured.bus("identity", **changed):
+                pass
+    with pytest.raises(BusUnavailable):
+        await KafkaBus(secured.bootstrap, client_id="nobody").start()
+
+
+async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secured: Secured, tmp_path: Path):
+    other = certificates(tmp_path).authority
+    with pytest.raises(BusUnavailable):
+        async with secured.bus("identity", kafka_ca_file=other):
+            pass
+    with pytest.raises(BusUnavailable):  # nor without TLS: the password would go to whoever answers
+        async with secured.bus("identity", kafka_ca_file=None):
+            pass
+    with pytest.raises(SystemExit):
+        kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity")
+
+
+async def _put(secured: Secured, *rights: Right) -> None:
+    async with admin_client(secured.bootstrap, secured.security()) as client:
+        await _change(client, set(rights), set())
+
+
+async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
+    def may(principal: str, operation: Operation, topic: str, pattern: int = LITERAL) -> Right:
+        return Right(Kind.TOPIC, topic, pattern, f"User:{principal}", "*", operation, ALLOW)
+
+    prefixed, receipts = 4, receipts_from("gateway")
+    extra = [
+        may("datashare", Operation.WRITE, FEED.name),
+        may("*", Operation.READ, receipts),
+        may("incident", Operation.WRITE, "xindun.", prefixed),
+    ]
+    stranger = may("stranger", Operation.READ, FEED.name)
+    await _put(secured, *extra, stranger)
+    try:
+        assert set(await secured.differences()) == {*(f"too much: {each}" for each in extra), f"foreign: {stranger}"}
+        async with secured.bus("datashare") as bus:
+            await bus.publish([Message(FEED.name, "k", b"forged")])
+            assert set(await secured.differences(check=False)) == {
+                *(f"taken: {each}" for each in extra),
+                f"foreign: {stranger}",
+            }
+            with pytest.raises(BusUnavailable):
+                await bus.publish([Message(FEED.name, "k", b"forged")])
+        assert await secured.differences() == [f"foreign: {stranger}"]
+    finally:
+        async with admin_client(secured.bootstrap, secured.security()) as client:
+            await _change(client, set(), {stranger})
+    assert await secured.differences() == []
+
+
+async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
+    lost = Right(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
+    async with admin_client(secured.bootstrap, secured.security()) as client:
+        await _change(client, set(), {lost})
+    assert await secured.differences() == [f"missing: {lost}"]
+    assert await secured.differences(check=False) == []
+    assert await secured.differences() == []
+
+
+async def test_a_new_password_counts_at_once_and_who_is_connected_stays(secured: Secured):
+    async with secured.bus("audit") as before:
+        await set_passwords(secured.bootstrap, {"audit": "the new one"}, security=secured.security())
+        await before.publish([Message(events_of("audit"), "k", b"before")])
+        with pytest.raises(BusUnavailable):
+            async with secured.bus("audit"):
+                pass
+        secured.passwords["audit"] = "the new one"
+        async with secured.bus("audit") as after:
+            await after.publish([Message(events_of("audit"), "k", b"after")])
+
+
+def _job(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
+    for principal in PRINCIPALS:
+        (directory / f"xindun_jobs_kafka_{principal}_password").write_text(secured.passwords[principal])
+    (directory / "xindun_jobs_kafka_password").write_text(secured.passwords[SUPER])
+    environment = {
+        "XINDUN_SECRETS_DIR": str(directory),
+        "XINDUN_JOBS_ENVIRONMENT": "development",
+        "XINDUN_JOBS_KAFKA_BOOTSTRAP": secured.bootstrap,
+        "XINDUN_JOBS_KAFKA_USERNAME": SUPER,
+        "XINDUN_JOBS_KAFKA_CA_FILE": str(secured.made.authority),
+        "XINDUN_JOBS_PATIENCE": "20",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "common.jobs", "topics", "--json", *words],
+        env={key: value for key, value in os.environ.items() if not key.startswith("XINDUN_")} | environment,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout, done.stderr.decode()
+    return done.returncode, orjson.loads(done.stdout)
+
+
+async def test_the_job_is_safe_to_repeat_and_its_check_fails_when_something_is_not_as_declared(
+    secured: Secured, tmp_path: Path
+):
+    def job(*words: str) -> tuple[int, dict]:
+        return _job(secured, tmp_path, *words)
+
+    for words in ((), ("--check",), ()):
+        code, said = await asyncio.to_thread(job, *words)
+        assert (code, said["job"], said["found"]) == (0, "topics", [])
+    extra = Right(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
+    await _put(secured, extra)
+    code, said = await asyncio.to_thread(job, "--check")
+    assert (code, said["found"]) == (1, [f"too much: {extra}"])
+    code, said = await asyncio.to_thread(job)
+    assert (code, said["found"]) == (0, [f"taken: {extra}"])
+    async with secured.bus("gateway") as bus:  # with the password that the job has set
+        await bus.publish([Message(receipts_from("gateway"), "k", b"v")])
+
+
+def test_a_node_is_prepared_once_and_keeps_its_secrets_to_itself(tmp_path: Path):
+    security = BrokerSecurity("a-secret-among-nodes", {"admin": "a password that nobody may see"})
+    broker = KafkaBroker(tmp_path / "node", port=21_000, security=security)
+    with _skipped_without_kafka():
+        command = broker.prepare()
+    identity = (tmp_path / "node" / "data" / "meta.properties").read_text()
+    assert broker.prepare() == command
+    assert (tmp_path / "node" / "data" / "meta.properties").read_text() == identity
+    assert not any(secret in word for word in command for secret in ("a-secret-among-nodes", "nobody may see"))
+    files = [each for each in (tmp_path / "node").rglob("*") if each.is_file()]
+    assert not any(b"nobody may see" in each.read_bytes() for each in files)
+    holding = [each for each in files if b"a-secret-among-nodes" in each.read_bytes()]
+    assert [each.name for each in holding] == ["server.properties"]
+    assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600
+
+
+@contextmanager
+def _skipped_without_kafka() -> Iterator[None]:
+    try:
+        yield
+    except KafkaUnavailable as problem:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(problem))
