@@ -125,6 +125,10 @@ class KeySet:
         """Accept no signature of this key from now on."""
         self._keys.pop(kid, None)
 
+    def __contains__(self, kid: object) -> bool:
+        """Whether signatures of this key are accepted."""
+        return kid in self._keys
+
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """Return the set as RFC 7517 §5 publishes it."""
         return {"keys": [dict(jwk) for jwk, _ in self._keys.values()]}

@@ -13,13 +13,11 @@ from common.events.identity import AccessRefused
 from common.feed import Heartbeat
 from common.runtime import Runtime
 from common.service import create_service
-from common.tokens import SigningKey
 from identity.accounts.endpoints import routes as accounts
 from identity.cutoffs.receipts import Receipts, confirm_cutoffs
 from identity.departures.endpoints import routes as departures
 from identity.handlers import handlers
 from identity.handovers.endpoints import routes as handovers
-from identity.keys import publish_key
 from identity.passwords import Passwords
 from identity.policies.endpoints import routes as policies
 from identity.policies.service import publish_first_versions
@@ -27,6 +25,9 @@ from identity.posts.endpoints import routes as posts
 from identity.probes.endpoints import routes as probes
 from identity.sessions.endpoints import routes as sessions
 from identity.settings import Settings
+from identity.signing.endpoints import routes as signing
+from identity.signing.keys import SigningKeys
+from identity.signing.service import publish_keys, tend_keys
 from identity.systems.endpoints import routes as systems
 from identity.tokens.endpoints import routes as tokens
 from identity.training.endpoints import routes as training
@@ -34,7 +35,20 @@ from identity.units.endpoints import routes as units
 
 __all__ = ["create_app"]
 
-ROUTERS = (units, systems, posts, accounts, training, sessions, tokens, policies, departures, handovers, probes)
+ROUTERS = (
+    units,
+    systems,
+    posts,
+    accounts,
+    training,
+    sessions,
+    tokens,
+    policies,
+    departures,
+    handovers,
+    probes,
+    signing,
+)
 
 
 def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
@@ -48,18 +62,19 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         handlers=handlers,
         clock=clock,
         prepare=partial(_prepare, settings),
-        tasks=(_collect_receipts, confirm_cutoffs),
+        tasks=(_collect_receipts, confirm_cutoffs, tend_keys),
         beats=(_feed_heartbeat,),
     )
 
 
 async def _prepare(settings: Settings, runtime: Runtime) -> None:
-    key = SigningKey.from_pem(settings.signing_key_pem.get_secret_value())
-    runtime.parts["signing_key"] = key
+    keys = SigningKeys(settings.signing_key_pem.get_secret_value())
+    runtime.parts["signing_keys"] = keys
+    runtime.checks["signing_key"] = keys.ready
     runtime.parts["passwords"] = Passwords()
     runtime.parts["receipts"] = Receipts(runtime)
     asyncio.get_running_loop().run_in_executor(None, import_module, "identity.spellings")
-    await publish_key(runtime, key)
+    await publish_keys(runtime)
     await publish_first_versions(runtime)
 
 

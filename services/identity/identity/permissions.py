@@ -14,6 +14,7 @@ __all__ = [
     "CanInviteAdministrators",
     "CanIssueProbes",
     "CanMakeAppointments",
+    "CanManageOperations",
     "CanReadAccounts",
     "CanReadHandovers",
     "CanRegisterSystems",
@@ -52,4 +53,5 @@ CanReadHandovers = Annotated[Principal, requires("handovers.read")]
 CanTakeHandovers = Annotated[Principal, requires("handovers.take")]
 CanCountersignHandovers = Annotated[Principal, requires("handovers.countersign")]
 CanSetPolicies = Annotated[Principal, requires("policies.set", class_a=True)]
+CanManageOperations = Annotated[Principal, requires("operations.manage")]
 CanIssueProbes = Annotated[Principal, requires("probes.issue")]

@@ -22,7 +22,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="XINDUN_IDENTITY_", extra="ignore", hide_input_in_errors=True)
 
     signing_key_pem: SecretStr
-    """The P-256 private key that signs access tokens, as unencrypted PEM."""
+    """The P-256 private keys that sign access tokens, as unencrypted PEM, the oldest first: the newest signs."""
     totp_key: SecretStr
     """32 bytes in base64: seals the secrets of second factors."""
     pepper: SecretStr

@@ -136,10 +136,10 @@ class World:
         await self.bus.start()
         await self.runtime.point.loaded()
         # The key and the first heartbeat come by the outbox.
-        key = self.runtime.parts["signing_key"].kid
-        assert await self.runtime.point.until(
-            lambda: any(jwk["kid"] == key for jwk in self.runtime.point.keys.jwks()["keys"]), 10
-        )
+        assert await self.runtime.point.until(lambda: self.runtime.point.keys.jwks()["keys"], 10)
+        async with asyncio.timeout(10):
+            while not self.runtime.parts["signing_keys"].ready():
+                await self.runtime.point.until(lambda: False, 0.02)
         assert await self.runtime.point.until(lambda: self.runtime.point._heard_at is not None, 10)
         self.client = await self._ends.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://identity.test")

@@ -311,3 +311,23 @@ class ProbeIssued(Event, publisher=PUBLISHER, name="probe.issued", key="order_id
     subject: str
     token_id: str
     kind: Literal["before", "after"]
+
+
+class SigningKeyPublished(Event, publisher=PUBLISHER, name="signing-key.published", key="kid"):
+    """A key with which tokens may be verified went to the feed."""
+
+    kid: str
+
+
+class SigningKeyAdopted(Event, publisher=PUBLISHER, name="signing-key.adopted", key="kid"):
+    """Tokens are signed with the key from now on: every enforcement point knows it."""
+
+    kid: str
+
+
+class SigningKeyRetired(Event, publisher=PUBLISHER, name="signing-key.retired", key="kid"):
+    """No token that the key signed is accepted any more: the last one has expired, or it leaked."""
+
+    kid: str
+    retired_by: str
+    reason: str

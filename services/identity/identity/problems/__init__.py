@@ -42,6 +42,8 @@ from identity.problems.tokens import (
     OAuthRefused,
     OriginNotRegistered,
     RefreshRefused,
+    SigningKeyMissing,
+    SigningKeyNeeded,
     SignInRefused,
     SystemNotUsable,
 )
@@ -95,6 +97,8 @@ __all__ = [
     "SameHands",
     "SelfAppointment",
     "SignInRefused",
+    "SigningKeyMissing",
+    "SigningKeyNeeded",
     "SystemNotUsable",
     "SystemStep",
     "TooManyAttempts",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.problems import Problem, Unauthorized
+from common.problems import Conflict, Problem, Unauthorized, Unavailable
 
 __all__ = [
     "AccountSuspended",
@@ -11,6 +11,8 @@ __all__ = [
     "OriginNotRegistered",
     "RefreshRefused",
     "SignInRefused",
+    "SigningKeyMissing",
+    "SigningKeyNeeded",
     "SystemNotUsable",
 ]
 
@@ -82,3 +84,17 @@ class OriginNotRegistered(OAuthRefused):
     slug, status = "origin-not-registered", 403
     zh, en = "网络来源未登记", "The network origin is not registered"
     clause = "5d.3"
+
+
+class SigningKeyMissing(Unavailable):
+    """503: this process has no key with which it may sign: each is retired, or not known everywhere yet."""
+
+    slug = "signing-key-missing"
+    zh, en = "暂无可用的签名密钥", "There is no key to sign with now"
+
+
+class SigningKeyNeeded(Conflict):
+    """409: tokens that the key signed are in force, or no other key signs."""
+
+    slug = "signing-key-needed"
+    zh, en = "该密钥签发的令牌仍在有效期内", "Tokens that the key signed are in force"

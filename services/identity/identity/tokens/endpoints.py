@@ -91,7 +91,5 @@ def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
 @routes.get("/identity/.well-known/jwks.json")
 async def get_jwks(_: Public, runtime: RuntimeDep, response: Response) -> Jwks:
     """Return the public keys with which access tokens are verified, for verifiers outside of the platform."""
-    own = service.signing_key_of(runtime).public_jwk
-    published = runtime.point.keys.jwks()["keys"]
     response.headers["Cache-Control"] = "public, max-age=300"
-    return Jwks(keys=[own, *(jwk for jwk in published if jwk["kid"] != own["kid"])])
+    return Jwks.model_validate(runtime.point.keys.jwks())

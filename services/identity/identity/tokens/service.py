@@ -17,16 +17,17 @@ from common.events.identity import ServiceTokenIssued
 from common.ids import new_id
 from common.permissions import PERMISSIONS, UnitKind
 from common.runtime import Runtime
-from common.tokens import SigningKey, sign
+from common.tokens import sign
 from identity.cutoffs.service import current_epochs
 from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
 from identity.settings import settings_of
+from identity.signing.keys import signing_keys_of
 from identity.systems.models import ConnectedSystem, SystemState
 from identity.systems.queries import system_of
 from identity.units.models import Unit
 from identity.units.queries import unit_of
 
-__all__ = ["INCIDENT", "Minted", "client_token", "mint", "signing_key_of"]
+__all__ = ["INCIDENT", "Minted", "client_token", "mint"]
 
 INCIDENT = "service:incident"
 """The platform's own client: it may ask for probe credentials, and nothing else."""
@@ -47,12 +48,6 @@ class Minted:
         return int((self.expires_at - self.issued_at).total_seconds())
 
 
-def signing_key_of(runtime: Runtime) -> SigningKey:
-    """Return the key with which tokens are signed."""
-    key: SigningKey = runtime.parts["signing_key"]
-    return key
-
-
 async def mint(
     session: AsyncSession,
     runtime: Runtime,
@@ -70,7 +65,7 @@ async def mint(
 
     Its epochs are read in this transaction: the caller holds the rows of subject and unit, so that a cutoff comes
     either before, and nothing is minted, or after, and ends the token. `epoch` sets the subject's own (probes).
-    Raises `ValueError` when less than a second is left.
+    Raises `ValueError` when less than a second is left, `SigningKeyMissing`.
     """
     now = runtime.clock.now()
     expires_at = now + (term or timedelta(seconds=runtime.policies.at("access-token-term", now).value))
@@ -93,7 +88,7 @@ async def mint(
         claims |= {"unit": str(unit.id), "uknd": str(unit.kind), "uepc": epochs[unit.subject]}
     if sid:
         claims["sid"] = str(sid)
-    token = sign(signing_key_of(runtime), claims | dict(extra or {}))
+    token = sign(signing_keys_of(runtime).current, claims | dict(extra or {}))
     return Minted(token, jti, datetime.fromtimestamp(issued, tz=UTC), datetime.fromtimestamp(claims["exp"], tz=UTC))
 
 

@@ -1,0 +1,65 @@
+"""The private keys that this process was given, and which of them signs."""
+
+import re
+import time
+
+from common.cutoffs import EnforcementPoint
+from common.runtime import Runtime
+from common.tokens import KeyInvalid, SigningKey
+from identity.problems import SigningKeyMissing
+from identity.signing.models import PublishedKey
+
+__all__ = ["SigningKeys", "signing_keys_of"]
+
+BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\s*")
+
+
+class SigningKeys:
+    """Keys of one PEM text, the oldest first; `current` is the newest one that every enforcement point knows."""
+
+    def __init__(self, pem: str) -> None:
+        """Raises `KeyInvalid` also for a text that ends in the middle of a key."""
+        blocks = BLOCK.findall(pem)
+        if not blocks or "".join(blocks) != pem.lstrip():
+            raise KeyInvalid("not one or several unencrypted PEM of private keys")
+        self.own = {key.kid: key for key in map(SigningKey.from_pem, blocks)}
+        self._current: SigningKey | None = None
+        self._held_since: dict[str, float] = {}
+
+    @property
+    def current(self) -> SigningKey:
+        """The key that signs. Raises `SigningKeyMissing`."""
+        if self._current is None:
+            raise SigningKeyMissing
+        return self._current
+
+    def ready(self) -> bool:
+        """Whether there is a key that signs."""
+        return self._current is not None
+
+    def take(self, kid: str | None) -> None:
+        """Sign with `kid` from now on."""
+        self._current = self.own[kid] if kid else None
+
+    def newest_usable(self, rows: dict[str, PublishedKey], point: EnforcementPoint) -> str | None:
+        """Return the newest own key with which tokens may be signed.
+
+        Before its first token a key has to be on the feed for the bound: until then every point that decides has read
+        it, and one that has not refuses everything anyway.
+        """
+        now, usable = time.monotonic(), None
+        for kid in self.own:
+            row = rows.get(kid)
+            if row is None or row.retired_at or kid not in point.keys:
+                self._held_since.pop(kid, None)
+                continue
+            held = now - self._held_since.setdefault(kid, now)
+            if row.signs_from or held > point.bound():
+                usable = kid
+        return usable
+
+
+def signing_keys_of(runtime: Runtime) -> SigningKeys:
+    """Return the keys of this process."""
+    keys: SigningKeys = runtime.parts["signing_keys"]
+    return keys

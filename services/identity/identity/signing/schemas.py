@@ -1,0 +1,54 @@
+"""Bodies of what operators see and do of signing keys."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from identity.signing.models import PublishedKey
+
+__all__ = ["RetireKey", "RetiredKey", "SigningKeyView"]
+
+
+class SigningKeyView(BaseModel):
+    """One key. `published`: known, and not used yet. `signs`. `verifies`: only older tokens. `retired`: nothing any more."""
+
+    kid: str
+    state: Literal["published", "signs", "verifies", "retired"]
+    published_at: datetime
+    signs_from: datetime | None
+    needed_until: datetime | None
+    retired_at: datetime | None
+    retired_by: str | None
+    retired_for: str | None
+
+    @classmethod
+    def of(cls, row: PublishedKey, now: datetime) -> Self:
+        """Build from the row."""
+        state = (
+            "retired"
+            if row.retired_at
+            else "published"
+            if row.signs_from is None
+            else "signs"
+            if row.signs(now)
+            else "verifies"
+        )
+        return cls.model_validate(
+            {**{name: getattr(row, name) for name in cls.model_fields if name != "state"}, "state": state}
+        )
+
+
+class RetireKey(BaseModel):
+    """Why a key ends; `leaked`: at once, with all tokens that it signed."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Annotated[str, Field(min_length=4, max_length=500)]
+    leaked: bool = False
+
+
+class RetiredKey(BaseModel):
+    """The key, and since when no enforcement point accepts what it signed; null: the bus could not take it yet."""
+
+    key: SigningKeyView
+    effective_at: datetime | None

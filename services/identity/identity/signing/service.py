@@ -1,0 +1,149 @@
+"""One key follows another without a token refused, and a key that leaked ends at once."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.cutoffs import POLL, EnforcementPoint
+from common.events.identity import SigningKeyAdopted, SigningKeyPublished, SigningKeyRetired
+from common.feed import VerificationKey
+from common.problems import NotFound, Unavailable
+from common.runtime import Runtime
+from common.tokens import SigningKey
+from identity.cutoffs.receipts import HELD_WITHIN
+from identity.problems import SigningKeyNeeded
+from identity.signing import queries
+from identity.signing.keys import signing_keys_of
+from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
+
+__all__ = ["choose", "publish_keys", "retire", "tend_keys"]
+
+log = structlog.get_logger()
+
+ITSELF = "service:identity"
+
+
+async def publish_keys(runtime: Runtime) -> None:
+    """Put the public half of every own key on the feed, once; the first of all signs at once, as nobody is served yet."""
+    async with runtime.database.transaction() as session:
+        first = not await queries.published_keys(session)
+        for key in signing_keys_of(runtime).own.values():
+            await _publish(session, runtime, key, signs=first)
+            first = False
+
+
+async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, signs: bool) -> None:
+    now = runtime.clock.now()
+    row = insert(PublishedKey).values(
+        kid=key.kid,
+        jwk=key.public_jwk,
+        published_at=now,
+        signs_from=now if signs else None,
+        needed_until=now + LEASE + LONGEST_TERM if signs else None,
+    )
+    if await session.scalar(row.on_conflict_do_nothing().returning(PublishedKey.kid)):
+        outbox.add_entry(session, VerificationKey(kid=key.kid, jwk=key.public_jwk), at=now)
+        outbox.add(session, SigningKeyPublished(kid=key.kid), at=now)
+
+
+async def tend_keys(runtime: Runtime) -> None:
+    """Sign with the newest key that may, say ahead for how long, and retire what nobody needs: a task of every replica."""
+    point = runtime.point
+    while True:
+        looked = point.key_generation
+        try:
+            await choose(runtime)
+        except Unavailable:
+            log.warning("signing_keys.database_away")
+        await point.until(partial(_moved, point, looked), 1.0)
+
+
+def _moved(point: EnforcementPoint, since: int) -> bool:
+    return point.key_generation != since
+
+
+async def choose(runtime: Runtime) -> None:
+    """Look which key signs, and write down what is new."""
+    keys, now = signing_keys_of(runtime), runtime.clock.now()
+    async with runtime.database.transaction() as session:
+        rows = await queries.published_keys(session)
+        chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)
+        if chosen and not await _say_ahead(session, chosen, now):
+            chosen = None  # it was retired between our look and our word
+        await _retire_unneeded(session, runtime, rows, now)
+    keys.take(chosen)
+
+
+async def _say_ahead(session: AsyncSession, kid: str, now: datetime) -> bool:
+    """Write down that this process signs with the key for a while; False when it was retired meanwhile."""
+    known = await session.get_one(PublishedKey, kid)
+    if known.signs_on(now):
+        return True
+    row = await queries.key_of(session, kid)
+    if row is None or row.retired_at:
+        return False
+    if row.signs_from is None:
+        outbox.add(session, SigningKeyAdopted(kid=kid), at=now)
+    row.sign_on(now)
+    return True
+
+
+async def _retire_unneeded(
+    session: AsyncSession, runtime: Runtime, rows: Sequence[PublishedKey], now: datetime
+) -> None:
+    """Retire what another key has followed, once the last token signed with it has expired."""
+    for row in rows:
+        if row.signs_from is None or row.retired_at or row.needed(now):
+            continue
+        if not any(other.signs(now) for other in rows if other is not row):
+            continue
+        locked = await queries.key_of(session, row.kid)
+        if locked and not locked.retired_at and not locked.needed(now):
+            _end(session, runtime, locked, by=ITSELF, reason="superseded")
+
+
+def _end(session: AsyncSession, runtime: Runtime, row: PublishedKey, *, by: str, reason: str) -> None:
+    now = runtime.clock.now()
+    row.retire(now, by, reason)
+    outbox.add_entry(session, VerificationKey(kid=row.kid, jwk=row.jwk, retired=True), at=now)
+    outbox.add(session, SigningKeyRetired(kid=row.kid, retired_by=by, reason=reason), at=now)
+
+
+async def retire(
+    runtime: Runtime, kid: str, *, by: str, reason: str, leaked: bool
+) -> tuple[PublishedKey, datetime | None]:
+    """End a key, and return it with since when no enforcement point accepts what it signed (P1).
+
+    None: the bus could not take it yet; it holds everywhere soon after the bus is back. A key that `leaked` ends though
+    its tokens are in force: people and systems get new ones. Raises `NotFound`, `SigningKeyNeeded`. Safe to repeat.
+    """
+    async with runtime.database.transaction() as session:
+        row = await queries.key_of(session, kid)
+        if row is None:
+            raise NotFound
+        if not row.retired_at:
+            now = runtime.clock.now()
+            if row.needed(now) and not leaked:
+                raise SigningKeyNeeded(needed_until=row.needed_until and row.needed_until.isoformat())
+            if not any(other.signs(now) for other in await queries.published_keys(session) if other is not row):
+                raise SigningKeyNeeded(
+                    "没有其他密钥在签发令牌，请先加入新密钥并重启身份服务",
+                    "No other key signs: add a new one and restart identity first",
+                )
+            _end(session, runtime, row, by=by, reason=reason)
+    return row, await _effective(runtime, kid)
+
+
+async def _effective(runtime: Runtime, kid: str) -> datetime | None:
+    """Wait until every point has read the retirement, or refuses because it has not confirmed the feed's end for the bound."""
+    point = runtime.point
+    if not await point.until(lambda: kid not in point.keys, HELD_WITHIN):
+        return None
+    await asyncio.sleep(point.bound() + POLL)
+    return runtime.clock.now()
