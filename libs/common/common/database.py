@@ -1,12 +1,14 @@
 """A service's database: its engine, its transactions, and what its failures mean to a client."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from ssl import SSLContext
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import MetaData, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+import asyncpg
+from sqlalchemy import MetaData, event, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -14,7 +16,7 @@ from common import outbox
 from common.problems import Conflict, Invalid, Unavailable
 from common.settings import ServiceSettings
 
-__all__ = ["NAMING", "Database", "DatabaseUnavailable", "naming"]
+__all__ = ["NAMING", "Database", "DatabaseUnavailable", "Statement", "driver_of", "naming"]
 
 NAMING = {
     "pk": "%(table_name)s_pkey",
@@ -52,9 +54,12 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
+            # The one that was busy last has its statements prepared and its caches warm.
+            pool_use_lifo=True,
             hide_parameters=True,
             connect_args={"timeout": 5, "command_timeout": 20, "ssl": tls or False},
         )
+        event.listen(self.engine.sync_engine, "checkout", _require_open)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @classmethod
@@ -70,18 +75,33 @@ class Database:
         Raises `DatabaseUnavailable` when the server is away or too busy; nothing was done then, except when it went
         away during the commit itself: whether that was done, only the server knows, so writes take an idempotency key.
         """
-        try:
+        with _failures():
             async with self._sessions() as session, session.begin():
                 await self._connect(session)
                 yield session
                 await outbox.write(session)
-        except DBAPIError as error:
-            meaning = self._meaning(error)
-            if meaning is None:
-                raise
-            raise meaning from error
-        except (ConnectionError, TimeoutError) as error:
-            raise DatabaseUnavailable from error
+
+    @asynccontextmanager
+    async def direct(self, *, begin: bool = True) -> AsyncIterator[asyncpg.Connection]:
+        """Begin a transaction on the driver's own connection, for the paths where the ORM costs more than the act.
+
+        It ends and raises as `transaction` does. What it tells the world is said by `outbox.tell`. Without `begin`, each
+        statement is a transaction of its own: for what is a single one.
+        """
+        with _failures():
+            try:
+                pooled = await self.engine.raw_connection()
+            except (PoolTimeout, OSError) as error:
+                raise DatabaseUnavailable from error
+            connection: asyncpg.Connection = pooled.driver_connection
+            try:
+                async with connection.transaction() if begin else nullcontext():
+                    yield connection
+            finally:
+                if connection.is_closed() or connection.is_in_transaction():
+                    pooled.invalidate()
+                else:
+                    pooled.close()
 
     @staticmethod
     async def _connect(session: AsyncSession) -> None:
@@ -90,21 +110,6 @@ class Database:
             await session.connection()
         except (PoolTimeout, OSError) as error:
             raise DatabaseUnavailable from error
-
-    @staticmethod
-    def _meaning(error: DBAPIError) -> Exception | None:
-        """Return the problem that a client can act on; None for a defect of ours."""
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if error.connection_invalidated or state.startswith(AWAY) or state in CONTENTION or not state:
-            return DatabaseUnavailable()
-        if isinstance(error, IntegrityError):
-            name = getattr(error.orig.__cause__ if error.orig else None, "constraint_name", None)
-            return Conflict(
-                "与已有数据或并发修改冲突", "It collides with what is there, or with a change made meanwhile", rule=name
-            )
-        if state.startswith("22"):
-            return Invalid("含有无法存储的值", "A value cannot be stored")
-        return None
 
     async def answers(self) -> bool:
         """Whether the server answers."""
@@ -118,3 +123,65 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _require_open(connection: Any, *_: object) -> None:
+    """Let a pool whose server went away begin anew, instead of giving each dead connection to somebody."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Raise failures of the database as what they mean to a client."""
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except (ConnectionError, TimeoutError) as error:
+        raise DatabaseUnavailable from error
+
+
+def _meaning(error: Exception) -> Exception | None:
+    """Return the problem that a client can act on; None for a defect of ours."""
+    cause: BaseException = error
+    lost = False
+    if isinstance(error, DBAPIError):
+        cause, lost = getattr(error.orig, "__cause__", None) or error.orig or error, error.connection_invalidated
+    state = getattr(cause, "sqlstate", None) or ""
+    if lost or state.startswith(AWAY) or state in CONTENTION or not state:
+        return DatabaseUnavailable()
+    if state.startswith("23"):
+        name = getattr(cause, "constraint_name", None)
+        return Conflict(
+            "与已有数据或并发修改冲突", "It collides with what is there, or with a change made meanwhile", rule=name
+        )
+    if state.startswith("22"):
+        return Invalid("含有无法存储的值", "A value cannot be stored")
+    return None
+
+
+async def driver_of(session: AsyncSession) -> asyncpg.Connection:
+    """Return the driver's connection under a session. A transaction is begun on it once the session has sent something."""
+    raw = await (await session.connection()).get_raw_connection()
+    connection: asyncpg.Connection = raw.driver_connection
+    return connection
+
+
+class Statement:
+    """SQL with named parameters (`:name`) for the driver's own connection, which prepares it once and keeps it."""
+
+    _NAME = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+
+    def __init__(self, sql: str) -> None:
+        places: dict[str, int] = {}
+        self.sql = self._NAME.sub(lambda found: f"${places.setdefault(found[1], len(places) + 1)}", sql)
+        self._names = tuple(places)
+
+    async def rows(self, connection: asyncpg.Connection, parameters: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Run it and return its rows."""
+        rows: list[asyncpg.Record] = await connection.fetch(self.sql, *[parameters[name] for name in self._names])
+        return rows

@@ -24,12 +24,12 @@ from sqlalchemy.orm import Session, SessionTransaction
 from common.bus import Bus, BusUnavailable, Message
 from common.bus.topics import FEED, events_of
 from common.clock import Clock
-from common.context import current
+from common.context import ActContext, current
 from common.events import PREFIX, Envelope, Event
 from common.feed import Entry
 from common.ids import new_id
 
-__all__ = ["Relay", "add", "add_entry", "outbox", "write"]
+__all__ = ["Relay", "add", "add_entry", "body_of", "outbox", "tell", "write"]
 
 log = structlog.get_logger()
 
@@ -66,7 +66,12 @@ def add(session: AsyncSession, event: Event, *, at: datetime) -> None:
 
     What is added within a savepoint that is rolled back is not told. Raises `ValueError` on an event over `LARGEST`.
     """
-    context = current()
+    body = body_of(event, at=at, context=current())
+    _note(session, events_of(event.publisher), event.key, body, at)
+
+
+def body_of(event: Event, *, at: datetime, context: ActContext) -> bytes:
+    """Return the body of an outbox row that says `event`."""
     body: dict[str, Any] = {
         "id": new_id(),
         "source": f"/{event.publisher}",
@@ -79,7 +84,7 @@ def add(session: AsyncSession, event: Event, *, at: datetime) -> None:
         "traceparent": context.traceparent,
         "data": event.model_dump(mode="json"),
     }
-    _note(session, events_of(event.publisher), event.key, orjson.dumps(body), at)
+    return orjson.dumps(body)
 
 
 def add_entry(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
@@ -92,11 +97,15 @@ _Pending = list[tuple[SessionTransaction | None, dict[str, Any]]]
 
 
 def _note(session: AsyncSession, topic: str, key: str, body: bytes, at: datetime) -> None:
-    if len(body) + len(key) > LARGEST:
-        raise ValueError(f"a message of {topic} is over {LARGEST} bytes")
+    _require_fit(topic, key, body)
     pending: _Pending = session.info.setdefault("outbox", [])
     row = {"topic": topic, "key": key, "body": body, "created_at": at}
     pending.append((session.sync_session.get_nested_transaction(), row))
+
+
+def _require_fit(topic: str, key: str, body: bytes) -> None:
+    if len(body) + len(key) > LARGEST:
+        raise ValueError(f"a message of {topic} is over {LARGEST} bytes")
 
 
 @event.listens_for(Session, "after_soft_rollback")
@@ -120,6 +129,20 @@ async def write(session: AsyncSession) -> None:
     pending: _Pending = session.info.pop("outbox", [])
     if pending:
         await session.execute(insert(outbox), [row for _, row in pending])
+
+
+_TELL = "INSERT INTO outbox (topic, key, body, created_at) VALUES ($1, $2, $3, $4)"
+
+
+async def tell(connection: asyncpg.Connection, *events: Event, at: datetime) -> None:
+    """Tell the world of `events`, if and when the transaction of `connection` commits: what it does last.
+
+    For `Database.direct`; elsewhere `add`. Raises `ValueError` on an event over `LARGEST`.
+    """
+    for said in events:
+        topic, key, body = events_of(said.publisher), said.key, body_of(said, at=at, context=current())
+        _require_fit(topic, key, body)
+        await connection.execute(_TELL, topic, key, body, at)
 
 
 class Relay:

@@ -13,9 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from common.clock import CITY
+from common.database import driver_of
 from common.ids import new_id
 from common.permissions import UnitKind
-from datashare.queries.verdict import LINKS, Question, verdict, verdicts
+from datashare.queries.verdict import LINKS, Question
+from datashare.queries.verdict import verdict as verdict_on
+from datashare.queries.verdict import verdicts as verdicts_on
 from tests.services.datashare.datashare_world import CODE, OFFICE, PURPOSE, World, mark, subject
 
 SUSPEND = """INSERT INTO suspensions (id, grant_id, cause, reason, suspended_by, suspended_at)
@@ -110,6 +113,14 @@ async def rolled_back(engine):
             yield AsyncSession(connection)
         finally:
             await transaction.rollback()
+
+
+async def verdict(session, question):
+    return await verdict_on(await driver_of(session), question)
+
+
+async def verdicts(session, question, most):
+    return await verdicts_on(await driver_of(session), question, most)
 
 
 async def narrow(session, statement, day):

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncpg
+import orjson
+
+from common.database import Statement
 
 __all__ = ["Condition", "Reading", "Taken", "take"]
 
@@ -51,7 +54,7 @@ WITH found AS MATERIALIZED (
         CAST(:origin AS text), CAST(:day AS date), CAST(:at AS timestamptz)
     RETURNING 1
 )
-SELECT answer.id, answer.data, (SELECT count(*) FROM seen) AS new_subjects,
+SELECT answer.id, CAST(answer.data AS text) AS data, (SELECT count(*) FROM seen) AS new_subjects,
     (SELECT count(*) FROM found) > (SELECT count(*) FROM answer) AS more
 FROM used CROSS JOIN fact LEFT JOIN answer ON true ORDER BY answer.id
 """
@@ -107,11 +110,8 @@ class Taken:
     new_subjects: int
 
 
-async def take(session: AsyncSession, reading: Reading) -> Taken:
+async def take(connection: asyncpg.Connection, reading: Reading) -> Taken:
     """Read, count, and write down. The caller holds the grant's lock, so that the counters are exact."""
-    conditions = "".join(
-        "\n        AND " + _CONDITIONS[condition.kind].format(n=n) for n, condition in enumerate(reading.conditions)
-    )
     parameters: dict[str, Any] = {
         "id": reading.id,
         "resource": reading.resource_id,
@@ -133,11 +133,17 @@ async def take(session: AsyncSession, reading: Reading) -> Taken:
         parameters[f"value_{n}"] = condition.value
         if condition.field is not None:
             parameters[f"field_{n}"] = condition.field
-    rows = (await session.execute(text(_TAKE.format(conditions=conditions)), parameters)).mappings().all()
+    rows = await _statement(tuple(condition.kind for condition in reading.conditions)).rows(connection, parameters)
     records = [row for row in rows if row["id"] is not None]
     return Taken(
-        records=[row["data"] for row in records],
+        records=[orjson.loads(row["data"]) for row in records],
         last=records[-1]["id"] if records else None,
         more=rows[0]["more"],
         new_subjects=rows[0]["new_subjects"],
     )
+
+
+@lru_cache(maxsize=256)
+def _statement(kinds: tuple[str, ...]) -> Statement:
+    conditions = "".join("\n        AND " + _CONDITIONS[kind].format(n=n) for n, kind in enumerate(kinds))
+    return Statement(_TAKE.format(conditions=conditions))

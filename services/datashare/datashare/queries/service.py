@@ -1,17 +1,22 @@
 """Answers queries and checks under the verdict; what is refused says which link of the chain is false."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import Principal
 from common.clock import CITY
+from common.database import driver_of
+from common.events import Event
 from common.events.datashare import DataQueried, QueryRefused, QuotaReached
 from common.ids import new_id
 from common.problems import Forbidden, Invalid, Problem, Unavailable
@@ -28,7 +33,7 @@ NAME_MARK = b"name:"
 
 
 async def query(
-    session: AsyncSession, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
+    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
 ) -> QueryAnswer:
     """Answer a query: verdict, quota, usage, fact, event and records in one transaction, in four statements.
 
@@ -37,30 +42,30 @@ async def query(
     """
     question = _question(runtime, principal, asked, origin)
     if principal.probe:
-        await _require(await verdict(session, question), question, principal, asked, origin)
+        await _require(await verdict(connection, question), question, principal, asked, origin)
         return QueryAnswer()
     if asked.subject is None and not asked.filters:
         raise Invalid("须指明主体或筛选条件", "Name a subject, or filters")
-    locked = await lock_grants(session, question)
-    found = await verdict(session, question)
+    locked = await lock_grants(connection, question)
+    found = await verdict(connection, question)
     await _require(found, question, principal, asked, origin)
     if found.grant_id not in locked:
         raise Unavailable("授权刚刚变更，请重试", "The grant has just changed: try again")
     reading = _reading(runtime, principal, asked, found, question=question, origin=origin)
-    taken = await take(session, reading)
-    _tell(session, principal, reading, found, taken)
+    taken = await take(connection, reading)
+    await outbox.tell(connection, *_events(principal, reading, found, taken), at=reading.at)
     return _answer(asked, reading, found, taken)
 
 
 async def check(
-    session: AsyncSession, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
+    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
 ) -> CheckAnswer:
     """Say whether a query like this would be answered now, by the same statement; nothing is read or counted.
 
     Raises the refusal that the query would get.
     """
     question = _question(runtime, principal, asked, origin)
-    found = await verdict(session, question)
+    found = await verdict(connection, question)
     await _require(found, question, principal, asked, origin)
     assert found.grant_id  # a link of the chain
     assert found.valid_until
@@ -76,7 +81,11 @@ async def usable_grants(session: AsyncSession, runtime: Runtime, principal: Prin
     """Return the grants under which the principal could query now, by the same statement."""
     asked = _base(runtime, principal, origin)
     most = 1000  # one grant per resource is live at a time
-    return [found.grant_id for found in await verdicts(session, asked, most) if found.allowed and found.grant_id]
+    return [
+        found.grant_id
+        for found in await verdicts(await driver_of(session), asked, most)
+        if found.allowed and found.grant_id
+    ]
 
 
 def address(origin: str) -> str | None:
@@ -187,7 +196,7 @@ def _reading(
         purpose=asked.purpose,
         case_number=asked.case_number,
         fields=asked.fields or found.fields,
-        conditions=_conditions(asked, found.specs),
+        conditions=_conditions(asked, _specs(found.specs)),
         mark=mark,
         by_code=question.mark is not None,
         after=place_of(asked.cursor),
@@ -199,15 +208,14 @@ def _reading(
     )
 
 
-def _conditions(asked: QueryAsked, specs: Sequence[dict[str, Any]]) -> list[Condition]:
+def _conditions(asked: QueryAsked, specs: Mapping[str, FieldSpec]) -> list[Condition]:
     conditions = []
     if asked.subject and asked.subject.uscc:
         conditions.append(Condition("uscc", asked.subject.uscc))
     elif asked.subject and asked.subject.name:
         conditions.append(Condition("name", asked.subject.name))
-    by_name = {spec["name"]: FieldSpec.model_validate(spec) for spec in specs}
     for wanted in asked.filters:
-        spec = by_name[wanted.field]
+        spec = specs[wanted.field]
         if spec.mask != "none":
             raise FilterOnMaskedField(field=spec.name)
         if wanted.op != "equals" and spec.type != FieldType.DATE:
@@ -216,9 +224,15 @@ def _conditions(asked: QueryAsked, specs: Sequence[dict[str, Any]]) -> list[Cond
     return conditions
 
 
-def _tell(session: AsyncSession, principal: Principal, reading: Reading, found: Verdict, taken: Taken) -> None:
+@lru_cache(maxsize=512)
+def _specs(text: str) -> Mapping[str, FieldSpec]:
+    """Read the fields of a resource: the same text is the same fields, so reading it once is enough."""
+    return {spec["name"]: FieldSpec.model_validate(spec) for spec in orjson.loads(text)}
+
+
+def _events(principal: Principal, reading: Reading, found: Verdict, taken: Taken) -> list[Event]:
     assert principal.unit is not None
-    event = DataQueried(
+    queried = DataQueried(
         query_id=reading.id,
         grant_id=reading.grant_id,
         unit_id=principal.unit,
@@ -230,19 +244,20 @@ def _tell(session: AsyncSession, principal: Principal, reading: Reading, found: 
         rows=len(taken.records),
         origin=reading.origin,
     )
-    outbox.add(session, event, at=reading.at)
     left = _left(found, taken)
     used_up = {
         "calls": left.calls == 0,
         "rows": left.rows == 0,
         "subjects": left.subjects <= 0 < found.left.subjects,
     }
-    for measure, reached in used_up.items():
-        if reached:
-            reached_event = QuotaReached.model_validate(
-                {"grant_id": reading.grant_id, "unit_id": principal.unit, "measure": measure, "day": reading.day}
-            )
-            outbox.add(session, reached_event, at=reading.at)
+    reached = [
+        QuotaReached.model_validate(
+            {"grant_id": reading.grant_id, "unit_id": principal.unit, "measure": measure, "day": reading.day}
+        )
+        for measure, is_used_up in used_up.items()
+        if is_used_up
+    ]
+    return [queried, *reached]
 
 
 def _left(found: Verdict, taken: Taken) -> Left:
@@ -250,15 +265,13 @@ def _left(found: Verdict, taken: Taken) -> Left:
 
 
 def _answer(asked: QueryAsked, reading: Reading, found: Verdict, taken: Taken) -> QueryAnswer:
-    masks = {spec["name"]: FieldSpec.model_validate(spec).mask for spec in found.specs}
+    masks = [(name, _specs(found.specs)[name].mask) for name in reading.fields]
     left = _left(found, taken)
     return QueryAnswer(
         query_id=reading.id,
         grant_id=reading.grant_id,
         fields=list(reading.fields),
-        records=[
-            {name: mask_value(masks[name], record.get(name)) for name in reading.fields} for record in taken.records
-        ],
+        records=[{name: mask_value(mask, record.get(name)) for name, mask in masks} for record in taken.records],
         next=cursor_of(taken.last) if taken.more and taken.last is not None else asked.cursor if taken.more else None,
         quota_left=QuotaLeft(calls=left.calls, rows=left.rows, subjects=max(0, left.subjects)),
     )

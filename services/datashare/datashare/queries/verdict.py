@@ -11,9 +11,9 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncpg
 
+from common.database import Statement
 from common.problems import Problem
 from datashare import problems
 
@@ -46,7 +46,7 @@ LINKS: dict[str, type[Problem]] = {
 Who asks comes before what is asked for: who may not query at all learns why, and nothing of what there is (6.1, 10.2).
 """
 
-_VERDICT = text("""
+_VERDICT = Statement("""
 WITH asked AS (
     SELECT CAST(:unit AS uuid) AS unit, CAST(:unit_kind AS text) AS unit_kind, CAST(:kind AS text) AS kind,
         CAST(:principal AS uuid) AS principal, CAST(:probe AS boolean) AS probe, CAST(:resource AS text) AS resource,
@@ -54,7 +54,8 @@ WITH asked AS (
         CAST(:mark AS bytea) AS mark, CAST(CAST(:origin AS text) AS inet) AS origin,
         CAST(:now AS timestamptz) AS moment, CAST(:day AS date) AS day
 )
-SELECT r.id AS resource_id, r.code, r.fields AS specs, g.id AS grant_id, g.valid_until, facts.effective, facts.causes,
+SELECT r.id AS resource_id, r.code, CAST(r.fields AS text) AS specs, g.id AS grant_id, g.valid_until,
+    facts.effective, facts.causes,
     facts.calls_ceiling - coalesce(used.calls, 0) AS calls, facts.rows_ceiling - coalesce(used.rows, 0) AS rows,
     facts.subjects_ceiling - coalesce(used.subjects, 0) AS subjects,
     u.suspended_for AS unit_causes, a.suspended_for AS account_causes, s.suspended_for AS system_causes,
@@ -119,7 +120,7 @@ ORDER BY g.revoked_at IS NULL AND g.valid_until > asked.moment DESC, g.valid_fro
 LIMIT CAST(:most AS integer)
 """)
 
-_LOCK = text("""
+_LOCK = Statement("""
 SELECT g.id FROM grants g JOIN resources r ON r.id = g.resource_id
 WHERE g.unit_id = CAST(:unit AS uuid) AND (CAST(:grant AS uuid) IS NULL OR g.id = CAST(:grant AS uuid))
     AND (CAST(:resource AS text) IS NULL OR r.code = CAST(:resource AS text))
@@ -184,20 +185,20 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The chain's answer. `fields` are those that the grant gives now, in its order; `specs` all of the resource."""
+    """The chain's answer. `fields` are those that the grant gives now, in its order; `specs` all of the resource, in JSON."""
 
     resource_id: UUID | None
     resource: str | None
     grant_id: UUID | None
     valid_until: datetime | None
     fields: tuple[str, ...]
-    specs: list[dict[str, Any]]
+    specs: str
     left: Left
     false: tuple[FalseLink, ...]
     allowed: bool
 
 
-async def lock_grants(session: AsyncSession, question: Question) -> list[UUID]:
+async def lock_grants(connection: asyncpg.Connection, question: Question) -> list[UUID]:
     """Lock the live grants that the question is about, and return them; what waits for them in turn is every change."""
     parameters = {
         "unit": question.unit,
@@ -205,20 +206,20 @@ async def lock_grants(session: AsyncSession, question: Question) -> list[UUID]:
         "resource": question.resource,
         "now": question.now,
     }
-    return list((await session.execute(_LOCK, parameters)).scalars())
+    return [row["id"] for row in await _LOCK.rows(connection, parameters)]
 
 
-async def verdict(session: AsyncSession, question: Question) -> Verdict:
+async def verdict(connection: asyncpg.Connection, question: Question) -> Verdict:
     """Return the verdict over the grant that is meant, or else the one that is live, or else the latest."""
-    return (await _ask(session, question, 1))[0]
+    return (await _ask(connection, question, 1))[0]
 
 
-async def verdicts(session: AsyncSession, question: Question, most: int) -> list[Verdict]:
+async def verdicts(connection: asyncpg.Connection, question: Question, most: int) -> list[Verdict]:
     """Return the verdict over each of the unit's grants that the question is about."""
-    return [found for found in await _ask(session, question, most) if found.grant_id]
+    return [found for found in await _ask(connection, question, most) if found.grant_id]
 
 
-async def _ask(session: AsyncSession, question: Question, most: int) -> list[Verdict]:
+async def _ask(connection: asyncpg.Connection, question: Question, most: int) -> list[Verdict]:
     parameters = {
         "unit": question.unit,
         "unit_kind": question.unit_kind,
@@ -235,28 +236,32 @@ async def _ask(session: AsyncSession, question: Question, most: int) -> list[Ver
         "day": question.day,
         "most": most,
     }
-    return [_verdict(row) for row in (await session.execute(_VERDICT, parameters)).mappings()]
+    return [_verdict(row) for row in await _VERDICT.rows(connection, parameters)]
 
 
-def _verdict(row: RowMapping) -> Verdict:
+def _verdict(row: asyncpg.Record) -> Verdict:
     """Read a row; what hangs on a grant that is not there is neither true nor named false."""
-    causes: dict[str, Sequence[str]] = {
-        "unit_standing": row["unit_causes"] or (),
-        "account_active": row["account_causes"] or (),
-        "system_active": row["system_causes"] or (),
-        "grant_not_suspended": row["causes"] or (),
-    }
-    false = tuple(
-        FalseLink(link, cause) for link in LINKS if row[link] is False for cause in causes.get(link) or (None,)
-    )
+    allowed = all(row[link] is True for link in LINKS)
     return Verdict(
         resource_id=row["resource_id"],
         resource=row["code"],
         grant_id=row["grant_id"],
         valid_until=row["valid_until"],
         fields=tuple(row["effective"] or ()),
-        specs=row["specs"] or [],
+        specs=row["specs"] or "[]",
         left=Left(row["calls"] or 0, row["rows"] or 0, row["subjects"] or 0),
-        false=false,
-        allowed=all(row[link] is True for link in LINKS),
+        false=() if allowed else _false(row),
+        allowed=allowed,
+    )
+
+
+def _false(row: asyncpg.Record) -> tuple[FalseLink, ...]:
+    causes: dict[str, Sequence[str]] = {
+        "unit_standing": row["unit_causes"] or (),
+        "account_active": row["account_causes"] or (),
+        "system_active": row["system_causes"] or (),
+        "grant_not_suspended": row["causes"] or (),
+    }
+    return tuple(
+        FalseLink(link, cause) for link in LINKS if row[link] is False for cause in causes.get(link) or (None,)
     )
