@@ -13,9 +13,9 @@ import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from hmac import digest
 from pathlib import Path
 
-from common.origin import key_of
 from gateway.all_in_one import Secrets
 
 __all__ = ["PRINCIPALS", "SERVICES", "ensure_secrets"]
@@ -84,7 +84,8 @@ class _Files:
         root = "gateway/xindun_gateway_origin_key"
         key = self._keep(root, _password())
         for service in SERVICES:
-            self._copy(f"{service}/xindun_{service}_origin_key", key_of(key, service), root)
+            derived = digest(key.encode(), service.encode(), "sha256").hex()
+            self._copy(f"{service}/xindun_{service}_origin_key", derived, root)
 
     def _shared(self, original: str, copy: str, fresh: str) -> None:
         self._copy(copy, self._keep(original, fresh), original)

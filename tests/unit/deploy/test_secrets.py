@@ -4,12 +4,12 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from hmac import digest
 
 import pytest
 
 from audit.settings import Settings as AuditSettings
 from common.jobs import JobSettings
-from common.origin import key_of
 from datashare.settings import Settings as DatashareSettings
 from deploy.secrets import PRINCIPALS, SERVICES, ensure_secrets
 from gateway.settings import Settings as GatewaySettings
@@ -56,7 +56,7 @@ def test_what_two_processes_share_is_the_same_in_both(directory):
     made = contents(directory)
     for service in SERVICES:
         assert made[f"{service}/xindun_{service}_database_password"] == made[f"jobs/xindun_jobs_{service}_app_password"]
-        derived = key_of(made["gateway/xindun_gateway_origin_key"], service)
+        derived = digest(made["gateway/xindun_gateway_origin_key"].encode(), service.encode(), "sha256").hex()
         assert made[f"{service}/xindun_{service}_origin_key"] == derived
     for principal in PRINCIPALS:
         theirs = made[f"{principal}/xindun_{principal}_kafka_password"]
