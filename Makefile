@@ -57,6 +57,10 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 test: .venv/.ready  ## every test, those on Kafka against a real one (WORKERS=2, TESTS=tests)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
+.PHONY: bench
+bench: .venv/.ready  ## measure the platform by processes, with spread; appends to bench/history.jsonl (FIGURES="query tokens")
+	@$(PY) -m bench $(FIGURES)
+
 .PHONY: generate
 generate: .venv/.ready  ## write the files that are made from code
 	@$(PY) -m tools.generated

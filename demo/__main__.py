@@ -64,7 +64,7 @@ def _ready(url: str) -> bool:
         return False
 
 
-def _administrator(name: str, known: dict[str, Any], rng: random.Random) -> Person:
+def administrator(name: str, known: dict[str, Any], rng: random.Random) -> Person:
     """Return a first administrator: with the credentials that an earlier run left in the file, or with the code."""
     words = ("granite", "lantern", "orchid", "harbor", "thunder", "velvet")
     person = Person(
@@ -101,8 +101,8 @@ def _keep(path: Path, people: dict[str, Person]) -> None:
 async def _play(url: str, bootstrap: Path, known: dict[str, Any], out: Path) -> int:
     rng = random.Random(os.environ.get("DEMO_SEED") or None)  # noqa: S311 - names of a story, no secrets
     people = {
-        "authority": _administrator("市发改委（主管部门）", known["authority"], rng),
-        "center": _administrator("市信用中心", known["center"], rng),
+        "authority": administrator("市发改委（主管部门）", known["authority"], rng),
+        "center": administrator("市信用中心", known["center"], rng),
     }
     shutil.rmtree(out / "evidence", ignore_errors=True)
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import asyncpg
 import httpx
@@ -81,7 +81,7 @@ class ProcessPlatform:
             self.starter.send_signal(signal.SIGINT)
             self.starter.wait(timeout=120)
 
-    def table(self) -> dict[str, dict]:
+    def table(self) -> dict[str, dict[str, Any]]:
         """Each process by its name: kind, pid (None while it is down) and port, as the platform tells it."""
         rows = json.loads((self.directory / "processes.json").read_text())
         return {row["name"]: row for row in rows}

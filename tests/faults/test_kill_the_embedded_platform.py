@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
-from demo.__main__ import _administrator
+from demo.__main__ import administrator
 from demo.life import Life
 from demo.play import play
 from demo.story import Story
@@ -90,8 +90,8 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
     killing = asyncio.create_task(restarting.run())
     lives: list[Story] = []
     try:
-        authority = _administrator("authority", people["authority"], rng)
-        center = _administrator("center", people["center"], rng)
+        authority = administrator("authority", people["authority"], rng)
+        center = administrator("center", people["center"], rng)
         async with httpx.AsyncClient(
             transport=PatientTransport(restarting), base_url=platform.url, timeout=30
         ) as client:

@@ -1,0 +1,102 @@
+"""`make bench`: starts the platform by processes on fresh data, measures, prints, and appends to `bench/history.jsonl`."""
+
+import argparse
+import asyncio
+import json
+import platform as machine
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+
+from bench import across, figures
+from bench.bench import Bench, Figure
+from bench.world import build
+from tests.deployment.processes import ProcessPlatform
+
+HISTORY = Path(__file__).with_name("history.jsonl")
+GATEWAYS = 10
+"""As many as the largest revocation figure wants; all but one are stopped for the others."""
+MEBI = 1 << 20
+
+FIGURES: dict[str, Callable[[Bench], Awaitable[None]]] = {
+    "gateway": figures.gateway,
+    "query": figures.query,
+    "tokens": figures.tokens,
+    "breach": across.breach,
+    "effects": across.effects,
+    "appends": across.appends,
+    "revocation": across.revocation,
+}
+
+
+def _memory(bench: Bench) -> None:
+    """Note the resident memory of each process: after all loads, as it stays."""
+    for name in bench.platform.table():
+        with_children = psutil.Process(bench.platform.pid(name))
+        goal = "" if name in ("kafka", "postgresql") else "≤ 120"
+        if not name.startswith("gateway-"):
+            bench.note(f"resident memory of {name}", "MiB", [with_children.memory_info().rss / MEBI], goal)
+
+
+async def _measure(platform: ProcessPlatform, started: float, names: list[str]) -> list[Figure]:
+    async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
+        bench = Bench(platform, await build(client, platform.first_administrators()))
+        bench.note("start-up to ready, fresh data", "s", [started])
+        for place in range(2, GATEWAYS + 1):
+            platform.control("stop", f"gateways:gateway-{place}")
+        for name in names:
+            print(f"  … {name}", file=sys.stderr, flush=True)
+            await bench.fresh()
+            await FIGURES[name](bench)
+            if name == "appends":
+                _memory(bench)
+        return bench.found
+
+
+def _print(found: list[Figure]) -> None:
+    print(f"\n{'':<58}{'least':>10}{'median':>10}{'most':>10}  unit  goal")
+    for figure in found:
+        values = "".join(f"{value:>10,.1f}" for value in figure.spread())
+        print(f"{figure.name:<58}{values}  {figure.unit:<5} {figure.goal}")
+
+
+def _keep(found: list[Figure]) -> None:
+    """Append a line with the commit, so that a change shows."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    row = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit.stdout.strip(),
+        "machine": f"{machine.machine()}, {psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}",
+        "python": machine.python_version(),
+        "figures": {
+            figure.name: {"unit": figure.unit, "values": [round(v, 2) for v in figure.values]} for figure in found
+        },
+    }
+    with HISTORY.open("a") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="which; all without a word")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
+        platform = ProcessPlatform(Path(directory), gateway=GATEWAYS)
+        try:
+            started = platform.start()
+            found = asyncio.run(_measure(platform, started, options.figures or list(FIGURES)))
+        finally:
+            platform.stop()
+    _print(found)
+    _keep(found)
+
+
+if __name__ == "__main__":
+    main()

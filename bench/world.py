@@ -1,0 +1,86 @@
+"""What there must be before anything can be measured: a unit with a system, a grant of a large quota, and records."""
+
+import contextlib
+import io
+import json
+import random
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo.__main__ import administrator
+from demo.actors import Person
+from demo.chapters.granting import agree, obtain, open_resource
+from demo.chapters.joining import join, register
+from demo.life import PURPOSE, RESOURCE, Life
+from demo.story import Story
+
+__all__ = ["World", "build"]
+
+QUOTA = {"calls": 1_000_000, "rows": 1_000_000, "subjects": 100_000}
+
+
+@dataclass
+class World:
+    """The life up to its first use of data, and its client."""
+
+    life: Life
+    client: httpx.AsyncClient
+
+    @property
+    def query(self) -> bytes:
+        """The body of a query that is answered."""
+        return json.dumps(
+            {
+                "resource": RESOURCE,
+                "grant_id": self.life.base["grant"],
+                "purpose": PURPOSE,
+                "case_number": "厦审〔2026〕1号",
+                "subject": {"uscc": self.life.base["subject"]},
+                "fields": ["uscc", "party", "penalty_date", "amount"],
+            },
+            ensure_ascii=False,
+        ).encode()
+
+    async def token(self) -> str:
+        """A new token of the system."""
+        await self.life.system.sign_in(self.life.story)
+        assert self.life.system.access
+        return self.life.system.access
+
+    async def call(self, who: Person, method: str, path: str, **more: Any) -> httpx.Response:
+        """Do something in somebody's name. Raises `httpx.HTTPStatusError`."""
+        headers = {"Authorization": f"Bearer {who.access}"} | more.pop("headers", {})
+        answer = await self.client.request(method, path, headers=headers, **more)
+        answer.raise_for_status()
+        return answer
+
+
+async def build(client: httpx.AsyncClient, administrators: bytes) -> World:
+    """Play the life, in silence, until its system may query."""
+    rng = random.Random(7)  # noqa: S311 - the same names each time
+    known = json.loads(administrators)
+    authority, center = (administrator(role, known[role], rng) for role in ("authority", "center"))
+    out = Path(tempfile.mkdtemp(prefix="xindun-bench-"))
+    life = Life(Story(client), rng, authority, center, out, short_term=None)
+    with contextlib.redirect_stdout(io.StringIO()):
+        await register(life)
+        await join(life)
+        await open_resource(life)
+        await _open_wide(life)
+        await agree(life)
+        await obtain(life, life.base["wanted"] | {"quota": QUOTA})
+    return World(life, client)
+
+
+async def _open_wide(life: Life) -> None:
+    path = f"/datashare/resources/{RESOURCE}/opening"
+    headers = {"Authorization": f"Bearer {life.authority.access}"}
+    present = await life.story.client.get(path, headers=headers)
+    names = ("fields", "purposes", "unit_kinds", "longest_term_days")
+    opening = {name: present.json()[name] for name in names} | {"quota": QUOTA, "reason": "规程第十条"}
+    answer = await life.story.client.put(path, headers=headers | {"If-Match": present.headers["etag"]}, json=opening)
+    answer.raise_for_status()
