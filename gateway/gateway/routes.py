@@ -10,10 +10,9 @@ SERVICES = ("identity", "datashare", "incident", "audit")
 
 PUBLIC = re.compile(
     r"""
-    /\.well-known/jwks\.json
+    (?:/identity)?/\.well-known/(?: jwks\.json | oauth-authorization-server )
     | /identity/(?:
-        \.well-known/jwks\.json
-        | oauth/token
+        oauth/token | oauth/introspect
         | sessions | sessions/refresh
         | activations | activations/confirm
       )
@@ -21,7 +20,10 @@ PUBLIC = re.compile(
     """,
     re.VERBOSE,
 )
-"""Paths that need no credential: they are how one gets a credential, or what proves itself."""
+"""Paths that need no credential: they are how one gets a credential, prove who asks by themselves, or prove themselves."""
+
+WELL_KNOWN = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server")
+"""Identity's pages at the places where standards look for them."""
 
 LARGE = re.compile(r"/datashare/resources/[^/]+/records")
 """Paths that take a whole file; all others take the ordinary limit."""
@@ -46,7 +48,7 @@ def route_of(path: str) -> Route | None:
     service = path[1:].partition("/")[0]
     if not path.startswith("/"):
         return None
-    if path == "/.well-known/jwks.json":
+    if path in WELL_KNOWN:
         service = "identity"
     if service not in SERVICES:
         return None

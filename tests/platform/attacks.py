@@ -38,6 +38,7 @@ DOORS = (
     ("POST", "/identity/sessions"),
     ("POST", "/identity/activations"),
     ("POST", "/identity/oauth/token"),
+    ("POST", "/identity/oauth/introspect"),
     ("POST", "/datashare/data-rules"),
     ("POST", "/datashare/queries"),
     ("POST", "/incident/breaches"),

@@ -29,13 +29,16 @@ from identity.signing.endpoints import routes as signing
 from identity.signing.keys import SigningKeys
 from identity.signing.service import publish_keys, tend_keys
 from identity.systems.endpoints import routes as systems
+from identity.tokens.endpoints import hot_routes
 from identity.tokens.endpoints import routes as tokens
+from identity.tokens.introspection import Clients
 from identity.training.endpoints import routes as training
 from identity.units.endpoints import routes as units
 
 __all__ = ["create_app"]
 
 ROUTERS = (
+    hot_routes,
     units,
     systems,
     posts,
@@ -73,6 +76,7 @@ async def _prepare(settings: Settings, runtime: Runtime) -> None:
     runtime.checks["signing_key"] = keys.ready
     runtime.parts["passwords"] = Passwords()
     runtime.parts["receipts"] = Receipts(runtime)
+    runtime.parts["clients"] = Clients()
     asyncio.get_running_loop().run_in_executor(None, import_module, "identity.spellings")
     await publish_keys(runtime)
     await publish_first_versions(runtime)

@@ -199,3 +199,20 @@ async def test_probes_are_for_incident_alone_and_for_orders_that_exist(world):
     foreign = {"kind": "system", "id": str(uuid4())}
     assert (await _probe(world, order, "after", foreign)).status_code == 404
     assert (await _probe(world, order, "before", foreign)).status_code == 409
+
+
+@pytest.mark.clause("12.3")
+async def test_neither_a_probe_nor_incidents_own_token_is_a_token_to_who_introspects(world):
+    _, admin = await world.unit()
+    system = await world.system(admin)
+    order = await _contain(world, system["id"], executor="datashare")
+    answer = await _probe(world, order, "after", {"kind": "system", "id": system["id"]})
+    assert answer.status_code == 201, answer.text
+    own = (await _incident_token(world))["authorization"].removeprefix("Bearer ")
+    auth = httpx.BasicAuth(system["client_id"], system["client_secret"])
+    for token in (answer.json()["access_token"], own):
+        answer = await world.client.post("/identity/oauth/introspect", data={"token": token}, auth=auth)
+        assert (answer.status_code, answer.json()) == (200, {"active": False})
+    incident = {"client_id": "service:incident", "client_secret": world.incident_secret, "token": own}
+    answer = await world.client.post("/identity/oauth/introspect", data=incident)
+    assert answer.json()["error"] == "invalid_client"

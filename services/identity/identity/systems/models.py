@@ -1,11 +1,8 @@
 """One connected system."""
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -66,18 +63,3 @@ class ConnectedSystem(Base):
         if state not in TRANSITIONS[SystemState(self.state)]:
             raise SystemStep(state=self.state, wanted=state)
         self.state = state
-
-    def knows(self, secret: str) -> bool:
-        """Whether `secret` is the one that is in force: random, so one hash is enough."""
-        digest = hashlib.sha256(secret.encode()).digest()
-        return hmac.compare_digest(self.secret_hash or b"", digest)
-
-    def comes_from(self, origin: str) -> bool:
-        """Whether an address lies within the registered networks; what is no address lies in none."""
-        try:
-            address = ip_address(origin)
-        except ValueError:
-            return False
-        # An IPv4 client on a dual-stack socket shows as ::ffff:a.b.c.d.
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in ip_network(str(network)) for network in self.origins)

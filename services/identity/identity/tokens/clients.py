@@ -10,6 +10,8 @@ __all__ = ["credentials_of", "form_of"]
 
 MOST_FIELDS = 20
 LONGEST = 512
+LONGEST_TOKEN = 4096
+"""Characters: no access token is longer."""
 
 
 def form_of(content_type: str, body: bytes) -> dict[str, str]:
@@ -23,7 +25,9 @@ def form_of(content_type: str, body: bytes) -> dict[str, str]:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise OAuthRefused("invalid_request", "parameter-twice")
-    if any(len(value) > LONGEST or not value.isprintable() for value in form.values()):
+    if any(
+        len(value) > (LONGEST_TOKEN if name == "token" else LONGEST) or not value.isprintable() for name, value in pairs
+    ):
         raise OAuthRefused("invalid_request", "parameter-value")
     return form
 

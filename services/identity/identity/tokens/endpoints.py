@@ -1,5 +1,8 @@
-"""The OAuth 2 token endpoint, and the public keys."""
+"""The OAuth 2 endpoints: tokens, introspection, and what others configure themselves from."""
 
+from typing import Any
+
+import orjson
 from fastapi import Request, Response
 
 from common.auth import Public, origin_of
@@ -10,55 +13,77 @@ from identity.problems import OAuthRefused, RefreshRefused
 from identity.sessions import service as sessions
 from identity.tokens import service
 from identity.tokens.clients import credentials_of, form_of
-from identity.tokens.schemas import Jwks, TokenAnswer
+from identity.tokens.direct import direct_router
+from identity.tokens.introspection import introspect
+from identity.tokens.schemas import AuthorizationServer, Introspection, Jwks, TokenAnswer
 
-__all__ = ["routes"]
+__all__ = ["hot_routes", "routes"]
 
+hot_routes = direct_router("tokens")
 routes = router("", "tokens")
 
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/x-www-form-urlencoded": {
-                "schema": {
-                    "type": "object",
-                    "required": ["grant_type"],
-                    "properties": {
-                        "grant_type": {"type": "string", "enum": ["client_credentials", "refresh_token"]},
-                        "client_id": {"type": "string"},
-                        "client_secret": {"type": "string"},
-                        "refresh_token": {"type": "string"},
-                    },
-                }
-            }
-        },
-    }
-}
+CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
+UNSTORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-@routes.post("/identity/oauth/token", openapi_extra=FORM, response_model_exclude_none=True)
-async def issue_token(request: Request, _: Public, runtime: RuntimeDep, response: Response) -> TokenAnswer:
+def _form(required: str, **properties: object) -> dict[str, object]:
+    members = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}} | properties
+    schema = {"type": "object", "required": [required], "properties": members}
+    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
+
+
+TOKEN_FORM = _form(
+    "grant_type",
+    grant_type={"type": "string", "enum": ["client_credentials", "refresh_token"]},
+    refresh_token={"type": "string"},
+)
+INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"type": "string"})
+
+
+@hot_routes.post("/identity/oauth/token", openapi_extra=TOKEN_FORM, response_model=TokenAnswer)
+async def issue_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
     """Issue an access token: to a system by client credentials from a registered network, to a person by refresh token."""
     try:
-        form = form_of(request.headers.get("content-type", ""), await request.body())
-        answer = await _grant(request, runtime, form)
+        return _answer(await _grant(request, runtime, await _form_of(request)))
     except OAuthRefused as refused:
         refused.event = _record(request, refused)
         raise
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Pragma"] = "no-cache"
-    return answer
 
 
-async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> TokenAnswer:
+@hot_routes.post("/identity/oauth/introspect", openapi_extra=INTROSPECTION_FORM, response_model=Introspection)
+async def introspect_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
+    """Say whether an access token is alive now (RFC 7662), to a connected system that was shown it.
+
+    It asks with its client credentials, from a registered network. What is not alive, or not for its eyes, is answered
+    `{"active": false}` and nothing else.
+    """
+    try:
+        form = await _form_of(request)
+        client_id, secret = credentials_of(request.headers.getlist("authorization"), form)
+        token = form.get("token")
+        if not token:
+            raise OAuthRefused("invalid_request", "token-missing")
+        return _answer(
+            await introspect(runtime, client_id=client_id, secret=secret, origin=origin_of(request), token=token)
+        )
+    except OAuthRefused as refused:
+        refused.event = _record(request, refused)
+        raise
+
+
+async def _form_of(request: Request) -> dict[str, str]:
+    return form_of(request.headers.get("content-type", ""), await request.body())
+
+
+def _answer(members: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(members), media_type="application/json", headers=UNSTORED)
+
+
+async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> dict[str, Any]:
     if form.get("grant_type") == "client_credentials":
         client_id, secret = credentials_of(request.headers.getlist("authorization"), form)
-        async with runtime.database.transaction() as session:
-            minted = await service.client_token(
-                session, runtime, client_id=client_id, secret=secret, origin=origin_of(request)
-            )
-        return TokenAnswer(access_token=minted.token, expires_in=minted.expires_in)
+        minted = await service.client_token(runtime, client_id=client_id, secret=secret, origin=origin_of(request))
+        return _token_answer(minted)
     if form.get("grant_type") == "refresh_token":
         if not form.get("refresh_token"):
             raise OAuthRefused("invalid_request", "refresh-token-missing")
@@ -66,12 +91,14 @@ async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> To
             tokens = await sessions.refresh(runtime, form["refresh_token"])
         except RefreshRefused as refused:
             raise OAuthRefused("invalid_grant", refused.extra["reason"]) from None
-        return TokenAnswer(
-            access_token=tokens.access.token, expires_in=tokens.access.expires_in, refresh_token=tokens.refresh
-        )
+        return _token_answer(tokens.access) | {"refresh_token": tokens.refresh}
     if "grant_type" not in form:
         raise OAuthRefused("invalid_request", "grant-type-missing")
     raise OAuthRefused("unsupported_grant_type", "grant-type")
+
+
+def _token_answer(minted: service.Minted) -> dict[str, Any]:
+    return {"access_token": minted.token, "token_type": "Bearer", "expires_in": minted.expires_in}
 
 
 def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
@@ -79,7 +106,7 @@ def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
         request_id=request.state.request_id,
         subject=refused.extra.get("subject", "unknown"),
         method=request.method,
-        route="/identity/oauth/token",
+        route=request.scope["path"],
         problem=refused.slug,
         reason=refused.extra["reason"],
         clause=refused.clause,
@@ -91,5 +118,24 @@ def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
 @routes.get("/identity/.well-known/jwks.json")
 async def get_jwks(_: Public, runtime: RuntimeDep, response: Response) -> Jwks:
     """Return the public keys with which access tokens are verified, for verifiers outside of the platform."""
+    published = runtime.point.keys.jwks()["keys"]
     response.headers["Cache-Control"] = "public, max-age=300"
-    return Jwks.model_validate(runtime.point.keys.jwks())
+    return Jwks(keys=published)
+
+
+@routes.get("/.well-known/oauth-authorization-server", include_in_schema=False)
+@routes.get("/identity/.well-known/oauth-authorization-server")
+async def get_metadata(_: Public, runtime: RuntimeDep, response: Response) -> AuthorizationServer:
+    """Return what clients of the OAuth 2 endpoints configure themselves from (RFC 8414)."""
+    issuer = runtime.settings.issuer
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return AuthorizationServer(
+        issuer=issuer,
+        token_endpoint=f"{issuer}/identity/oauth/token",
+        introspection_endpoint=f"{issuer}/identity/oauth/introspect",
+        jwks_uri=f"{issuer}/.well-known/jwks.json",
+        grant_types_supported=["client_credentials", "refresh_token"],
+        response_types_supported=[],
+        token_endpoint_auth_methods_supported=CLIENT_METHODS,
+        introspection_endpoint_auth_methods_supported=CLIENT_METHODS,
+    )

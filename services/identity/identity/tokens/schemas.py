@@ -1,10 +1,11 @@
 """Bodies of the token endpoint."""
 
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel
 
-__all__ = ["Jwks", "TokenAnswer"]
+__all__ = ["AuthorizationServer", "Introspection", "Jwks", "TokenAnswer"]
 
 
 class TokenAnswer(BaseModel):
@@ -14,6 +15,34 @@ class TokenAnswer(BaseModel):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the word of RFC 6750
     expires_in: int
     refresh_token: str | None = None
+
+
+class Introspection(BaseModel):
+    """RFC 7662 §2.2: without `active`, nothing else. `sub` is `system:<id>` or `account:<id>`, `exp` in Unix seconds.
+
+    `client_id` is the id of the system; a person's token has none.
+    """
+
+    active: bool
+    token_type: Literal["Bearer"] | None = None
+    iss: str | None = None
+    sub: str | None = None
+    client_id: str | None = None
+    unit: UUID | None = None
+    exp: int | None = None
+
+
+class AuthorizationServer(BaseModel):
+    """RFC 8414 §2: where to ask, and in which ways. The addresses begin with the issuer's."""
+
+    issuer: str
+    token_endpoint: str
+    introspection_endpoint: str
+    jwks_uri: str
+    grant_types_supported: list[str]
+    response_types_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint_auth_methods_supported: list[str]
 
 
 class Jwks(BaseModel):

@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -12,22 +13,30 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import AUDIENCE
-from common.context import acting
+from common.bus.topics import events_of
+from common.context import current
 from common.events.identity import ServiceTokenIssued
 from common.ids import new_id
 from common.permissions import PERMISSIONS, UnitKind
 from common.runtime import Runtime
-from common.tokens import sign
+from common.tokens import SigningKey, sign
 from identity.cutoffs.service import current_epochs
 from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
 from identity.settings import settings_of
 from identity.signing.keys import signing_keys_of
-from identity.systems.models import ConnectedSystem, SystemState
-from identity.systems.queries import system_of
-from identity.units.models import Unit
-from identity.units.queries import unit_of
+from identity.systems.models import SystemState
+from identity.tokens.queries import Client, client_for_token
+from identity.units.models import Unit, UnitState
 
-__all__ = ["INCIDENT", "Minted", "client_token", "mint"]
+__all__ = [
+    "INCIDENT",
+    "Minted",
+    "admitted",
+    "client_token",
+    "digest_of",
+    "id_of",
+    "mint",
+]
 
 INCIDENT = "service:incident"
 """The platform's own client: it may ask for probe credentials, and nothing else."""
@@ -67,71 +76,123 @@ async def mint(
     either before, and nothing is minted, or after, and ends the token. `epoch` sets the subject's own (probes).
     Raises `ValueError` when less than a second is left, `SigningKeyMissing`.
     """
-    now = runtime.clock.now()
-    expires_at = now + (term or timedelta(seconds=runtime.policies.at("access-token-term", now).value))
-    if until is not None:
-        expires_at = min(expires_at, until)
+    frame = _frame(runtime, term=term, until=until)
     epochs = await current_epochs(session, [subject, *([unit.subject] if unit else [])])
-    issued, jti = int(now.timestamp()), str(new_id())
-    claims: dict[str, Any] = {
-        "iss": runtime.settings.issuer,
-        "aud": AUDIENCE,
-        "sub": subject,
-        "epc": epochs[subject] if epoch is None else epoch,
-        "perms": sorted(permissions),
-        "iat": issued,
-        "nbf": issued,
-        "exp": int(expires_at.timestamp()),
-        "jti": jti,
-    }
+    claims = dict(extra or {})
     if unit:
         claims |= {"unit": str(unit.id), "uknd": str(unit.kind), "uepc": epochs[unit.subject]}
     if sid:
         claims["sid"] = str(sid)
-    token = sign(signing_keys_of(runtime).current, claims | dict(extra or {}))
-    return Minted(token, jti, datetime.fromtimestamp(issued, tz=UTC), datetime.fromtimestamp(claims["exp"], tz=UTC))
+    own = epochs[subject] if epoch is None else epoch
+    return _sealed(runtime, frame, subject=subject, epoch=own, permissions=permissions, claims=claims)
 
 
-async def client_token(session: AsyncSession, runtime: Runtime, *, client_id: str, secret: str, origin: str) -> Minted:
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is known of a token before its epochs are: what cannot be signed is not recorded."""
+
+    key: SigningKey
+    jti: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+def _frame(runtime: Runtime, *, term: timedelta | None = None, until: datetime | None = None) -> _Frame:
+    now = runtime.clock.now()
+    expires_at = now + (term or timedelta(seconds=runtime.policies.at("access-token-term", now).value))
+    if until is not None:
+        expires_at = min(expires_at, until)
+    key = signing_keys_of(runtime).current
+    return _Frame(key, str(new_id()), now.replace(microsecond=0), expires_at.replace(microsecond=0))
+
+
+def _sealed(
+    runtime: Runtime, frame: _Frame, *, subject: str, epoch: int, permissions: Iterable[str], claims: Mapping[str, Any]
+) -> Minted:
+    issued = int(frame.issued_at.timestamp())
+    common: dict[str, Any] = {
+        "iss": runtime.settings.issuer,
+        "aud": AUDIENCE,
+        "sub": subject,
+        "epc": epoch,
+        "perms": sorted(permissions),
+        "iat": issued,
+        "nbf": issued,
+        "exp": int(frame.expires_at.timestamp()),
+        "jti": frame.jti,
+    }
+    token = sign(frame.key, common | dict(claims))
+    return Minted(token, frame.jti, frame.issued_at, frame.expires_at)
+
+
+async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin: str) -> Minted:
     """Return an access token by client credentials (RFC 6749 §4.4). Clause 5d.3.
 
+    Looking at the client, reading its epochs and recording the token are one statement, and so one transaction (P3).
     Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`.
     """
     if client_id == INCIDENT:
-        return await _incident_token(session, runtime, secret)
+        async with runtime.database.transaction() as session:
+            return await _incident_token(session, runtime, secret)
+    system_id, frame, stand_in = id_of(client_id), _frame(runtime), new_id()
+    subject, now = f"system:{system_id}", runtime.clock.now()
+    event = ServiceTokenIssued(
+        system_id=system_id, unit_id=stand_in, token_id=frame.jti, origin=origin, expires_at=frame.expires_at
+    )
+    context = replace(current(), actor=subject, actorunit=str(stand_in))
+    client = await client_for_token(
+        runtime.database,
+        system_id,
+        digest_of(secret),
+        origin,
+        topic=events_of(event.publisher),
+        body=outbox.body_of(event, at=now, context=context),
+        stand_in=stand_in,
+        at=now,
+    )
+    client = admitted(client, origin)
+    claims = {"unit": str(client.unit_id), "uknd": str(client.kind), "uepc": client.unit_epoch}
+    return _sealed(
+        runtime, frame, subject=subject, epoch=client.epoch, permissions=_of_systems(client.kind), claims=claims
+    )
+
+
+def id_of(client_id: str) -> UUID:
+    """Return the system's id. Raises `InvalidClient` for what is none."""
     try:
-        system_id = UUID(client_id)
+        return UUID(client_id)
     except ValueError:
         raise InvalidClient from None
-    system = await system_of(session, system_id, None, lock="share")
-    if system is None or not system.knows(secret):
+
+
+def digest_of(secret: str) -> bytes:
+    """Return what is kept of a client secret: random, so one hash is enough."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def admitted(client: Client | None, origin: str) -> Client:
+    """Return the client.
+
+    Raises `InvalidClient` first, so that who does not know the secret learns nothing; `SystemNotUsable`,
+    `OriginNotRegistered`.
+    """
+    if client is None or not client.known:
         raise InvalidClient
-    unit = await unit_of(session, system.unit_id, lock="share")
-    assert unit is not None
-    _usable(system, unit)
-    if not system.comes_from(origin):
-        raise OriginNotRegistered("unauthorized_client", "origin-not-registered", subject=system.subject, origin=origin)
-    acting(actor=system.subject, unit=str(unit.id))
-    minted = await mint(
-        session, runtime, subject=system.subject, unit=unit, permissions=_of_systems(UnitKind(unit.kind))
-    )
-    event = ServiceTokenIssued(
-        system_id=system.id, unit_id=unit.id, token_id=minted.jti, origin=origin, expires_at=minted.expires_at
-    )
-    outbox.add(session, event, at=runtime.clock.now())
-    return minted
+    if client.unit_state != UnitState.REGISTERED:
+        raise SystemNotUsable("invalid_client", f"unit-{client.unit_state}", subject=client.subject)
+    if client.state != SystemState.APPROVED:
+        raise SystemNotUsable("invalid_client", f"system-{client.state}", subject=client.subject)
+    if not client.near:
+        raise OriginNotRegistered("unauthorized_client", "origin-not-registered", subject=client.subject, origin=origin)
+    return client
 
 
-def _usable(system: ConnectedSystem, unit: Unit) -> None:
-    if not unit.active:
-        raise SystemNotUsable("invalid_client", f"unit-{unit.state}", subject=system.subject)
-    if system.state != SystemState.APPROVED:
-        raise SystemNotUsable("invalid_client", f"system-{system.state}", subject=system.subject)
-
-
-def _of_systems(kind: UnitKind) -> list[str]:
+@cache
+def _of_systems(kind: UnitKind) -> tuple[str, ...]:
     """Return what a connected system of a unit of this kind may do."""
-    return [permission.name for permission in PERMISSIONS.values() if permission.system and kind in permission.kinds]
+    return tuple(
+        permission.name for permission in PERMISSIONS.values() if permission.system and kind in permission.kinds
+    )
 
 
 async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) -> Minted:
