@@ -14,7 +14,12 @@ async def open_resource(life: Life) -> None:
     story = life.story
     story.chapter("三、主管部门设置开放权限 / the authority opens the resource")
     await life.refused_query(
-        life.clerk.name, life.clerk.access, "resource-not-open", status=404, resource=f"{RESOURCE}-unopened"
+        life.clerk.name,
+        life.clerk.access,
+        "resource-not-open",
+        status=404,
+        eventually=True,  # datashare hears of the appointment by an event
+        resource=f"{RESOURCE}-unopened",
     )
     known = await life.story.client.get(
         f"/datashare/resources/{RESOURCE}", headers={"Authorization": f"Bearer {life.center.access}"}
