@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from common.bus import Bus, BusUnavailable, Follower, Message
+from common.bus import MESSAGE_BYTES, Bus, BusUnavailable, Follower, Message
 from tests.contracts.ground import Ground, Receiver, eventually, in_order, read_whole, relay
 
 
@@ -43,6 +43,17 @@ async def test_one_publication_may_carry_several_topics(ground_of: Ground):
     assert all(len({message.topic for message in shown}) == 1 for shown in receiver.shown), "a delivery is of one topic"
     assert in_order([m for m in receiver.taken if m.topic == one], numbered(one, 50, 5))
     assert in_order([m for m in receiver.taken if m.topic == other], numbered(other, 50, 5))
+
+
+async def test_a_message_that_is_too_large_is_refused_with_all_that_came_with_it(ground_of: Ground):
+    topic, receiver = await ground_of.topic(), Receiver()
+    bus = await ground_of.bus(("group", [topic], receiver))
+    fits = Message(topic, "k", bytes(MESSAGE_BYTES - 1))
+    with pytest.raises(ValueError, match="bytes"):
+        await bus.publish([Message(topic, "k", b"with it"), Message(topic, "k", bytes(MESSAGE_BYTES))])
+    await relay(bus, [fits, Message(topic, "k", b"next")])
+    await receiver.has([fits, Message(topic, "k", b"next")])
+    assert receiver.taken == [fits, Message(topic, "k", b"next")]
 
 
 async def test_members_of_a_group_share_and_each_group_gets_all(ground_of: Ground):

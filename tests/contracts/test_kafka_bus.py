@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
 import common.bus.kafka as kafka_bus
 from common.bus import BusUnavailable, Message
@@ -148,15 +149,41 @@ async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker
 
 
 async def test_a_refused_message_does_not_spoil_the_producer(over_kafka, kafka_broker):
-    topic = Topic("xindun.test.small", owner=None)
+    topic = Topic("xindun.test.small", owner="test")
     await _create(kafka_broker, topic, {"max.message.bytes": "1000"})
     bus = await over_kafka.bus()
-    with pytest.raises(ValueError, match="bytes"):
-        await bus.publish([Message(topic.name, "k", bytes(2_000_000))])
     with pytest.raises(BusUnavailable):
         await bus.publish([Message(topic.name, "k", bytes(2000))])
     await bus.publish(numbered(topic.name, 20))
     assert await read_whole(bus.follow(topic.name)) == numbered(topic.name, 20)
+
+
+async def test_what_somebody_else_sends_is_bounded_by_the_broker_and_stops_no_consumer(over_kafka, kafka_broker):
+    """Ten megabytes are not taken at all; what a careless setting of one topic lets in, is delivered like any other."""
+    topic = Topic("xindun.test.large", owner="test")
+    await _create(kafka_broker, topic, {"max.message.bytes": str(6 << 20)})
+    receiver = Receiver()
+    bus = await over_kafka.bus(("group", [topic.name], receiver))
+    large = Message(topic.name, "k0", bytes(5 << 20))
+    await _send(kafka_broker, large)
+    with pytest.raises(KafkaError):
+        await _send(kafka_broker, Message(topic.name, "k0", bytes(10 << 20)))
+    await bus.publish(numbered(topic.name, 20))
+    await receiver.has([large, *numbered(topic.name, 20)])
+    assert receiver.taken == [large, *numbered(topic.name, 20)]
+    assert await read_whole(bus.follow(topic.name)) == [large, *numbered(topic.name, 20)]
+
+
+async def _send(broker: KafkaBroker, message: Message) -> None:
+    """Send as a client does that knows no bound of ours."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker.bootstrap, max_request_size=20 << 20, request_timeout_ms=2000, acks="all"
+    )
+    await producer.start()
+    try:
+        await producer.send_and_wait(message.topic, message.value, message.key.encode())
+    finally:
+        await producer.stop()
 
 
 async def _create(broker: KafkaBroker, topic: Topic, settings: dict[str, str]) -> None:
@@ -169,7 +196,7 @@ async def _create(broker: KafkaBroker, topic: Topic, settings: dict[str, str]) -
 
 
 async def test_a_follower_reads_over_the_gaps_that_compaction_leaves(over_kafka, kafka_broker):
-    topic = Topic("xindun.test.compacted", owner=None, retained=True)
+    topic = Topic("xindun.test.compacted", owner="test", retained=True)
     settings = {
         "cleanup.policy": "compact",
         "segment.bytes": str(1 << 20),
@@ -204,7 +231,7 @@ async def test_a_follower_reads_over_the_gaps_that_compaction_leaves(over_kafka,
 async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafka_broker):
     name = await over_kafka.topic(partitions=2)
     assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[name]]) == []
-    other = Topic(name, owner=None, partitions=3, retained=True)
+    other = Topic(name, owner="test", partitions=3, retained=True)
     differences = await ensure_topics(kafka_broker.bootstrap, [other])
     assert f"{name}: 2 partitions, not 3" in differences
     assert f"{name}: cleanup.policy is delete, not compact" in differences

@@ -67,6 +67,8 @@ HANDLED = Counter("xindun_inbox_handled_total", "Foreign events by outcome", ["s
 DEAD = Gauge("xindun_inbox_dead", "Dead letters that wait for an operator", ["service"])
 WAITING = Gauge("xindun_inbox_waiting", "Foreign events that wait for another attempt", ["service"])
 
+LONGEST = 0xFFFF
+"""Bytes of a message that can be an event: what is longer the log cannot take either, and nobody here reads it."""
 ATTEMPTS = 8
 """Attempts before a row is dead: with the back-off below, about a quarter of a minute."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=10)
@@ -129,22 +131,28 @@ class Inbox:
         HANDLED.labels(self._service, outcome).inc()
 
     def _read(self, message: Message) -> Envelope | None:
-        """Return the envelope, or None for what no handler can ever read: it is logged and counted, audit keeps it."""
+        """Return the envelope, or None for what no handler may ever read: it is logged and counted.
+
+        Audit, which gets every message too, has it on record as rejected and warns of it.
+        """
+        if len(message.value or b"") > LONGEST:
+            return self._refuse(message, "too-long")
         try:
             envelope = Envelope.model_validate_json(message.value or b"")
             if "\0" in message.key:
                 raise ValueError("a key that the database cannot store")
         except ValueError:
-            log.warning("inbox.unreadable", service=self._service, topic=message.topic)
-            HANDLED.labels(self._service, "unreadable").inc()
-            return None
+            return self._refuse(message, "unreadable")
         owner = owner_of(message.topic)
         # Who may write a topic may say its own facts there, and nobody else's, whatever the source claims to be.
         if envelope.source != f"/{owner}" or not envelope.type.startswith(f"{PREFIX}.{owner}."):
-            log.warning("inbox.foreign_source", service=self._service, topic=message.topic)
-            HANDLED.labels(self._service, "foreign-source").inc()
-            return None
+            return self._refuse(message, "foreign-source")
         return envelope
+
+    def _refuse(self, message: Message, reason: str) -> Envelope | None:
+        log.warning("inbox.refused", service=self._service, topic=message.topic, reason=reason)
+        HANDLED.labels(self._service, reason).inc()
+        return None
 
     async def _claim(self, session: AsyncSession, message: Message, envelope: Envelope) -> str:
         """Insert the row: "done", or "waiting" behind a waiting row of the same key; "repeated" when it was there."""

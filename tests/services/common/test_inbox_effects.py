@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from uuid import UUID
 
 import pytest
@@ -11,10 +12,10 @@ from sqlalchemy import text
 from common import inbox as inbox_module
 from common.bus import BusUnavailable, Message
 from common.bus.topics import events_of
-from common.database import DatabaseUnavailable
+from common.database import Database, DatabaseUnavailable
 from common.events import PREFIX
 from common.ids import new_id
-from common.inbox import ATTEMPTS
+from common.inbox import ATTEMPTS, LONGEST, Inbox
 from common.problems import Conflict, Invalid, NotFound, Unavailable
 from tests.services.common.toy.events import QuestionAsked
 from tests.services.common.world import World, eventually
@@ -213,6 +214,29 @@ async def test_what_cannot_be_read_blocks_nobody(still, admin, value):
     await still.bus.publish([Message(ASKER, "a", value), asked(still, "a", "next")])
     assert await effects(admin) == ["next"]
     assert handled("unreadable") == before + 1
+
+
+async def test_a_message_too_long_to_be_an_event_blocks_nobody(still, admin):
+    before = handled("too-long")
+    long = asked(still, "a", "x" * LONGEST)
+    await still.bus.publish([long, asked(still, "a", "next")])
+    assert await effects(admin) == ["next"]
+    assert handled("too-long") == before + 1
+
+
+async def test_ten_thousand_messages_that_are_none_of_ours_cost_no_transaction(still):
+    """Were there one, it would fail: this inbox has no database."""
+    nowhere = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", pool_size=1)
+    without = Inbox("toy", nowhere, still.inbox._handlers, still.runtime)
+    unknown = [
+        still.question(QuestionAsked(about=str(n)), type=f"{PREFIX}.asker.question.withdrawn.v1") for n in range(10_000)
+    ]
+    began = time.process_time()
+    await without.deliver([*unknown, Message(ASKER, "a", bytes(10_000_000))])
+    assert time.process_time() - began < 5, "seconds of the processor; a transaction each would be ten"
+    with pytest.raises(Unavailable):
+        await without.deliver([asked(still, "a")])
+    await nowhere.close()
 
 
 async def test_a_key_that_no_database_can_store_blocks_nobody(still, admin):

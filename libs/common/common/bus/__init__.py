@@ -10,7 +10,10 @@ from typing import Protocol
 
 from common.problems import Unavailable
 
-__all__ = ["Batch", "Bus", "BusUnavailable", "Deliver", "Follower", "Message"]
+__all__ = ["MESSAGE_BYTES", "Batch", "Bus", "BusUnavailable", "Deliver", "Follower", "Message", "require_fit"]
+
+MESSAGE_BYTES = 1_000_000
+"""Most bytes of a key and value together; the brokers' own bound is a little higher."""
 
 
 class BusUnavailable(Unavailable):
@@ -43,6 +46,13 @@ class Batch:
     confirmed_at: float | None
 
 
+def require_fit(messages: Sequence[Message]) -> None:
+    """Raise `ValueError` on a message that no bus would take."""
+    for message in messages:
+        if len(message.value or b"") + len(message.key.encode()) > MESSAGE_BYTES:
+            raise ValueError(f"a message of {message.topic} is over {MESSAGE_BYTES} bytes")
+
+
 class Follower(Protocol):
     """Reads every message of some topics, alone, without a group."""
 
@@ -73,7 +83,7 @@ class Bus(Protocol):
         """Return when the bus holds all `messages` durably, in order per key.
 
         Raises `BusUnavailable`: then some may be held and some not; publishing all again is safe because receivers
-        recognise what they had.
+        recognise what they had. Raises `ValueError` when one is over `MESSAGE_BYTES`: then none is held.
         """
 
     async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from common.bus import Batch, BusUnavailable, Deliver, Message
+from common.bus import Batch, BusUnavailable, Deliver, Message, require_fit
 from common.bus.topics import TOPICS
 
 __all__ = ["InProcessBus", "RetainedFileDamaged"]
@@ -66,6 +66,7 @@ class InProcessBus:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Append retained messages, then let every group commit the others."""
+        require_fit(messages)
         by_topic: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
             by_topic[message.topic].append(message)

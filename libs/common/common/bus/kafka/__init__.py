@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from common.bus import BusUnavailable, Deliver, Message
+from common.bus import BusUnavailable, Deliver, Message, require_fit
 from common.bus.kafka.admin import BusRefused, ensure_topics
 from common.bus.kafka.borders import ensure_borders
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
@@ -24,9 +24,6 @@ __all__ = [
     "security_of",
     "set_passwords",
 ]
-
-MESSAGE_BYTES = 1_000_000
-"""Most bytes of a key and value together; the brokers' own bound is a little higher."""
 
 
 class KafkaBus:
@@ -60,9 +57,7 @@ class KafkaBus:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when all replicas in sync hold `messages`; raises `ValueError` on one that no broker would take."""
-        for message in messages:
-            if len(message.value or b"") + len(message.key.encode()) > MESSAGE_BYTES:
-                raise ValueError(f"a message of {message.topic} is over {MESSAGE_BYTES} bytes")
+        require_fit(messages)
         if not self._running:
             raise BusUnavailable
         try:
