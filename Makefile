@@ -61,6 +61,10 @@ test: .venv/.ready  ## every test, those on Kafka against a real one (WORKERS=2,
 bench: .venv/.ready  ## measure the platform by processes, with spread; appends to bench/history.jsonl (FIGURES="query tokens")
 	@$(PY) -m bench $(FIGURES)
 
+.PHONY: chaos
+chaos: .venv/.ready  ## kill, stop and end processes RUNS= times while lives run and RACES= tokens are revoked (SEED=)
+	@$(PY) -m tests.faults.chaos
+
 .PHONY: generate
 generate: .venv/.ready  ## write the files that are made from code
 	@$(PY) -m tools.generated

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,16 @@ class Expected:
     status: int
     problem: str | None = None
     members: dict[str, Any] = field(default_factory=dict)
+    shows: Callable[[Any], Any] | None = None
+    """What must be true of the body besides."""
 
     def met_by(self, status: int, body: Any) -> bool:
         """Whether an answer is as expected."""
         if status != self.status:
             return False
         if self.problem and (not isinstance(body, dict) or body.get("type") != f"urn:xindun:problem:{self.problem}"):
+            return False
+        if self.shows and not self.shows(body):
             return False
         return all(isinstance(body, dict) and body.get(name) == value for name, value in self.members.items())
 
@@ -60,8 +65,8 @@ class Step:
 class Story:
     """Plays steps and prints them."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
+    def __init__(self, client: httpx.AsyncClient, patience: float = PATIENCE) -> None:
+        self.client, self._patience = client, patience
         self.steps: list[Step] = []
         self._chapter = ""
 
@@ -101,7 +106,7 @@ class Story:
             body = _body(response)
             met = expected.met_by(response.status_code, body)
             waited = (asked - begun) * 1000
-            if met or not eventually or waited > PATIENCE * 1000:
+            if met or not eventually or waited > self._patience * 1000:
                 break
             await asyncio.sleep(0.02)
         answer = _summary(body, show) if met else json.dumps(body, ensure_ascii=False)[:2000]

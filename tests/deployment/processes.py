@@ -1,5 +1,6 @@
 """The platform as operations run it: separate processes on a real Kafka and a real PostgreSQL, kept by a supervisor."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -7,17 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
 import httpx
+import psutil
 
-from deploy.layout import Layout
+from deploy.layout import STORES, Layout
 from tests.deployment.embedded import ROOT, free_port
 
-READY_WITHIN = 180.0
+READY_WITHIN = 300.0
 LOOK_EVERY = 0.05
 
 
@@ -109,13 +111,59 @@ class ProcessPlatform:
 
     @contextlib.contextmanager
     def stopped(self, name: str) -> Iterator[None]:
-        """SIGSTOP a process for the block, then SIGCONT."""
-        pid = self.signal(name, signal.SIGSTOP)
+        """SIGSTOP a process, with all that it has started, for the block, then SIGCONT."""
+        process = psutil.Process(self.pid(name))
+        family = [process, *process.children(recursive=True)]
+        for each in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.suspend()
         try:
             yield
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            for each in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.resume()
+
+    def gateways(self) -> list[str]:
+        """The addresses of all gateways."""
+        return [f"http://127.0.0.1:{each.port}" for each in self.layout().of("gateway")]
+
+    def serving(self) -> list[str]:
+        """The names of everything that answers HTTP."""
+        return [each.name for each in self.layout().processes if each.kind not in STORES]
+
+    async def ready(self, names: Sequence[str] | None = None, *, within: float = READY_WITHIN) -> None:
+        """Return when each of `names`, or of all that answer HTTP, says that it is ready."""
+        deadline = time.monotonic() + within
+        async with httpx.AsyncClient(timeout=10) as client:
+            for name in names or self.serving():
+                while (said := await self._said(client, name)) != "ready":
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"{name} is not ready: {said}")
+                    await asyncio.sleep(LOOK_EVERY)
+
+    async def _said(self, client: httpx.AsyncClient, name: str) -> str:
+        if not self.table()[name]["pid"]:
+            return "does not run"
+        try:
+            answer = await client.get(f"{self.direct(name)}/ready")
+        except httpx.TransportError as error:
+            return type(error).__name__
+        return "ready" if answer.status_code == 200 else answer.text
+
+    async def replaced(self, name: str, pid: int, *, within: float = READY_WITHIN) -> int:
+        """Return the number of the process that took the place of `pid`, as the platform tells it."""
+        deadline = time.monotonic() + within
+        while (now := self.table()[name]["pid"]) in (None, pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} was not started again")
+            await asyncio.sleep(LOOK_EVERY)
+        return int(now)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment of a service or gateway, for a command that works with its settings."""
+        process = next(each for each in self.layout().processes if each.name == name)
+        return os.environ | self.layout().environment(process)
 
     def control(self, *words: str) -> str:
         """Run `supervisorctl`: `control("stop", "stores:kafka")` keeps a process down until `start`."""

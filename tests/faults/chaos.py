@@ -1,0 +1,205 @@
+"""`make chaos SEED= RUNS= RACES=`: faults without end on a platform of processes, while lives are lived and tokens revoked.
+
+Three gateways and two of each service. RUNS faults (kill -9, SIGSTOP for 10 s, an order to end), each of a process that the
+seed chooses, stores included, at moments that it chooses; meanwhile one life after the other, and RACES races: a token is
+used without a pause at every gateway and every service while it is revoked. At the end everything that was acknowledged
+must be found, every effect exactly once, and no use of a token that began after the acknowledgement of its revocation may
+have succeeded. Exit status 1 where anything is not so. The seed makes faults and people the same; how processes meet is the
+machine's.
+"""
+
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.deployment.processes import ProcessPlatform
+from tests.faults.city import City
+from tests.faults.faults import Faults
+from tests.faults.storm import NOT_NOW, REFUSED, Door, Race, race
+from tests.platform.people import Person, System, Unit
+
+COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
+PEOPLE = 4
+"""Clerks whose accounts are suspended in a part of the races; each needs a new code of the second factor every time."""
+EXHUMED = 4
+"""Tokens of earlier races that are shown again somewhere in each race."""
+TELL_EVERY = 50
+STEP = 30
+
+
+def tell(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+@dataclass
+class Races:
+    """Revocations one after the other, each while its token is used everywhere."""
+
+    city: City
+    unit: Unit
+    systems: list[System]
+    clerks: list[Person]
+    rng: random.Random
+    wanted: int
+    run: int = 0
+    people: int = 0
+    accepted: int = 0
+    refused: int = 0
+    silent: int = 0
+    exhumed: int = 0
+    violations: list[str] = field(default_factory=list)
+    _dead: list[tuple[float, str]] = field(default_factory=list)
+
+    async def one(self) -> None:
+        """Revoke one token: of a system, or of a clerk who has a code left to sign in again."""
+        doors = self.city.doors()
+        ready = [person for person in self.clerks if person.step <= time.time() // STEP - 1]
+        if ready and self.rng.random() < 0.25:
+            outcome = await self._clerk(doors, self.rng.choice(ready))
+            self.people += 1
+        else:
+            outcome = await self._system(doors, self.rng.choice(self.systems))
+        self.run += 1
+        self.accepted += outcome.accepted
+        self.refused += len(outcome.refused)
+        self.silent += bool(outcome.acknowledgement["silent"])
+        self.violations += outcome.violations
+        for violation in outcome.violations:
+            tell(f"✗ {violation}")
+        await self._exhume(doors)
+        self._dead.append((time.monotonic(), outcome.token))
+        for door in doors:
+            door.close()
+        if self.run % TELL_EVERY == 0:
+            tell(f"{self.run} races, {self.city.lives} lives")
+
+    async def _system(self, doors: list[Door], system: System) -> Race:
+        outcome = await race(doors, system.access, lambda: self.city.suspend(self.unit.admin, system))
+        await self.city.revive(self.unit.admin, system)
+        return outcome
+
+    async def _clerk(self, doors: list[Door], clerk: Person) -> Race:
+        path = f"/identity/accounts/{clerk.id}"
+
+        async def suspend() -> dict[str, Any]:
+            while True:
+                effective: dict[str, Any] = (await self.city.center.done(f"{path}/suspend", {"reason": "核查"}))[
+                    "effective"
+                ]
+                if effective["effective_at"]:
+                    return effective
+
+        outcome = await race(doors, clerk.access, suspend)
+        await self.city.center.done(f"{path}/reinstate")
+        answer = await clerk.try_sign_in()
+        if answer.is_success:
+            clerk.keep(answer, 201)
+        else:  # the answer took longer than the code lives
+            self.clerks.remove(clerk)
+            tell(f"a clerk could not sign in again: {answer.status_code}")
+        return outcome
+
+    async def _exhume(self, doors: list[Door]) -> None:
+        """Show tokens of earlier races at some doors: what has just started must know them, too."""
+        for _, token in self.rng.sample(self._dead, min(EXHUMED, len(self._dead))):
+            door = self.rng.choice(doors)
+            status = await door.use(token)
+            self.exhumed += status == REFUSED
+            if status not in (REFUSED, *NOT_NOW):
+                self.violations.append(f"{door.name} answered {status} to a token revoked long ago")
+                tell(f"✗ {self.violations[-1]}")
+
+
+async def _people(city: City) -> tuple[Unit, list[System], list[Person]]:
+    unit = await city.unit()
+    systems = [unit.system, *[await city.system(unit.admin) for _ in range(3)]]
+    clerks = [unit.clerk, *[await city.clerk(unit.admin) for _ in range(PEOPLE - 1)]]
+    return unit, systems, clerks
+
+
+async def _chaos(city: City, faults: Faults, runs: int, wanted: int, out: Path) -> Races:
+    unit, systems, clerks = await _people(city)
+    races = Races(city, unit, systems, clerks, random.Random(faults.rng.random()), wanted)
+    over = asyncio.Event()
+
+    async def revoke() -> None:
+        while races.run < wanted or not over.is_set():
+            await races.one()
+
+    async def live() -> None:
+        while not over.is_set() or races.run < wanted or not city.lives:
+            if why := await city.live(out):
+                tell(f"a life was interrupted: {why}")
+
+    async def befall() -> None:
+        for _ in range(runs):
+            await faults.one()
+        over.set()
+
+    async with asyncio.TaskGroup() as group:
+        for part in (live(), revoke(), befall()):
+            group.create_task(part)
+    return races
+
+
+async def _run(seed: int, runs: int, wanted: int) -> int:
+    begun = time.monotonic()
+    # Not below a directory of this user alone: PostgreSQL's account must be able to pass through.
+    with tempfile.TemporaryDirectory(prefix="xindun-chaos-", ignore_cleanup_errors=True) as directory:
+        platform = ProcessPlatform(Path(directory) / "data", **COUNTS)
+        try:
+            tell(f"started in {await asyncio.to_thread(platform.start):.0f} s")
+            await platform.ready()
+            async with City.open(platform, seed) as city:
+                await city.begin()
+                out = Path(directory) / "life"
+                faults = Faults(platform, random.Random(seed), tell=tell)
+                races = await _chaos(city, faults, runs, wanted, out)
+                tell("waiting until everything said has arrived")
+                await city.settle()
+                findings = [
+                    *races.violations,
+                    *await city.ledger.findings(city.transport.acknowledged),
+                    *await city.verified(out),
+                ]
+        finally:
+            await asyncio.to_thread(platform.stop)
+    _summary(seed, time.monotonic() - begun, city, faults, races, findings)
+    return 1 if findings else 0
+
+
+def _summary(seed: int, seconds: float, city: City, faults: Faults, races: Races, findings: list[str]) -> None:
+    acknowledged = city.transport.acknowledged
+    print(f"\nSEED={seed}  {seconds:.0f} s")
+    print(f"  faults   {sum(faults.done.values())}, the longest recovery {faults.longest:.1f} s")
+    for name, count in sorted(faults.done.items()):
+        print(f"             {count:3d} × {name}")
+    print(f"  lives    {city.lives}, and {city.interrupted} interrupted by a code that had become too old")
+    print(
+        f"  writes   {len(acknowledged)} acknowledged, {sum(each.attempts > 1 for each in acknowledged)} of them repeated"
+    )
+    print(f"  races    {races.run}, {races.people} of them on people, {races.silent} with a silent point")
+    print(
+        f"             {races.accepted} uses before, {races.refused} doors refused after; {races.exhumed} old tokens refused"
+    )
+    print(f"  findings {len(findings)}")
+    for finding in findings:
+        print(f"    ✗ {finding}")
+
+
+def main() -> int:
+    """Run as the environment says, and return the exit status."""
+    seed = int(os.environ.get("SEED") or random.randrange(2**32))
+    runs, wanted = int(os.environ.get("RUNS") or 100), int(os.environ.get("RACES") or 1000)
+    print(f"SEED={seed} RUNS={runs} RACES={wanted}", flush=True)
+    return asyncio.run(_run(seed, runs, wanted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""A deployed platform with people on it: who revokes, whose tokens are revoked, and lives that go on meanwhile."""
+
+import asyncio
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo import actors
+from demo.life import Life
+from demo.play import play
+from demo.story import Failed, Step, Story
+from tests.deployment.processes import ProcessPlatform
+from tests.faults.ledger import Ledger
+from tests.faults.patient import PatientTransport
+from tests.faults.storm import Door
+from tests.platform.people import FlowingClock, Person, System, World
+
+PATHS = {
+    "gateway": "/identity/me",
+    "identity": "/identity/me",
+    "datashare": "/datashare/grants",
+    "incident": "/incident/breaches",
+    "audit": "/audit/records",
+}
+"""What a token is used for at each kind of door; an answer other than 401 and "not now" means that the door took it."""
+PATIENCE = 300.0
+"""Seconds in which any request is answered, and any effect there, however often something dies meanwhile."""
+CODE_TERM = 25.0
+"""Seconds after which a code of a second factor may be too old when it arrives."""
+
+
+class RealClock(FlowingClock):
+    """Time that nobody moves."""
+
+    def advance(self, by: timedelta) -> None:
+        raise AssertionError(f"no code of the second factor for another {by}")
+
+
+class QuietStory(Story):
+    """Prints nothing and is patient: processes die while it is told."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        super().__init__(client, patience=PATIENCE)
+
+    def chapter(self, title: str) -> None:
+        self._chapter = title
+
+    def tell(self, text: str) -> None:
+        pass
+
+    @staticmethod
+    def _print(step: Step) -> None:
+        pass
+
+
+class City(World):
+    """The people of a platform that runs as processes."""
+
+    def __init__(self, processes: ProcessPlatform, client: httpx.AsyncClient, ledger: Ledger, seed: int) -> None:
+        self.processes, self.client, self.ledger = processes, client, ledger
+        self.platform, self.clock = self, RealClock()
+        self.rng = random.Random(seed)
+        self._number = iter(range(1, 10**9))
+        self.lives = self.interrupted = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, processes: ProcessPlatform, seed: int) -> AsyncIterator["City"]:
+        transport = PatientTransport(*processes.gateways(), patience=PATIENCE)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url=processes.url, timeout=40) as client,
+            Ledger.open(processes.admin) as ledger,
+        ):
+            city = cls(processes, client, ledger, seed)
+            city.transport = transport
+            yield city
+
+    transport: PatientTransport
+
+    async def begin(self) -> "City":
+        known = json.loads(await asyncio.to_thread(self.processes.first_administrators))
+        both = []
+        for role in ("authority", "center"):
+            person = Person(self, known[role]["login"], known[role]["account_id"])
+            both.append(await (await person.activate(known[role]["activation_code"])).sign_in())
+        self.authority, self.center = both
+        await self._open()
+        return self
+
+    async def settle(self) -> None:
+        await self.ledger.settled(PATIENCE)
+
+    def doors(self) -> list[Door]:
+        return [
+            Door(row["name"], row["port"], PATHS[row["kind"]])
+            for row in self.processes.table().values()
+            if row["kind"] in PATHS
+        ]
+
+    async def suspend(self, admin: Person, system: System) -> dict[str, Any]:
+        """Suspend a system, and return the acknowledgement: one that says since when it is effective."""
+        path = f"/identity/systems/{system.id}/suspend"
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            body = await admin.done(path, {"reason": "核查"})
+            effective: dict[str, Any] = body["effective"]
+            if effective["effective_at"]:
+                return effective
+            assert time.monotonic() < deadline, "the bus never held the cutoff"
+
+    async def revive(self, admin: Person, system: System) -> None:
+        await admin.done(f"/identity/systems/{system.id}/reinstate")
+        await system.sign_in()
+
+    async def live(self, out: Path) -> str | None:
+        """Play a life; return what interrupted it: a code that was too old when its request could be answered at last."""
+        await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
+        people = [self._played(person) for person in (self.authority, self.center)]
+        story = QuietStory(self.client)
+        try:
+            await play(Life(story, self.rng, people[0], people[1], out, short_term=None))
+        except Failed as failed:
+            step = story.steps[-1]
+            if (
+                step.status == 401
+                and step.milliseconds > CODE_TERM * 1000
+                and step.request.endswith(("sessions", "confirm"))
+            ):
+                self.interrupted += 1
+                return str(failed)
+            raise
+        finally:
+            for person, played in zip((self.authority, self.center), people, strict=True):
+                person.step = played.last_step
+        self.lives += 1
+        return None
+
+    @staticmethod
+    def _played(person: Person) -> actors.Person:
+        return actors.Person(person.login, person.login, person.password, totp=person.secret, last_step=person.step)
+
+    async def verified(self, out: Path) -> list[str]:
+        """Check the log with the operator's tool and the last evidence with the court's; return what they found."""
+        commands = {
+            "fsck": ([sys.executable, "-m", "audit.fsck"], self.processes.environment("audit")),
+            "verify": ([sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")], None),
+        }
+        found = []
+        for name, (command, environment) in commands.items():
+            done = await asyncio.to_thread(
+                subprocess.run, command, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                found.append(f"{name}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
+        return found

@@ -1,0 +1,33 @@
+"""One platform as processes, two of each kind but the stores, for all fault tests of a worker."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.processes import ProcessPlatform
+from tests.faults.city import City
+
+TWO_OF_EACH = {"gateway": 2, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
+SEED = 20261124
+
+
+@pytest.fixture(scope="session")
+async def platform() -> AsyncIterator[ProcessPlatform]:
+    # Not below pytest's own directory: PostgreSQL's account must be able to pass through.
+    with tempfile.TemporaryDirectory(prefix="xindun-faults-", ignore_cleanup_errors=True) as directory:
+        running = ProcessPlatform(Path(directory) / "data", **TWO_OF_EACH)
+        try:
+            await asyncio.to_thread(running.start)
+            await running.ready()
+            yield running
+        finally:
+            await asyncio.to_thread(running.stop)
+
+
+@pytest.fixture(scope="session")
+async def city(platform: ProcessPlatform) -> AsyncIterator[City]:
+    async with City.open(platform, SEED) as opened:
+        yield await opened.begin()

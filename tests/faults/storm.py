@@ -1,0 +1,104 @@
+"""A token used without a pause at every door while it is revoked: no use that begins after the acknowledgement may succeed."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNANSWERED = 0
+REFUSED = 401
+NOT_NOW = (UNANSWERED, 502, 503, 504)
+ANSWER_TERM = 30.0
+"""Seconds that a use waits for its answer: longer than any process is stopped."""
+WARM_TERM = 3.0
+"""Seconds that a race waits for the doors to be in use before the token is revoked."""
+LAST_TERM = 5.0
+"""Seconds after the acknowledgement in which a door that answers "not now" is asked again."""
+
+
+class Door:
+    """One process that takes tokens: a gateway, or a service past it. One use at a time, on a connection that is kept."""
+
+    def __init__(self, name: str, port: int, path: str) -> None:
+        self.name, self._port, self._path = name, port, path
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def use(self, token: str) -> int:
+        """Return the status of the answer, `UNANSWERED` where there is none."""
+        try:
+            async with asyncio.timeout(ANSWER_TERM):
+                return await self._ask(token)
+        except (OSError, EOFError, TimeoutError, ValueError):
+            self.close()
+            return UNANSWERED
+
+    async def _ask(self, token: str) -> int:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(f"GET {self._path} HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        headers = dict(line.split(b":", 1) for line in head.split(b"\r\n")[1:] if line)
+        await reader.readexactly(int(headers.get(b"content-length", 0)))
+        if headers.get(b"connection", b"").strip() == b"close":
+            self.close()
+        return int(head.split(b" ", 2)[1])
+
+    def close(self) -> None:
+        if self._streams:
+            self._streams[1].close()
+            self._streams = None
+
+
+@dataclass
+class Race:
+    """What became of one token."""
+
+    token: str
+    acknowledgement: dict[str, Any] = field(default_factory=dict)
+    accepted: int = 0
+    refused: set[str] = field(default_factory=set)
+    """Doors that said, after the acknowledgement, that the token is revoked."""
+    violations: list[str] = field(default_factory=list)
+
+
+async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable[dict[str, Any]]]) -> Race:
+    """Use `token` at all doors while `revoke` runs; it returns the acknowledgement."""
+    outcome = Race(token)
+    acknowledged: float | None = None
+    in_use: set[str] = set()
+    warm = asyncio.Event()
+
+    async def storm(door: Door) -> None:
+        while True:
+            began, after = time.monotonic(), acknowledged is not None
+            status = await door.use(token)
+            if status == REFUSED:
+                if after:
+                    outcome.refused.add(door.name)
+                    return
+            elif status in NOT_NOW:
+                if acknowledged is not None and time.monotonic() - acknowledged > LAST_TERM:
+                    return
+                await asyncio.sleep(0.05)
+            else:
+                outcome.accepted += 1
+                in_use.add(door.name)
+                if len(in_use) == len(doors):
+                    warm.set()
+                if after and acknowledged is not None:
+                    late = f"{(began - acknowledged) * 1000:.1f} ms after the acknowledgement {outcome.acknowledgement}"
+                    outcome.violations.append(f"{door.name} answered {status} to a use that began {late}")
+                    return
+
+    async with asyncio.TaskGroup() as group:
+        for door in doors:
+            group.create_task(storm(door))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WARM_TERM):
+                await warm.wait()
+        outcome.acknowledgement = await revoke()
+        acknowledged = time.monotonic()
+    return outcome
