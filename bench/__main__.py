@@ -48,8 +48,8 @@ async def _measure(platform: ProcessPlatform, started: float, names: list[str]) 
     async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
         bench = Bench(platform, await build(client, platform.first_administrators()))
         bench.note("start-up to ready, fresh data", "s", [started])
-        for place in range(2, GATEWAYS + 1):
-            platform.control("stop", f"gateways:gateway-{place}")
+        for gateway in platform.layout().of("gateway")[1:]:
+            platform.control("stop", f"gateways:{gateway.name}")
         for name in names:
             print(f"  … {name}", file=sys.stderr, flush=True)
             await bench.fresh()
@@ -88,10 +88,11 @@ def main() -> None:
     parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="which; all without a word")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
-        platform = ProcessPlatform(Path(directory), gateway=GATEWAYS)
+        names = options.figures or list(FIGURES)
+        platform = ProcessPlatform(Path(directory), gateway=GATEWAYS if "revocation" in names else 1)
         try:
             started = platform.start()
-            found = asyncio.run(_measure(platform, started, options.figures or list(FIGURES)))
+            found = asyncio.run(_measure(platform, started, names))
         finally:
             platform.stop()
     _print(found)

@@ -138,7 +138,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("XINDUN_DATA", ".data")))
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell that put us in the background ignores one
+        signal.signal(number, _interrupt)
     try:
         Platform(options.data.resolve(), options.port).run()
     except (KafkaUnavailable, WrongDigest) as error:
