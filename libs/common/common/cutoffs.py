@@ -104,6 +104,15 @@ class EnforcementPoint:
         """Seconds since the bus confirmed that this point stands at the feed's end; infinite before the first time."""
         return float("inf") if self._confirmed_at is None else time.monotonic() - self._confirmed_at
 
+    def revoker_age(self) -> float:
+        """Seconds since identity was heard; infinite before the first time."""
+        return float("inf") if self._heard_at is None else time.monotonic() - self._heard_at
+
+    @property
+    def known_cutoffs(self) -> int:
+        """How many subjects are cut off here."""
+        return len(self._cutoffs)
+
     def bound(self) -> float:
         """Seconds that the point may go without confirmation (policy `revocation-bound`)."""
         return self.policies.at("revocation-bound", self._clock.now()).value / 1000

@@ -29,7 +29,7 @@ from common.events import PREFIX, Envelope, Event
 from common.feed import Entry
 from common.ids import new_id
 
-__all__ = ["Relay", "add", "add_entry", "body_of", "outbox", "tell", "write"]
+__all__ = ["RELAY_LOCK", "Relay", "add", "add_entry", "body_of", "outbox", "tell", "write"]
 
 log = structlog.get_logger()
 
@@ -48,6 +48,8 @@ outbox = Table(
 UNPUBLISHED_AGE = Gauge("xindun_outbox_oldest_unpublished_seconds", "Age of the oldest unpublished row", ["service"])
 PUBLISHED = Counter("xindun_outbox_published_total", "Messages brought to the bus", ["service"])
 
+RELAY_LOCK = "xindun.relay"
+"""The lock of a service's database that the relay at work holds."""
 BATCH = 500
 SWEEP = 2.0
 """Seconds between looks for rows whose notification was lost with its process."""
@@ -156,6 +158,7 @@ class Relay:
         self,
         *,
         publisher: str,
+        instance: str = "1",
         dsn: str,
         tls: SSLContext | None = None,
         bus: Bus,
@@ -164,6 +167,7 @@ class Relay:
         beats: Sequence[Callable[[], Message]] = (),
     ) -> None:
         self._publisher, self._dsn, self._tls, self._bus, self._clock = publisher, dsn, tls, bus, clock
+        self._instance = instance
         self._heartbeat_every, self._beats = heartbeat_every, tuple(beats)
         self._wake = asyncio.Event()
         self._oldest: datetime | None = None
@@ -179,7 +183,13 @@ class Relay:
         wait = BACK_OFF[0]
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, ssl=self._tls or False, timeout=5, command_timeout=20)
+                connection = await asyncpg.connect(
+                    self._dsn,
+                    ssl=self._tls or False,
+                    timeout=5,
+                    command_timeout=20,
+                    server_settings={"application_name": self._instance},
+                )
                 try:
                     await self._hold(connection)
                     wait = BACK_OFF[0]
@@ -194,7 +204,7 @@ class Relay:
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
         """Wait until this relay is the only one of its service: the lock dies with the connection."""
-        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('xindun.relay'))"):
+        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", RELAY_LOCK):
             await asyncio.sleep(SWEEP)
 
     async def _follow(self, connection: asyncpg.Connection) -> None:

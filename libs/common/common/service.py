@@ -21,7 +21,7 @@ from common.database import Database
 from common.events import Event
 from common.http import Requests, router
 from common.inbox import Handlers, Inbox
-from common.operations import operations_router
+from common.operations.endpoints import dead_letter_routes, status_routes
 from common.origin import OriginStamp
 from common.outbox import Relay
 from common.problems import Problem
@@ -66,6 +66,7 @@ def create_service(
     runtime.parts["verifier"] = Verifier(point, settings.issuer, clock)
     relay = Relay(
         publisher=name,
+        instance=settings.instance,
         dsn=dsn_of(settings.full_database_url()),
         tls=settings.database_tls(),
         bus=bus,
@@ -107,9 +108,10 @@ def create_service(
         separate_input_output_schemas=False,
     )
     app.state.runtime = runtime
+    app.include_router(status_routes(name))
     if inbox:
         runtime.parts["inbox"] = inbox
-        app.include_router(operations_router(name))
+        app.include_router(dead_letter_routes(name))
     for routes in routers:
         app.include_router(routes)
     app.include_router(_health_router())

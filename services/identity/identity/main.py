@@ -14,6 +14,7 @@ from common.feed import Heartbeat
 from common.runtime import Runtime
 from common.service import create_service
 from identity.accounts.endpoints import routes as accounts
+from identity.cutoffs.endpoints import routes as cutoffs
 from identity.cutoffs.receipts import Receipts, confirm_cutoffs
 from identity.departures.endpoints import routes as departures
 from identity.handlers import handlers
@@ -51,6 +52,7 @@ ROUTERS = (
     handovers,
     probes,
     signing,
+    cutoffs,
 )
 
 

@@ -72,6 +72,11 @@ class Receipts:
         since = time.monotonic() - LIVE_FOR
         return {point for point, at in self._alive.items() if at >= since}
 
+    def last_signs(self) -> dict[str, float]:
+        """Return for each point that did not say goodbye the seconds since its last sign of life."""
+        now = time.monotonic()
+        return {point: now - at for point, at in self._alive.items()}
+
     async def run(self) -> None:
         """Follow the receipts until cancelled."""
         while True:

@@ -1,11 +1,9 @@
-"""What operators do on every service: see, replay or drop dead letters."""
+"""The routes of operators on every service: how it is doing, and its dead letters."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -13,34 +11,29 @@ from common.auth import Principal, requires
 from common.events import PREFIX, REGISTRY
 from common.http import SessionDep, router
 from common.inbox import Inbox
+from common.operations.looking import status_of
+from common.operations.schemas import DeadLetter, DropRequest, ServiceStatus
 from common.runtime import Runtime, RuntimeDep
 
-__all__ = ["operations_router"]
+__all__ = ["dead_letter_routes", "status_routes"]
 
 CanManageOperations = Annotated[Principal, requires("operations.manage")]
 
 
-class DeadLetter(BaseModel):
-    """A foreign event that this service could not apply."""
+def status_routes(service: str) -> APIRouter:
+    """Return the route that tells how `service` is doing."""
+    routes = router(f"/{service}/operations", "operations")
 
-    message_id: UUID
-    topic: str
-    key: str
-    type: str
-    attempts: int
-    error: str | None
-    received_at: datetime
+    @routes.get("/status", operation_id=f"get_{service}_status")
+    async def get_status(_: CanManageOperations, runtime: RuntimeDep) -> ServiceStatus:
+        """Tell how the instance that answers is doing."""
+        return await status_of(runtime)
 
-
-class DropRequest(BaseModel):
-    """Why a dead letter may stay without effect."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=4, max_length=500)]
+    return routes
 
 
-def operations_router(service: str) -> APIRouter:
-    """Return the operator's routes of `service`."""
+def dead_letter_routes(service: str) -> APIRouter:
+    """Return the operator's routes of a `service` that has an inbox."""
     routes = router(f"/{service}/operations", "operations")
 
     @routes.get("/dead-letters", operation_id=f"list_{service}_dead_letters")

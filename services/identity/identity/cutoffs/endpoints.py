@@ -1,0 +1,39 @@
+"""Where operators see the enforcement points and their receipts."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from common.http import SessionDep, router
+from common.runtime import RuntimeDep
+from identity.cutoffs import queries
+from identity.cutoffs.receipts import receipts_of
+from identity.cutoffs.schemas import CutoffView, PointsView, PointView
+from identity.permissions import CanManageOperations
+
+__all__ = ["routes"]
+
+routes = router("/identity/operations/points", "operations")
+
+
+@routes.get("")
+async def list_points(
+    _: CanManageOperations,
+    session: SessionDep,
+    runtime: RuntimeDep,
+    cutoffs: Annotated[int, Query(ge=0, le=100, description="how many of the newest cutoffs")] = 20,
+) -> PointsView:
+    """List the enforcement points with their last sign of life, and the newest cutoffs with their receipts."""
+    receipts = receipts_of(runtime)
+    live = receipts.live()
+    newest = await queries.newest_cutoffs(session, cutoffs)
+    given = await queries.receipts_for(session, [row.id for row in newest])
+    return PointsView(
+        knows_all=receipts.knows_all(),
+        bound=runtime.point.bound(),
+        points=[
+            PointView(point=point, live=point in live, last_sign_age=round(age, 3))
+            for point, age in sorted(receipts.last_signs().items())
+        ],
+        cutoffs=[CutoffView.of(row, given[row.id]) for row in newest],
+    )

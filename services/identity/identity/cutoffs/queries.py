@@ -1,0 +1,26 @@
+"""Reads cutoffs and receipts."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from identity.cutoffs.models import CutoffRow, ReceiptRow
+
+__all__ = ["newest_cutoffs", "receipts_for"]
+
+
+async def newest_cutoffs(session: AsyncSession, limit: int) -> Sequence[CutoffRow]:
+    """Return the newest cutoffs, the last one first: ids sort by time."""
+    return (await session.scalars(select(CutoffRow).order_by(CutoffRow.id.desc()).limit(limit))).all()
+
+
+async def receipts_for(session: AsyncSession, cutoffs: Sequence[UUID]) -> dict[UUID, list[ReceiptRow]]:
+    """Return the receipts of each cutoff, the first one first."""
+    query = select(ReceiptRow).where(ReceiptRow.cutoff_id.in_(cutoffs)).order_by(ReceiptRow.applied_at)
+    found: dict[UUID, list[ReceiptRow]] = defaultdict(list)
+    for row in await session.scalars(query):
+        found[row.cutoff_id].append(row)
+    return found
