@@ -210,7 +210,7 @@ class EnforcementPoint:
         `live`: it is new on the feed, and was not read again, or for the first time, with all that the feed keeps.
         """
         if message.value is None:
-            self._cutoffs.pop(message.key, None)
+            self._withdraw(message.key)
             return
         entry = read_entry(message.value)
         if isinstance(entry, Cutoff):
@@ -231,6 +231,11 @@ class EnforcementPoint:
             self.policies.learn(entry)
         elif isinstance(entry, Heartbeat):
             self._hear(entry.at, live=live)
+
+    def _withdraw(self, key: str) -> None:
+        """Forget the cutoff of that key, unless a later one of its subject has come."""
+        for cutoff in [each for each in self._cutoffs.values() if each.key == key]:
+            del self._cutoffs[cutoff.subject]
 
     def _hear(self, at: datetime, *, live: bool) -> None:
         """Take in a heartbeat: by our own clock from the moment of reading, except one that the feed had kept."""

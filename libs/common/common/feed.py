@@ -44,8 +44,8 @@ class Cutoff(Entry):
 
     @property
     def key(self) -> str:
-        """The subject: a later cutoff has a higher epoch and includes the earlier one."""
-        return self.subject
+        """Subject and epoch: an earlier cutoff that comes late on the feed must not take the place of a later one."""
+        return f"{self.subject}:{self.epoch}"
 
 
 class VerificationKey(Entry):
@@ -58,8 +58,8 @@ class VerificationKey(Entry):
 
     @property
     def key(self) -> str:
-        """The key's thumbprint."""
-        return f"key:{self.kid}"
+        """The key's thumbprint, and that it ended: a late word that the key is good must not take that one's place."""
+        return f"key:{self.kid}:retired" if self.retired else f"key:{self.kid}"
 
 
 class PolicyVersion(Entry):

@@ -1,6 +1,7 @@
 """The enforcement point: it decides only while it knows, and while whoever revokes knows of it (P1, clause 6.5)."""
 
 import asyncio
+import itertools
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -293,6 +294,28 @@ async def test_a_receipt_that_the_bus_refused_is_owed_and_the_feed_is_followed_m
     given = [receipt.cutoff for receipt in await ground.answered(first, second) if receipt.cutoff]
     assert given == [first.id, second.id]
     assert ground.bus.follows == 1
+
+
+@pytest.mark.clause("6.5")
+def test_whatever_comes_late_on_the_feed_and_is_compacted_there_revives_nothing():
+    """A relay that was stopped in the middle of a publication may put an old entry behind newer ones."""
+    ground = Ground()
+    key, spare = SigningKey.generate(), SigningKey.generate()
+    entries = [
+        ground.cutoff("account:1", 1),
+        ground.cutoff("account:1", 2),
+        ground.cutoff("account:1", 10),
+        VerificationKey(kid=key.kid, jwk=key.public_jwk),
+        VerificationKey(kid=key.kid, jwk=key.public_jwk, retired=True),
+        VerificationKey(kid=spare.kid, jwk=spare.public_jwk),
+    ]
+    for order in itertools.permutations(entries):
+        kept = list({entry.key: entry for entry in order}.values())
+        late = EnforcementPoint("gateway-2", ground.bus, ground.clock)
+        for entry in kept:
+            late._apply(Message(FEED.name, entry.key, entry.to_bytes()), live=False)
+        assert late.holds("account:1", 10)
+        assert [each["kid"] for each in late.keys.jwks()["keys"]] == [spare.kid]
 
 
 @pytest.mark.clause("6.5")
