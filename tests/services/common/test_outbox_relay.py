@@ -294,7 +294,7 @@ async def test_entries_of_the_feed_carry_no_number(ground):
     assert numbers(ground.bus.events()) == [1, 2]
     (entry,) = [message for message in ground.bus.held if message.topic == FEED.name]
     assert entry.value == cutoff.to_bytes()
-    assert entry.key == "account:1"
+    assert entry.key == cutoff.key
 
 
 async def test_heartbeats_go_out_under_a_load_that_never_ends(ground, monkeypatch):
