@@ -77,6 +77,12 @@ format: .venv/.ready  ## format the code
 clauses: .venv/.ready  ## each obligation of the regulation with its tests
 	@$(PY) -m tools.clauses
 
+.PHONY: test-compose
+test-compose: .venv/.ready  ## the platform in containers: built, played on, killed, scaled, taken down; needs a Docker engine
+	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; \
+	then exec $(PY) -m pytest -n 0 -x -q tests/compose; \
+	else echo "没有 Docker 引擎应答，略过 / no Docker engine answers: skipped"; fi
+
 .PHONY: clean
 clean:  ## remove virtual environments and caches, not the data
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
