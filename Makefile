@@ -32,8 +32,8 @@ run-processes: .venv/.ready  ## the same as separate processes on Kafka and Post
 	@exec $(PY) -m deploy.processes --port $(PORT)
 
 .PHONY: admins
-admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once
-	@$(PY) -m deploy.administrators
+admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once (COMPOSE=1: in containers)
+	@$(PY) -m deploy.administrators $(if $(COMPOSE),--compose)
 
 .PHONY: secrets
 secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)
