@@ -320,6 +320,7 @@ def test_a_node_is_prepared_once_and_keeps_its_secrets_to_itself(tmp_path: Path)
     holding = [each for each in files if b"a-secret-among-nodes" in each.read_bytes()]
     assert [each.name for each in holding] == ["server.properties"]
     assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600
+    assert not broker.log.exists(), "what the format says holds the verifiers of the passwords"
 
 
 @contextmanager
