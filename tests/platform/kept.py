@@ -161,6 +161,7 @@ class Kept(RuleBasedStateMachine):
         for told in await asyncio.gather(*map(self.world.refused_by_all, access)):
             assert {(status, what) for status, what, _ in told} == {(401, "credential-revoked")}, told
             assert all(reason for _, _, reason in told), told
+        await self._said(access, alive=False)
         for token in dead.refresh:
             answer = await self.unit.clerk.try_refresh(token)
             assert (answer.status_code, slug(answer)) == (401, "refresh-refused"), answer.text
@@ -168,6 +169,8 @@ class Kept(RuleBasedStateMachine):
         for client_id, secret in dead.secrets:
             for client in (self.world.client, self.world.platform.direct["identity"]):
                 answer = await System(self.world, client_id, secret).try_sign_in(client)
+                assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+                answer = await System(self.world, client_id, secret).introspect("any", client)
                 assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         for login, code in dead.codes:
             body = {"login": login, "code": code, "password": "Lychee-harbor-4711-x"}
@@ -183,8 +186,19 @@ class Kept(RuleBasedStateMachine):
         answers = await asyncio.gather(*asked)
         assert [a.status_code for a in answers] == [200] * len(tokens) + [403] * len(probes), answers[-1].text
         assert {slug(answer) for answer in answers[len(tokens) :]} <= {"probe-refused"}
+        await self._said(self.system.tokens, alive=True)
+        await self._said(probes, alive=False)
         used = await self.world.query(self.stage.bystander, self.stage.bystander.clerk.access)
         assert used.status_code == 200, used.text
+
+    async def _said(self, tokens: list[str], *, alive: bool) -> None:
+        """Another unit's system, asking at the gateway and past it, hears that the tokens live, or nothing."""
+        doors = (self.world.client, self.world.platform.direct["identity"])
+        asked = [self.stage.bystander.system.introspect(token, client) for token in tokens for client in doors]
+        for answer in await asyncio.gather(*asked):
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["active"] == alive, answer.text
+            assert alive or answer.json() == {"active": False}
 
     def _admin_headers(self) -> dict[str, str]:
         """Of the administrator, who signs in where no session is left."""

@@ -151,6 +151,11 @@ class System:
             auth=httpx.BasicAuth(self.id, secret or self.secret),
         )
 
+    async def introspect(self, token: str, client: httpx.AsyncClient | None = None) -> httpx.Response:
+        """Ask whether a token lives."""
+        auth = httpx.BasicAuth(self.id, self.secret)
+        return await (client or self.world.client).post("/identity/oauth/introspect", data={"token": token}, auth=auth)
+
     async def sign_in(self) -> "System":
         answer = await self.try_sign_in()
         assert answer.status_code == 200, answer.text
