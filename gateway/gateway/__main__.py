@@ -13,12 +13,9 @@ from gateway.upstream import Upstream
 
 
 def _create(settings: Settings, bus: Bus) -> ASGIApp:
-    secret = settings.origin_key.get_secret_value() if settings.origin_key else None
     upstreams = {
         service: Upstream(
-            service,
-            Replicas(settings.targets(service)),
-            OriginStamp(service, key_of(secret, service) if secret else None),
+            service, Replicas(settings.targets(service)), OriginStamp(service, key_of(settings.origin_key, service))
         )
         for service in SERVICES
     }

@@ -51,6 +51,21 @@ DROPPED = frozenset(
 )
 """Headers that end here: hop by hop (RFC 9110 §7.6.1), or set anew."""
 
+KEPT = (
+    "type",
+    "asgi",
+    "http_version",
+    "method",
+    "scheme",
+    "path",
+    "raw_path",
+    "query_string",
+    "client",
+    "server",
+    "xindun.term",
+)
+"""What of a request's scope goes on, beside the headers."""
+
 
 class Gateway:
     """The ASGI app behind `Requests`: its own few pages, or the guard and then the service."""
@@ -78,17 +93,20 @@ class Gateway:
 def _forwarded(scope: Scope) -> Scope:
     """Return the scope for the service: our ids, the caller's address, nothing that a caller could pretend with."""
     context = current()
+    dropped = DROPPED
+    for name, value in scope["headers"]:
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            dropped = dropped | {option.strip().lower() for option in value.split(b",")}
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if name not in DROPPED and not name.startswith((b"x-forwarded", b"forwarded"))
+        if name not in dropped and not name.startswith((b"x-forwarded", b"forwarded"))
     ]
     headers += [
         (b"x-request-id", (context.requestid or "").encode()),
         (b"traceparent", (context.traceparent or "").encode()),
     ]
-    kept = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "client", "server")
-    return {name: scope[name] for name in kept if name in scope} | {"headers": headers, "root_path": "", "state": {}}
+    return {name: scope[name] for name in KEPT if name in scope} | {"headers": headers, "root_path": "", "state": {}}
 
 
 def create_app(

@@ -10,6 +10,7 @@ import re
 from hashlib import sha256
 
 from prometheus_client import Counter
+from pydantic import SecretStr
 
 __all__ = ["HEADER", "OriginStamp", "key_of"]
 
@@ -21,18 +22,20 @@ BLOCK = 64
 IGNORED = Counter("xindun_origin_ignored_total", "Stamps on a caller's address that proved nothing", ["service"])
 
 
-def key_of(origin_key: str, service: str) -> str:
+def key_of(origin_key: SecretStr | None, service: str) -> SecretStr | None:
     """Return the key of `service`, derived from the gateway's `origin_key`."""
-    return hmac.digest(origin_key.encode(), service.encode(), "sha256").hex()
+    if origin_key is None:
+        return None
+    return SecretStr(hmac.digest(origin_key.get_secret_value().encode(), service.encode(), "sha256").hex())
 
 
 class OriginStamp:
     """Makes and reads the stamps of one service. Without a key it reads none."""
 
-    def __init__(self, service: str, key: str | None) -> None:
+    def __init__(self, service: str, key: SecretStr | None) -> None:
         self._service = service
         self._ignored = IGNORED.labels(service)
-        self._keyed = _keyed(key.encode()) if key else None
+        self._keyed = _keyed(key.get_secret_value().encode()) if key else None
 
     def of(self, request_id: str, address: str) -> bytes | None:
         """Return the header's value, None where there is no key or no address to speak for."""

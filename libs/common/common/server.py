@@ -11,6 +11,8 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common.door import BoundedHttp
+
 __all__ = ["HttpServer", "http_server"]
 
 FINISH_TERM = 35
@@ -93,7 +95,7 @@ def http_server(
         log_config=None,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=FINISH_TERM,
-        h11_max_incomplete_event_size=32_768,
+        http=BoundedHttp,
         lifespan="on",
     )
     server = HttpServer(config, drain_delay)

@@ -116,13 +116,9 @@ def create_service(
         app.include_router(routes)
     app.include_router(_health_router())
     install_problems(app, _recorder(runtime, refused))
-    app.add_middleware(
-        Requests,
-        service=name,
-        body_limit=settings.body_limit,
-        timeout=settings.request_timeout,
-        stamp=OriginStamp(name, settings.origin_key.get_secret_value() if settings.origin_key else None),
-    )
+    stamp = OriginStamp(name, settings.origin_key)
+    limit, term = settings.body_limit, settings.request_timeout
+    app.add_middleware(Requests, service=name, body_limit=limit, timeout=term, stamp=stamp)
     return app
 
 

@@ -1,0 +1,81 @@
+"""uvicorn's HTTP/1.1 with bounds that it lacks: how long, how many and how slow the lines of a request's head may be.
+
+A trailer is not a header: uvicorn would append it to the headers of a request that has been judged already.
+"""
+
+from asyncio import TimerHandle, Transport
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["BoundedHttp"]
+
+LARGEST_HEAD = 32_768
+"""Bytes of the first line and the headers together; of a trailer too."""
+MOST_HEADERS = 100
+HEAD_WITHIN = 10.0
+"""Seconds from a request's first byte, or from the connection, to the head's end."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """The protocol of one connection to this process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = LARGEST_HEAD
+        self._fields = 0
+        self._in_head = False
+        self._closing: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Give the first request its term."""
+        super().connection_made(transport)
+        self._closing = self.loop.call_later(HEAD_WITHIN, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the term."""
+        self._in_term()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; a head that is not whole yet counts against its bounds."""
+        fields = self._fields
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        if fields == self._fields:
+            self._room -= len(data)  # no line of it has ended: nobody else has counted it
+        if self._room < 0:
+            self.send_400_response("Invalid HTTP request received.")
+        elif self._closing is None:
+            self._closing = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._in_head, self._room, self._fields = True, LARGEST_HEAD, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the target."""
+        self._room -= len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header, and keep it unless it is a trailer."""
+        self._fields += 1
+        self._room -= len(name) + len(value) + 4
+        if self._room < 0 or self._fields > MOST_HEADERS:
+            raise ValueError("a head over its bounds")  # the parser ends with it, and uvicorn answers 400
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Serve the request."""
+        self._in_head = False
+        self._in_term()
+        super().on_headers_complete()
+
+    def _in_term(self) -> None:
+        if self._closing:
+            self._closing.cancel()
+            self._closing = None

@@ -1,0 +1,228 @@
+"""The real gateway on a real port, before services that are bare sockets and do what a test tells them."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+from pydantic import SecretStr
+
+from common.bus import Message
+from common.bus.in_process import InProcessBus
+from common.bus.topics import FEED
+from common.clock import SystemClock
+from common.feed import Cutoff, Heartbeat, VerificationKey
+from common.ids import new_id
+from common.origin import OriginStamp, key_of
+from common.server import http_server
+from common.tokens import SigningKey, sign
+from gateway.main import create_app
+from gateway.replicas import Replicas, Target
+from gateway.routes import SERVICES
+from gateway.settings import Settings
+from gateway.upstream import Upstream
+from tests.services.common.world import eventually
+
+__all__ = ["GatewayWorld", "RawService", "Seen", "answer", "eventually"]
+
+ORIGIN_KEY = SecretStr("the-gateways-own-origin-key")
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@dataclass
+class Seen:
+    """A request as the service got it."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def first(self) -> bytes:
+        return self.head.split(b"\r\n")[0]
+
+    def header(self, name: bytes) -> list[bytes]:
+        lines = [line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:] if line]
+        return [value for found, value in lines if found == name]
+
+
+def answer(data: bytes) -> Callable[..., Awaitable[None]]:
+    """A behaviour: read the request, write `data`."""
+
+    async def behave(_: "RawService", __: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return behave
+
+
+class RawService:
+    """A service that reads requests strictly and answers with what `behave` writes; `/ready` has an answer of its own."""
+
+    def __init__(self, behave=None, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        self.behave, self.address, self.tls = behave or answer(OK), address, tls
+        self.ready = True
+        self.looks = 0
+        self.seen: list[Seen] = []
+        self.left: list[bytes] = []
+        """What was on a connection besides whole requests: nothing, if nobody smuggles."""
+        self.connections = 0
+        self.open: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
+        self.reads_bodies = True
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """As a killed process: no door, no connection."""
+        self._server.close()
+        for writer in list(self.open):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open[writer] = reader
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                await self._one(reader, writer)
+        except asyncio.IncompleteReadError as ended:
+            if ended.partial:
+                self.left.append(ended.partial)
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            del self.open[writer]
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /ready "):
+            self.looks += 1
+            writer.write(b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % (200 if self.ready else 503))
+            return
+        seen = Seen(head, b"")
+        if self.reads_bodies:
+            seen.body = await self._body(seen, reader)
+        self.seen.append(seen)
+        await self.behave(self, seen, writer)
+
+    async def rest(self, writer: asyncio.StreamWriter) -> None:
+        """Read and forget what still comes, until the peer ends the connection."""
+        while await self.open[writer].read(1 << 16):
+            pass
+
+    async def _body(self, seen: Seen, reader: asyncio.StreamReader) -> bytes:
+        if lengths := seen.header(b"content-length"):
+            return await reader.readexactly(int(lengths[0]))
+        pieces = []
+        if seen.header(b"transfer-encoding") == [b"chunked"]:
+            while size := int(await reader.readuntil(b"\r\n"), 16):
+                pieces.append((await reader.readexactly(size + 2))[:-2])
+            assert await reader.readexactly(2) == b"\r\n"
+        return b"".join(pieces)
+
+
+class GatewayWorld:
+    """`services` stand behind every path; `client` speaks to the gateway over a socket."""
+
+    def __init__(self, *services: RawService, urls: str | None = None, ca_file=None, **settings) -> None:
+        self.services, self.clock, self.bus = services, SystemClock(), InProcessBus()
+        self.settings = Settings(environment="development", origin_key=ORIGIN_KEY, **settings)
+        self._urls, self._ca_file = urls, ca_file
+        self.key = SigningKey.generate()
+        self._ends = AsyncExitStack()
+
+    @property
+    def urls(self) -> str:
+        return self._urls or ",".join(service.url for service in self.services)
+
+    async def __aenter__(self) -> Self:
+        targets = Target.parse(self.urls, self._ca_file)
+        self.upstreams = {
+            service: Upstream(service, Replicas(targets), OriginStamp(service, key_of(ORIGIN_KEY, service)))
+            for service in SERVICES
+        }
+        self.app = create_app(self.settings, self.bus, self.upstreams)
+        server = http_server(self.app, host="127.0.0.1", port=0)
+        serving = asyncio.create_task(server.serve())
+        await eventually(lambda: server.started)
+        self.port = server.servers[0].sockets[0].getsockname()[1]
+
+        async def end() -> None:
+            server.should_exit = True
+            await serving
+
+        self._ends.push_async_callback(self.bus.stop)
+        self._ends.push_async_callback(end)
+        await self.bus.start()
+        await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
+        point = self.app._app.state.point
+        await point.loaded()
+        assert await point.until(lambda: bool(point.keys.jwks()["keys"]), 10)
+        self.client = await self._ends.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        )
+        self.token = self.token_of(f"account:{new_id()}")
+        self.client.headers["authorization"] = f"Bearer {self.token}"
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self._ends.aclose()
+
+    async def feed(self, *entries) -> None:
+        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+
+    async def cut_off(self, subject: str) -> None:
+        cutoff = Cutoff(id=new_id(), subject=subject, epoch=1, reason="revoked", cause="test", at=self.clock.now())
+        await self.feed(cutoff)
+        assert await self.app._app.state.point.until(lambda: self.app._app.state.point.holds(subject, 1), 10)
+
+    def token_of(self, subject: str) -> str:
+        now = int(self.clock.now().timestamp())
+        claims = {
+            "iss": self.settings.issuer,
+            "aud": "xindun",
+            "sub": subject,
+            "epc": 0,
+            "perms": [],
+            "jti": str(new_id()),
+        }
+        return sign(self.key, claims | {"iat": now, "nbf": now, "exp": now + 600})
+
+    @property
+    def replicas(self) -> Replicas:
+        return self.upstreams["identity"].replicas
+
+    async def ready(self, count: int = 1) -> None:
+        """Return when the gateway knows `count` replicas of identity as ready."""
+        await eventually(lambda: sum(replica.ready for replica in self.replicas._order) == count)
+
+    async def raw(self, data: bytes, *, until_closed: bool = True) -> bytes:
+        """Write bytes to the gateway's port, and return what comes back until it closes, or the first piece."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            async with asyncio.timeout(15):
+                return await (reader.read() if until_closed else reader.read(1 << 16))
+        finally:
+            writer.transport.abort()
