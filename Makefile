@@ -32,12 +32,16 @@ run-processes: .venv/.ready  ## the same as separate processes on Kafka and Post
 	@exec $(PY) -m deploy.processes --port $(PORT)
 
 .PHONY: admins
-admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once (COMPOSE=1: in containers)
-	@$(PY) -m deploy.administrators $(if $(COMPOSE),--compose)
+admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once (COMPOSE=1: in containers, PEOPLE=file)
+	@$(PY) -m deploy.administrators $(if $(COMPOSE),--compose) $(if $(PEOPLE),--people $(PEOPLE))
 
 .PHONY: secrets
 secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)
 	@$(PY) -m deploy.secrets $(SECRETS) --compose .env
+
+.PHONY: certificates
+certificates: secrets  ## an authority of one's own and certificates for TLS between the processes, once, in $(SECRETS)
+	@$(PY) -m deploy.certificates $(SECRETS)
 
 .PHONY: demo
 demo: .venv/.ready  ## play one data use from registration to evidence (PLATFORM_URL= BOOTSTRAP= on a running platform, DEMO_OUT=)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gateway.all_in_one import Secrets
 
-__all__ = ["PRINCIPALS", "SERVICES", "ensure_secrets"]
+__all__ = ["PRINCIPALS", "SERVICES", "SecretFiles", "ensure_secrets"]
 
 SERVICES = ("identity", "datashare", "incident", "audit")
 PRINCIPALS = (*SERVICES, "gateway", "operator")
@@ -32,15 +32,47 @@ DIFFERS = "{copy} 与 {original} 不一致，未改动 / is not what {original} 
 
 def ensure_secrets(directory: Path) -> list[str]:
     """Make what is missing in `directory`. Returns in words which copies of a secret are no longer the same."""
-    return _Files(directory).ensure()
+    return _Secrets(SecretFiles(directory)).ensure()
 
 
-class _Files:
+class SecretFiles:
+    """Files below a directory that its user alone enters; nothing that is there is written again."""
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.differences: list[str] = []
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
+
+    def keep(self, name: str, fresh: str) -> str:
+        """Return what the file holds: `fresh` if it was not there. Appears whole or not at all, by one of several at once."""
+        path = self.directory / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            self._open_to_group(path.parent, 0o750)
+            number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
+            with os.fdopen(number, "w") as file:
+                file.write(fresh)
+                file.flush()
+                os.fsync(file.fileno())
+            self._open_to_group(Path(unfinished), 0o640)
+            try:
+                path.hardlink_to(unfinished)
+            except FileExistsError:
+                pass  # another process was here between our look and our writing: its secret is the one that counts
+            finally:
+                Path(unfinished).unlink()
+        return path.read_text()
+
+    def _open_to_group(self, path: Path, mode: int) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, 0, GROUP)
+        path.chmod(mode)
+
+
+class _Secrets:
+    def __init__(self, files: SecretFiles) -> None:
+        self._keep = files.keep
+        self.differences: list[str] = []
 
     def ensure(self) -> list[str]:
         fresh = Secrets.generate()
@@ -93,31 +125,6 @@ class _Files:
     def _copy(self, name: str, value: str, original: str) -> None:
         if self._keep(name, value) != value:
             self.differences.append(DIFFERS.format(copy=name, original=original))
-
-    def _keep(self, name: str, fresh: str) -> str:
-        """Return what the file holds: `fresh` if it was not there. Appears whole or not at all, by one of several at once."""
-        path = self.directory / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            self._open_to_group(path.parent, 0o750)
-            number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
-            with os.fdopen(number, "w") as file:
-                file.write(fresh)
-                file.flush()
-                os.fsync(file.fileno())
-            self._open_to_group(Path(unfinished), 0o640)
-            try:
-                path.hardlink_to(unfinished)
-            except FileExistsError:
-                pass  # another process was here between our look and our writing: its secret is the one that counts
-            finally:
-                Path(unfinished).unlink()
-        return path.read_text()
-
-    def _open_to_group(self, path: Path, mode: int) -> None:
-        if os.geteuid() == 0:
-            os.chown(path, 0, GROUP)
-        path.chmod(mode)
 
 
 def _password() -> str:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Becomes one node of Kafka, broker and controller: its settings are written at each start from the secrets, its data is
-# formatted once. XINDUN_KAFKA_NODE says which of XINDUN_KAFKA_NODES it is; TLS for clients where there is a certificate.
+# formatted once. XINDUN_KAFKA_NODE says which of XINDUN_KAFKA_NODES it is; TLS for clients with XINDUN_KAFKA_TLS.
 set -euo pipefail
 umask 077
 data=/var/lib/kafka/data secrets=/run/secrets settings=/tmp/server.properties
@@ -17,7 +17,7 @@ plain="org.apache.kafka.common.security.plain.PlainLoginModule required username
 
 write() { # write DATA FILE
   local clients=SASL_PLAINTEXT
-  [[ -e $secrets/certificate.pem ]] && clients=SASL_SSL
+  [[ ${XINDUN_KAFKA_TLS:-no} == yes ]] && clients=SASL_SSL
   cat >"$2" <<SETTINGS
 process.roles=broker,controller
 node.id=$node

@@ -16,7 +16,7 @@ from deploy.secrets import ensure_secrets
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("identity", "datashare", "incident", "audit", "gateway")
-TERM = 300.0
+TERM = 600.0
 """Seconds for everything to become ready on a busy machine."""
 
 
@@ -77,6 +77,8 @@ class Containers:
         self.compose("up", "--detach", "--wait", "--wait-timeout", str(int(TERM)), *words)
 
     def down(self) -> None:
+        """Take all away, its data too; the logs are kept beside the secrets."""
+        (self.directory / "containers.log").write_text(self.compose("logs", "--no-color", "--timestamps"))
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
 
     def first_administrators(self) -> Path:
