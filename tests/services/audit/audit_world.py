@@ -132,6 +132,10 @@ class World:
         assert [row["index"] for row in rows] == list(range(len(rows)))
         return [row["body"] for row in rows]
 
+    async def bodies_of_others(self) -> list[bytes]:
+        """What is in the log beside that which audit says itself, as it does of every rejection."""
+        return [body for body in await self.bodies() if b'"source":"/audit"' not in body]
+
     async def sql(self, query: str, *arguments, as_app: bool = False, free: str | None = None):
         """Ask as the superuser (or the serving role); `free`: the table whose wall is down for this one query."""
         dsn = self.database.app.replace("postgresql+asyncpg", "postgresql") if as_app else self.database.admin_dsn

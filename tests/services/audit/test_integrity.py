@@ -9,7 +9,15 @@ from audit.log.tiles import Tile, grow
 from common.problems import Unavailable
 from tests.services.audit.audit_world import ORIGIN
 
-KEPT = ("leaves", "tiles", "checkpoints", "rejected", "gaps", "watermarks", "evidence_exports")
+KEPT = ("leaves", "tiles", "checkpoints", "rejected", "gaps", "watermarks", "silences", "evidence_exports")
+COLUMN = {
+    "leaves": "body",
+    "tiles": "data",
+    "checkpoints": "note",
+    "gaps": "before",
+    "watermarks": "number",
+    "silences": "source",
+}
 pytestmark = pytest.mark.clause("12.4")
 
 
@@ -24,8 +32,7 @@ async def filled(world):
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_the_serving_role_can_only_insert_and_select(world, table, statement):
-    column = {"leaves": "body", "tiles": "data", "checkpoints": "note", "gaps": "before", "watermarks": "number"}
-    name = column.get(table, "id")
+    name = COLUMN.get(table, "id")
     with pytest.raises(InsufficientPrivilegeError, match="permission denied"):
         await world.sql(statement.format(table, name, name), as_app=True)
 
@@ -33,8 +40,7 @@ async def test_the_serving_role_can_only_insert_and_select(world, table, stateme
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_a_second_wall_refuses_change_even_to_owner_and_superuser(world, table, statement):
-    column = {"leaves": "body", "tiles": "data", "checkpoints": "note", "gaps": "before", "watermarks": "number"}
-    name = column.get(table, "id")
+    name = COLUMN.get(table, "id")
     with pytest.raises(InsufficientPrivilegeError, match="never changed"):
         await world.sql(statement.format(table, name, name))
 

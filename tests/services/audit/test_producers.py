@@ -1,9 +1,11 @@
 """Nothing is missing, or it is known what: gaps, numbers announced by heartbeats, silence."""
 
+import asyncio
 from datetime import timedelta
 
 import orjson
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from common.clock import ManualClock
 
@@ -122,6 +124,103 @@ async def test_a_silent_producer_is_told_once_until_it_is_heard_again(dated):
     assert not items["/incident"]["silent"]
     await wait_and_look(dated, 31)
     assert len(await silences()) == 2
+
+
+async def silences(world, producer):
+    return [event for event in await told(world, "producer.silent") if event["producer"] == producer]
+
+
+@pytest.fixture
+async def replicas(make_world, dated):
+    """Two replicas of audit on one database: the bus gives each some of the partitions."""
+    other = await make_world(dated.database, signer=dated.signer, clock=dated.clock)
+    for world in (dated, other):
+        await world.producers.look()
+    return dated, other
+
+
+async def test_a_producer_that_one_replica_hears_is_silent_for_none(replicas):
+    one, other = replicas
+    for _ in range(8):
+        one.clock.advance(timedelta(seconds=10))
+        await one.deliver(one.beat("/incident"))
+        for world in replicas:
+            await world.producers.look()
+    assert await silences(one, "/incident") == []
+    items = {item["source"]: item for item in (await other.read("producers"))["items"]}
+    assert items["/incident"]["last_heard_at"] is not None
+    assert (items["/incident"]["silent"], items["/datashare"]["silent"]) == (False, True)
+
+
+async def test_replicas_tell_of_one_silence_once_and_of_the_next_again(replicas):
+    one, other = replicas
+    await other.deliver(other.beat("/incident"))
+    await other.producers.look()
+    for _ in range(2):
+        one.clock.advance(timedelta(seconds=31))
+        await asyncio.gather(*(world.producers.look() for world in replicas))
+    assert len(await silences(one, "/incident")) == 1
+    assert len(await silences(one, "/datashare")) == 1, "never heard, and watched for by both"
+    await one.deliver(one.beat("/incident"))
+    await one.producers.look()
+    await wait_and_look(other, 31)
+    assert len(await silences(one, "/incident")) == 2
+
+
+async def test_a_replica_that_joins_later_does_not_tell_again(replicas, make_world):
+    one, _ = replicas
+    await wait_and_look(one, 31)
+    third = await make_world(one.database, signer=one.signer, clock=one.clock)
+    await wait_and_look(third, 31)
+    assert len(await silences(one, "/incident")) == 1
+
+
+async def test_numbers_that_another_replica_heard_of_are_missed_here_too(replicas):
+    one, other = replicas
+    await other.deliver(other.beat(number=4))
+    await other.producers.look()
+    await one.producers.look()
+    assert await gaps(one) == [(0, 5, 4, False, False)]
+    one.clock.advance(timedelta(seconds=31))
+    await asyncio.gather(*(world.producers.look() for world in replicas))
+    assert len(await told(one, "gap.found")) == 1
+
+
+async def test_while_the_bus_is_away_nobody_is_taken_to_be_silent(dated):
+    await dated.deliver(dated.beat("/incident"))
+    dated.clock.advance(timedelta(seconds=300))
+    dated.producers.deaf()
+    await dated.producers.look()
+    assert await silences(dated, "/incident") == []
+    await wait_and_look(dated, 31)
+    assert len(await silences(dated, "/incident")) == 1
+
+
+async def test_an_ended_start_of_an_instance_is_not_silent_for_ever(dated):
+    await dated.deliver(dated.beat("/gateway/1/a"), dated.beat("/gateway/2/a"))
+    await wait_and_look(dated, 20)
+    await dated.deliver(dated.beat("/gateway/1/b"))
+    for _ in range(3):
+        await wait_and_look(dated, 20)
+        await dated.deliver(dated.beat("/gateway/1/b"))
+    assert await silences(dated, "/gateway/1/a") == [], "a later start took its place"
+    assert len(await silences(dated, "/gateway/2/a")) == 1
+    items = {item["source"]: item["silent"] for item in (await dated.read("producers"))["items"]}
+    assert items["/gateway/2/a"]
+    assert not items["/gateway/1/a"]
+
+
+async def test_signs_whose_transaction_failed_are_stored_by_the_next_look(replicas):
+    one, other = replicas
+    await one.deliver(one.beat("/incident"))
+    await one.sql("ALTER FUNCTION note_signs RENAME TO gone")
+    with pytest.raises(ProgrammingError):
+        await one.producers.look()
+    await one.sql("ALTER FUNCTION gone RENAME TO note_signs")
+    one.clock.advance(timedelta(seconds=25))
+    await one.producers.look()
+    await wait_and_look(other, 4)
+    assert other.producers.heard["/incident"].heard_at == one.clock.now() - timedelta(seconds=29)
 
 
 async def test_producers_are_listed_with_their_last_numbers(dated):

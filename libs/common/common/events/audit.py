@@ -39,6 +39,21 @@ class ProducerSilent(Event, publisher=PUBLISHER, name="producer.silent", key="pr
     last_heard_at: datetime
 
 
+class AnomalyDetected(Event, publisher=PUBLISHER, name="anomaly.detected", key="topic"):
+    """A message on `topic` is nothing that the log can take, say because another than the topic's owner is its `source`.
+
+    `count` says the how manyth it is of its topic, reason and day (UTC). The first ten are told each, then every tenfold.
+    """
+
+    topic: str
+    reason: str
+    source: str | None
+    digest: str
+    bytes: int
+    count: int
+    found_at: datetime
+
+
 class IntegrityBroken(Event, publisher=PUBLISHER, name="integrity.broken", key="log"):
     """What is stored of the log is not what was signed; audit appends and proves nothing until somebody has looked."""
 

@@ -19,6 +19,7 @@ __all__ = [
     "inclusion_proof",
     "leaf_hash",
     "node_hash",
+    "pair_hash",
     "subtree_root",
     "tree_root",
     "verify_consistency",
@@ -48,7 +49,12 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node (RFC 6962 section 2.1)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return pair_hash(left + right)
+
+
+def pair_hash(pair: bytes) -> bytes:
+    """Return the hash of the inner node over two hashes that lie side by side."""
+    return hashlib.sha256(b"\x01" + pair).digest()
 
 
 def _fold(hashes: Sequence[bytes]) -> bytes:

@@ -54,7 +54,7 @@ class SignedCheckpoint(Base):
 
 
 class Rejected(Base):
-    """A message that could not become a leaf: its digest, and why. Its content is not kept."""
+    """A message that could not become a leaf: its digest, why, and whose it claims to be. Its content is not kept."""
 
     __tablename__ = "rejected"
     __table_args__ = (UniqueConstraint("topic", "digest", "reason"),)
@@ -65,3 +65,4 @@ class Rejected(Base):
     bytes: Mapped[int]
     reason: Mapped[str]
     rejected_at: Mapped[datetime]
+    source: Mapped[str | None]

@@ -53,13 +53,17 @@ class WholeRecord(RecordView):
 
 
 class RejectedView(BaseModel):
-    """A message that is no record: the SHA-256 of its bytes, and why."""
+    """A message that is no record: the SHA-256 of its bytes, why, and whose it claims to be, if it says.
+
+    Of each topic, reason and day the first 1,000 are listed; anomalies say how many there were.
+    """
 
     id: UUID
     topic: str
     sha256: str
     bytes: int
     reason: str
+    source: str | None
     rejected_at: datetime
 
     @classmethod
@@ -71,6 +75,7 @@ class RejectedView(BaseModel):
             sha256=row.digest.hex(),
             bytes=row.bytes,
             reason=row.reason,
+            source=row.source,
             rejected_at=row.rejected_at,
         )
 

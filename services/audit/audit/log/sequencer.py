@@ -2,31 +2,28 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
-import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import integrity
-from audit.log.arrivals import Arrival, Reason, Rejection, Sign, read
+from audit.log.arrivals import Arrival, Rejection
+from audit.log.batches import Batch, Sifted, sift
 from audit.log.merkle import EMPTY_ROOT
 from audit.log.notes import Checkpoint, Signer, sign_checkpoint
+from audit.log.rejections import Kind, note_rejected, record_rejections
 from audit.log.tiles import Tile, grow
 from audit.problems import LogBroken, LogNotOpen
 from common import outbox
 from common.bus import Message
 from common.clock import Clock
-from common.database import Database, DatabaseUnavailable
+from common.database import Database, driver_of
 from common.events.audit import IntegrityBroken
-from common.ids import new_id
 from common.problems import Unavailable
 from common.runtime import Runtime
 
@@ -54,7 +51,6 @@ COLUMNS = (
 
 LEAVES = Counter("xindun_audit_leaves_total", "Events that became leaves of the log")
 REPEATED = Counter("xindun_audit_repeated_total", "Events that were in the log already")
-REJECTED = Counter("xindun_audit_rejected_total", "Messages that could not become leaves", ["reason"])
 SIZE = Gauge("xindun_audit_log_size", "Leaves of the log")
 BROKEN = Gauge("xindun_audit_log_broken", "1 while the log is not what was signed")
 SECONDS = Histogram(
@@ -69,17 +65,9 @@ Heard = Callable[[str, int], None]
 
 @dataclass(slots=True, eq=False)
 class _Delivery:
-    messages: Sequence[Message]
+    batch: Batch
     settled: bool = False
     error: Exception | None = None
-
-
-@dataclass(slots=True)
-class _Sorted:
-    arrivals: list[Arrival] = field(default_factory=list)
-    signs: list[Sign] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    repeated: int = 0
 
 
 class Sequencer:
@@ -120,7 +108,8 @@ class Sequencer:
         Raises `Unavailable` when the database is away and `LogBroken` when the log does not hold: nothing of it is lost,
         the bus shows the messages again.
         """
-        mine = _Delivery(messages)
+        # Read here and not in the transaction: this goes on while PostgreSQL works on the batch before.
+        mine = _Delivery(Batch.of(messages))
         self._waiting.append(mine)
         try:
             async with self._turn:
@@ -133,78 +122,67 @@ class Sequencer:
             raise mine.error
 
     async def _commit_gathered(self) -> None:
-        batch, count = [self._waiting[0]], len(self._waiting[0].messages)
+        gathered, count = [self._waiting[0]], len(self._waiting[0].batch)
         for delivery in list(self._waiting)[1:]:
-            count += len(delivery.messages)
+            count += len(delivery.batch)
             if count > MOST:
                 break
-            batch.append(delivery)
+            gathered.append(delivery)
         try:
-            await self._commit([message for delivery in batch for message in delivery.messages])
+            await self._commit(Batch.joined([delivery.batch for delivery in gathered]))
         except Unavailable as error:
-            self._settle(batch, error)
+            self._settle(gathered, error)
         except Exception as error:
-            if len(batch) == 1:
+            if len(gathered) == 1:
                 log.exception("sequencer.failed", error=type(error).__name__)
-                self._settle(batch, error)
+                self._settle(gathered, error)
             else:
                 # One delivery that cannot be committed must not stop the others: each by itself.
-                for delivery in batch:
+                for delivery in gathered:
                     await self._commit_alone(delivery)
         else:
-            self._settle(batch, None)
+            self._settle(gathered, None)
 
     async def _commit_alone(self, delivery: _Delivery) -> None:
         try:
-            await self._commit(delivery.messages)
+            await self._commit(delivery.batch)
         except Exception as error:  # noqa: BLE001 - told to whom it concerns
             self._settle([delivery], error)
         else:
             self._settle([delivery], None)
 
-    def _settle(self, batch: Sequence[_Delivery], error: Exception | None) -> None:
-        for delivery in batch:
+    def _settle(self, gathered: Sequence[_Delivery], error: Exception | None) -> None:
+        for delivery in gathered:
             delivery.settled, delivery.error = True, error
             self._waiting.remove(delivery)
 
-    async def _commit(self, messages: Sequence[Message]) -> None:
-        batch = _Sorted()
-        for message in messages:
-            match read(message):
-                case Arrival() as arrival:
-                    batch.arrivals.append(arrival)
-                case Sign() as sign:
-                    batch.signs.append(sign)
-                case rejection:
-                    batch.rejections.append(rejection)
-        numbers = [arrival.number for arrival in batch.arrivals]
+    async def _commit(self, batch: Batch) -> None:
         if batch.arrivals or batch.rejections:
             with SECONDS.time():
                 await self._append(batch)
-        for source, number in numbers:
+        # The last of each source will do: they are told in the order in which they came.
+        for source, number in {arrival.source: arrival.sequence for arrival in batch.arrivals}.items():
             self._heard(source, number)
         for sign in batch.signs:
             self._beat(sign.source, sign.number)
 
-    async def _append(self, batch: _Sorted) -> None:
+    async def _append(self, batch: Batch) -> None:
         await self._opened()
         try:
             async with self._database.transaction() as session:
                 tree = await self._locked(session)
-                fresh = await self._fresh(session, batch)
-                new_rejections = await self._reject(session, batch.rejections)
-                if fresh:
-                    await self._grow(session, tree, fresh)
+                sifted = await self._sift(session, batch.arrivals)
+                rejected = await self._reject(session, [*batch.rejections, *sifted.rejections])
+                if sifted.fresh:
+                    await self._grow(session, tree, sifted.fresh)
         except LogBroken as error:
             await self._break(error)
             raise
-        self._known = tree.size + len(fresh)
+        self._known = tree.size + len(sifted.fresh)
         SIZE.set(self._known)
-        LEAVES.inc(len(fresh))
-        REPEATED.inc(batch.repeated)
-        for reason in new_rejections:
-            REJECTED.labels(reason).inc()
-            log.warning("message.rejected", reason=reason)
+        LEAVES.inc(len(sifted.fresh))
+        REPEATED.inc(sifted.repeated)
+        note_rejected(rejected)
 
     async def _opened(self) -> None:
         if self._broken:
@@ -255,73 +233,25 @@ class Sequencer:
             raise LogBroken(f"日志曾有 {self._known} 条", f"the log had {self._known} entries before")
         return tree
 
-    async def _fresh(self, session: AsyncSession, batch: _Sorted) -> list[Arrival]:
-        """Return the arrivals that are not in the log; what only seems to be one of them is rejected."""
-        ids: dict[UUID, bytes] = {}
-        numbers: dict[tuple[str, int], bytes] = {}
-        found = await session.execute(
-            text("""
-                SELECT message_id, source, sequence, sha256(body) FROM leaves WHERE message_id = ANY (:ids)
-                UNION
-                SELECT l.message_id, l.source, l.sequence, sha256(l.body)
-                FROM unnest(CAST(:sources AS text[]), CAST(:sequences AS bigint[])) AS w (source, sequence)
-                JOIN leaves l ON l.source = w.source AND l.sequence = w.sequence"""),
-            {
-                "ids": [arrival.envelope.id for arrival in batch.arrivals],
-                "sources": [arrival.envelope.source for arrival in batch.arrivals],
-                "sequences": [arrival.envelope.sequence for arrival in batch.arrivals],
-            },
-        )
-        for message_id, source, sequence, digest in found:
-            ids[message_id] = numbers[source, sequence] = bytes(digest)
-        fresh = []
-        for arrival in batch.arrivals:
-            by_id, by_number = ids.get(arrival.envelope.id), numbers.get(arrival.number)
-            if by_id is None and by_number is None:
-                ids[arrival.envelope.id] = numbers[arrival.number] = arrival.digest
-                fresh.append(arrival)
-            elif by_id == arrival.digest:
-                batch.repeated += 1
-            else:
-                reason = Reason.ID_USED_TWICE if by_id else Reason.NUMBER_USED_TWICE
-                batch.rejections.append(arrival.rejected(reason))
-        return fresh
+    @staticmethod
+    async def _sift(session: AsyncSession, arrivals: Sequence[Arrival]) -> Sifted:
+        return await sift(session, arrivals) if arrivals else Sifted()
 
-    async def _reject(self, session: AsyncSession, rejections: Sequence[Rejection]) -> list[Reason]:
-        """Record what could not become a leaf; return the reasons of those that are new."""
-        now, new = self._clock.now(), []
-        for rejection in rejections:
-            inserted = await session.scalar(
-                text("""
-                    INSERT INTO rejected (id, topic, digest, bytes, reason, rejected_at)
-                    VALUES (:id, :topic, :digest, :bytes, :reason, :at)
-                    ON CONFLICT DO NOTHING RETURNING id"""),
-                {
-                    "id": new_id(),
-                    "topic": rejection.topic,
-                    "digest": rejection.digest,
-                    "bytes": rejection.bytes,
-                    "reason": rejection.reason.value,
-                    "at": now,
-                },
-            )
-            if inserted is not None:
-                new.append(rejection.reason)
-        return new
+    async def _reject(self, session: AsyncSession, rejections: Sequence[Rejection]) -> dict[Kind, int]:
+        return await record_rejections(session, rejections, self._clock.now())
 
     async def _grow(self, session: AsyncSession, tree: integrity.Tree, fresh: Sequence[Arrival]) -> None:
         now = self._clock.now()
         frontier, tiles = grow(tree.size, [arrival.hash for arrival in fresh], tree.edge.__getitem__)
-        driver = await _driver(session)
-        with _meaning():
-            await driver.copy_records_to_table(
-                "leaves",
-                records=[arrival.row(index, now) for index, arrival in enumerate(fresh, tree.size)],
-                columns=COLUMNS,
-            )
-            await driver.copy_records_to_table(
-                "tiles", records=_tile_rows(tiles), columns=("level", "index", "width", "data")
-            )
+        driver = await driver_of(session)
+        await driver.copy_records_to_table(
+            "leaves",
+            records=[arrival.row(index, now) for index, arrival in enumerate(fresh, tree.size)],
+            columns=COLUMNS,
+        )
+        await driver.copy_records_to_table(
+            "tiles", records=_tile_rows(tiles), columns=("level", "index", "width", "data")
+        )
         await self._sign(session, frontier.size, frontier.root(), now)
 
     async def _sign(self, session: AsyncSession, size: int, root: bytes, now: datetime) -> None:
@@ -334,23 +264,6 @@ class Sequencer:
 
 def _tile_rows(tiles: dict[Tile, bytes]) -> list[tuple[int, int, int, bytes]]:
     return [(tile.level, tile.index, tile.width, data) for tile, data in tiles.items()]
-
-
-async def _driver(session: AsyncSession) -> Any:
-    """Return asyncpg's connection, for COPY; the session's transaction has begun on it."""
-    raw = await (await session.connection()).get_raw_connection()
-    return raw.driver_connection
-
-
-@contextmanager
-def _meaning() -> Iterator[None]:
-    """Say of asyncpg's own errors what `Database` says of those that pass SQLAlchemy: the server is away."""
-    try:
-        yield
-    except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
-        raise DatabaseUnavailable from error
-    except (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError) as error:
-        raise DatabaseUnavailable from error
 
 
 async def keep_open(runtime: Runtime) -> None:

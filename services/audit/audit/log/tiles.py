@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from audit.log.merkle import HASH_SIZE, Frontier, NodeReader, node_hash
+from audit.log.merkle import HASH_SIZE, Frontier, NodeReader, node_hash, pair_hash
 
 __all__ = [
     "ENTRIES",
@@ -30,6 +30,8 @@ __all__ = [
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+PAIR = 2 * HASH_SIZE
+TILE_BYTES = TILE_WIDTH * HASH_SIZE
 MOST_LEAF_BYTES = 0xFFFF
 """The longest leaf whose length fits the two bytes in front of it."""
 ENTRIES = -1
@@ -115,7 +117,7 @@ def _check_sizes(old: int, new: int) -> None:
 def _cut(tile: Tile, data: bytes) -> bytes:
     """Return the hashes of `tile` out of itself or a wider version."""
     wanted = tile.width * HASH_SIZE
-    if len(data) < wanted or len(data) % HASH_SIZE or len(data) > TILE_WIDTH * HASH_SIZE:
+    if len(data) < wanted or len(data) % HASH_SIZE or len(data) > TILE_BYTES:
         raise TileError(f"{tile.path} has {len(data)} bytes instead of {wanted}")
     return data[:wanted]
 
@@ -147,22 +149,29 @@ def grow(size: int, leaf_hashes: Sequence[bytes], read: ReadTile) -> tuple[Front
     `read` is asked for the tiles of the right edge of the old tree. Versions between the old and the new size are not
     made: a log that publishes a checkpoint per batch calls this once per batch.
     """
-    frontier = Frontier.load(size, node_reader(size, read))
-    new_hashes: dict[int, list[bytes]] = {}
-    for leaf in leaf_hashes:
-        for node in frontier.append(leaf):
-            if node.level % TILE_HEIGHT == 0:
-                new_hashes.setdefault(node.level // TILE_HEIGHT, []).append(node.hash)
     tiles: dict[Tile, bytes] = {}
-    for level, hashes in new_hashes.items():
-        index, width = divmod(size >> level * TILE_HEIGHT, TILE_WIDTH)
+    level, begin, fresh = 0, size, b"".join(leaf_hashes)
+    while fresh:
+        index, width = divmod(begin, TILE_WIDTH)
         before = Tile(level, index, width)
-        row = (_cut(before, read(before)) if width else b"") + b"".join(hashes)
-        for start in range(0, len(row), TILE_WIDTH * HASH_SIZE):
-            data = row[start : start + TILE_WIDTH * HASH_SIZE]
-            tiles[Tile(level, index, len(data) // HASH_SIZE)] = data
-            index += 1
-    return frontier, tiles
+        row = (_cut(before, read(before)) if width else b"") + fresh
+        parts = [row[start : start + TILE_BYTES] for start in range(0, len(row), TILE_BYTES)]
+        tiles.update((Tile(level, at, len(part) // HASH_SIZE), part) for at, part in enumerate(parts, index))
+        level, begin = level + 1, begin >> TILE_HEIGHT
+        fresh = b"".join(_root_of(part) for part in parts if len(part) == TILE_BYTES)
+
+    def newest(tile: Tile) -> bytes:
+        return tiles[tile] if tile in tiles else read(tile)
+
+    size += len(leaf_hashes)
+    return Frontier.load(size, node_reader(size, newest)), tiles
+
+
+def _root_of(hashes: bytes) -> bytes:
+    """Return the root over a full tile: layer by layer, because this is done for every leaf."""
+    while len(hashes) > HASH_SIZE:
+        hashes = b"".join([pair_hash(hashes[at : at + PAIR]) for at in range(0, len(hashes), PAIR)])
+    return hashes
 
 
 def encode_bundle(leaves: Sequence[bytes]) -> bytes:

@@ -32,7 +32,7 @@ async def list_producers(
     sources = sorted(logged.keys() | heard.keys())
     shown = sources[:limit]
     gaps = await queries.gaps_of(session, shown)
-    now = runtime.clock.now()
+    silent = producers.silent(runtime.clock.now())
     items = []
     for source in shown:
         in_log, known = logged.get(source), heard.get(source)
@@ -47,15 +47,15 @@ async def list_producers(
             for gap in gaps[source]
         ]
         at = [in_log.logged_at] if in_log else []
-        if known and known.live:
-            at.append(known.at)
+        if known and known.heard_at:
+            at.append(known.heard_at)
         items.append(
             ProducerView(
                 source=source,
                 last=max(in_log.last if in_log else 0, known.number if known else 0),
                 logged=in_log.last if in_log else 0,
                 last_heard_at=max(at, default=None),
-                silent=known is not None and producers.is_silent(source, now),
+                silent=source in silent,
                 gaps=pending + recorded,
             )
         )

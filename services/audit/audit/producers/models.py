@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from audit.tables import Base
 
-__all__ = ["Gap", "Watermark"]
+__all__ = ["Gap", "Silence", "Watermark"]
 
 
 class Gap(Base):
@@ -30,3 +30,13 @@ class Watermark(Base):
     source: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
+
+
+class Silence(Base):
+    """A producer that was last heard at `last_heard_at` (or watched from then on) was told to be silent."""
+
+    __tablename__ = "silences"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    last_heard_at: Mapped[datetime] = mapped_column(primary_key=True)
+    found_at: Mapped[datetime]

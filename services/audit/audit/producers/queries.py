@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.producers.models import Watermark
 
-__all__ = ["MOST_RANGES", "LoggedGap", "Producer", "gaps_of", "list_producers", "missing", "watermark"]
+__all__ = [
+    "MOST_RANGES",
+    "Heard",
+    "LoggedGap",
+    "Producer",
+    "gaps_of",
+    "list_producers",
+    "missing",
+    "share_signs",
+    "watch_for",
+    "watermark",
+]
 
 MOST_RANGES = 1_000
 MOST_GAPS = 100
@@ -34,6 +46,32 @@ class LoggedGap:
     missing: int
 
 
+class Heard(NamedTuple):
+    """What is known of one producer: its highest number, whether it beats, and when it was last heard.
+
+    `watched_from` is when its term began if it was not heard yet.
+    """
+
+    source: str
+    number: int
+    beats: bool
+    watched_from: datetime
+    heard_at: datetime | None
+
+    @property
+    def since(self) -> datetime:
+        """From when on it has been silent."""
+        return self.heard_at or self.watched_from
+
+    def joined(self, other: "Heard | None") -> "Heard":
+        """Return what both know."""
+        if other is None:
+            return self
+        heard_at = max((at for at in (self.heard_at, other.heard_at) if at), default=None)
+        number = max(self.number, other.number)
+        return Heard(self.source, number, self.beats or other.beats, other.watched_from, heard_at)
+
+
 async def list_producers(session: AsyncSession, after: str, limit: int) -> list[Producer]:
     """Return sources in order, from the one after `after`: a skip from source to source through the index."""
     found = await session.execute(
@@ -52,6 +90,30 @@ async def list_producers(session: AsyncSession, after: str, limit: int) -> list[
         {"after": after, "limit": limit},
     )
     return [Producer(row[0], row[1], row[2]) for row in found]
+
+
+async def watch_for(session: AsyncSession, sources: Sequence[str], since: datetime) -> None:
+    """Expect signs of `sources` from now on; `since` is when the term of those begins that nobody has heard yet."""
+    await session.execute(text("SELECT watch_for(:sources, :since)"), {"sources": list(sources), "since": since})
+
+
+async def share_signs(session: AsyncSession, mine: Sequence[Heard], after: datetime) -> list[Heard]:
+    """Store signs, and return the latest one of each source by all replicas: of those that beat, and since `after`."""
+    if mine:
+        await session.execute(
+            text("SELECT note_signs(:sources, :numbers, :beats, :times)"),
+            {
+                "sources": [heard.source for heard in mine],
+                "numbers": [heard.number for heard in mine],
+                "beats": [heard.beats for heard in mine],
+                "times": [heard.since for heard in mine],
+            },
+        )
+    found = await session.execute(
+        text("SELECT source, number, beats, watched_from, heard_at FROM signs WHERE beats OR heard_at > :after"),
+        {"after": after},
+    )
+    return [Heard(*row) for row in found]
 
 
 async def watermark(session: AsyncSession, source: str) -> int:

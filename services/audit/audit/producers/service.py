@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Gauge
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.producers import queries
-from audit.producers.models import Watermark
+from audit.producers.models import Silence, Watermark
+from audit.producers.queries import Heard
 from common import outbox
 from common.clock import Clock
 from common.context import ActContext, act
@@ -27,7 +28,11 @@ log = structlog.get_logger()
 EXPECTED = ("/identity", "/datashare", "/incident", "/audit")
 """Producers that beat as long as they live; another one is expected to from its first beat on."""
 LOOK_EVERY = 5.0
-"""Seconds."""
+"""Seconds; so old may be what one replica knows of what another heard."""
+LOOK_AGAIN = 0.25
+"""Seconds between looks while somebody waits for what is missing."""
+REMEMBERED = timedelta(hours=1)
+"""How far back signs of producers that do not beat are taken up from other replicas."""
 MARK_EVERY = 10_000
 """Numbers between two stored watermarks: what a start has to look through at most."""
 
@@ -35,22 +40,12 @@ SILENT = Gauge("xindun_audit_silent_producers", "Producers that said nothing for
 GAPS = Gauge("xindun_audit_pending_gaps", "Ranges of numbers that are missing and not yet given up")
 
 
-@dataclass(slots=True)
-class Heard:
-    """What is known of one producer: its highest number, whether it beats, whether it was told to be silent.
-
-    `at` is when it was last heard, or when its term began; `live` says that this process heard it.
-    """
-
-    at: datetime
-    number: int
-    beats: bool
-    silent: bool = False
-    live: bool = False
-
-
 class Producers:
-    """What this process heard, and what `look` made of it. Numbers that are missing are looked up in the log itself."""
+    """What is known of the producers, and what `look` made of it. Numbers that are missing are looked up in the log itself.
+
+    A replica of audit hears only what comes on its partitions, so all share what they hear through the database: each
+    look stores what was heard here since the last one, and judges by what all have stored.
+    """
 
     def __init__(self, database: Database, clock: Clock, *, silence: timedelta, patience: timedelta) -> None:
         self._database, self._clock, self._silence, self._patience = database, clock, silence, patience
@@ -60,28 +55,47 @@ class Producers:
         self._loaded = False
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
+        self._listening_from = clock.now()
+        self._unshared: dict[str, Heard] = {}
+        self.heard: dict[str, Heard] = {}
+        """By source, whoever heard it."""
         self.pending: dict[str, list[tuple[int, int]]] = {}
         """Ranges that are missing and may only be late, by source."""
-        begun = clock.now()
-        self.heard = {source: Heard(begun, 0, beats=True) for source in EXPECTED}
 
     def hear(self, source: str, number: int) -> None:
         """Take note of an event that is in the log."""
-        now = self._clock.now()
-        known = self.heard.setdefault(source, Heard(now, 0, beats=False))
-        known.at, known.number = now, max(known.number, number)
-        known.silent, known.live = False, True
-        self._news.set()
+        self._note(source, number, beats=False)
 
     def hear_beat(self, source: str, number: int) -> None:
         """Take note of a heartbeat: `number` was the producer's last, and it will beat again."""
-        self.hear(source, number)
-        self.heard[source].beats = True
+        self._note(source, number, beats=True)
 
-    def is_silent(self, source: str, now: datetime) -> bool:
-        """Whether a producer that is expected to beat has not been heard for its term."""
-        known = self.heard[source]
-        return known.beats and now - known.at > self._silence
+    def _note(self, source: str, number: int, *, beats: bool) -> None:
+        now = self._clock.now()
+        sign = Heard(source, number, beats, now, now)
+        for known in (self.heard, self._unshared):
+            known[source] = sign.joined(known.get(source))
+        self._news.set()
+
+    def deaf(self) -> None:
+        """Take note that the bus gives nothing now: a producer's silence cannot be told from our own deafness."""
+        self._listening_from = self._clock.now()
+
+    def silent(self, now: datetime) -> set[str]:
+        """Return the producers that nobody has heard for their term, although they beat.
+
+        Of the starts of one instance only the latest is expected to: the others have ended.
+        """
+        latest: dict[str, Heard] = {}
+        for heard in self.heard.values():
+            other = latest.setdefault(_instance(heard.source), heard)
+            if heard.since > other.since:
+                latest[_instance(heard.source)] = heard
+        return {
+            heard.source
+            for heard in latest.values()
+            if heard.beats and now - max(heard.since, self._listening_from) > self._silence
+        }
 
     async def look(self) -> None:
         """Look once; what is found is told in the transaction that records it. Raises `Unavailable`."""
@@ -97,24 +111,26 @@ class Producers:
                     await self.look()
                     if not self.pending:
                         return
-                    await self._news.wait()
+                    # What is missing may also come to another replica, which wakes nobody here.
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_AGAIN):
+                            await self._news.wait()
 
     async def _look(self, now: datetime) -> None:
         await self._load()
-        silent = [source for source in self.heard if self.is_silent(source, now)]
-        news = [source for source in silent if not self.heard[source].silent]
         pending: dict[str, list[tuple[int, int]]] = {}
         whole: dict[str, int] = {}
+        mine = dict(self._unshared)
         async with self._database.transaction() as session:
-            for source in news:
-                at = self.heard[source].at
-                outbox.add(session, ProducerSilent(producer=source, last_heard_at=at), at=now)
+            for heard in await queries.share_signs(session, list(mine.values()), now - REMEMBERED):
+                self.heard[heard.source] = heard.joined(self.heard.get(heard.source))
+            silent = self.silent(now)
+            for source in sorted(silent):
+                await self._tell_silence(session, self.heard[source], now)
             for source, known in list(self.heard.items()):
                 if known.number > self._whole.get(source, 0):
                     pending[source], whole[source] = await self._look_at(session, source, known.number, now)
-        for source in news:
-            self.heard[source].silent = True
-            log.warning("producer.silent", producer=source)
+        self._unshared = {source: heard for source, heard in self._unshared.items() if mine.get(source) is not heard}
         self._whole |= whole
         self.pending = {source: ranges for source, ranges in (self.pending | pending).items() if ranges}
         still = {(source, after) for source, ranges in self.pending.items() for after, _ in ranges}
@@ -122,16 +138,25 @@ class Producers:
         SILENT.set(len(silent))
         GAPS.set(len(still))
 
+    @staticmethod
+    async def _tell_silence(session: AsyncSession, heard: Heard, now: datetime) -> None:
+        """Tell of it, unless this or another replica did: once per silence."""
+        recorded = insert(Silence).values(source=heard.source, last_heard_at=heard.since, found_at=now)
+        if await session.scalar(recorded.on_conflict_do_nothing().returning(Silence.source)):
+            outbox.add(session, ProducerSilent(producer=heard.source, last_heard_at=heard.since), at=now)
+            log.warning("producer.silent", producer=heard.source)
+
     async def _load(self) -> None:
         """Know the producers of earlier runs: their numbers may have gaps that nobody has told of."""
         if self._loaded:
             return
         after = ""
         async with self._database.transaction() as session:
+            await queries.watch_for(session, EXPECTED, self._listening_from)
             while page := await queries.list_producers(session, after, 1_000):
                 for producer in page:
-                    known = self.heard.setdefault(producer.source, Heard(producer.logged_at, 0, beats=False))
-                    known.number = max(known.number, producer.last)
+                    known = Heard(producer.source, producer.last, False, producer.logged_at, None)  # noqa: FBT003
+                    self.heard[producer.source] = known.joined(self.heard.get(producer.source))
                 after = page[-1].source
         self._loaded = True
 
@@ -171,11 +196,18 @@ class Producers:
         return inserted is not None
 
 
+def _instance(source: str) -> str:
+    """Return `/<service>/<instance>` of `/<service>/<instance>/<start>`, and any other source whole."""
+    return source.rpartition("/")[0] if source.count("/") > 2 else source  # noqa: PLR2004 - three parts, a slash each
+
+
 async def watch_producers(runtime: Runtime) -> None:
     """Look again and again, until cancelled."""
     producers: Producers = runtime.parts["producers"]
     act(ActContext(actor=f"service:{runtime.service}"))
     while True:
+        if not runtime.bus.delivering():
+            producers.deaf()
         try:
             await producers.look()
         except Unavailable:
