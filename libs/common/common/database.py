@@ -1,7 +1,7 @@
 """A service's database: its engine, its transactions, and what its failures mean to a client."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from ssl import SSLContext
 from typing import Any, Self
@@ -61,6 +61,8 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkout", _require_open)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.told: Callable[[], None] = _nobody
+        """Called when a transaction with something to tell is committed: who brings it to the bus."""
 
     @classmethod
     def of(cls, settings: ServiceSettings, *, pool_size: int | None = None) -> Self:
@@ -79,7 +81,9 @@ class Database:
             async with self._sessions() as session, session.begin():
                 await self._connect(session)
                 yield session
-                await outbox.write(session)
+                telling = await outbox.write(session)
+        if telling:
+            self.told()
 
     @asynccontextmanager
     async def direct(self, *, begin: bool = True) -> AsyncIterator[asyncpg.Connection]:
@@ -102,6 +106,8 @@ class Database:
                     pooled.invalidate()
                 else:
                     pooled.close()
+        if begin:
+            self.told()
 
     @staticmethod
     async def _connect(session: AsyncSession) -> None:
@@ -123,6 +129,10 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _nobody() -> None:
+    """Tell nobody: the relay looks by itself from time to time."""
 
 
 def _require_open(connection: Any, *_: object) -> None:

@@ -53,6 +53,8 @@ RELAY_LOCK = "xindun.relay"
 BATCH = 500
 SWEEP = 2.0
 """Seconds between looks for rows whose notification was lost with its process."""
+GATHER = 0.003
+"""Seconds after a look that found something: under load the next one finds many at once."""
 BACK_OFF = (0.1, 5.0)
 """Seconds: first and longest wait while the bus or the database is away."""
 
@@ -125,12 +127,13 @@ def _within(savepoint: SessionTransaction | None, ended: SessionTransaction) -> 
     return False
 
 
-async def write(session: AsyncSession) -> None:
-    """Insert what was added, after everything else of the transaction."""
+async def write(session: AsyncSession) -> bool:
+    """Insert what was added, after everything else of the transaction; True when that was anything."""
     await session.flush()
     pending: _Pending = session.info.pop("outbox", [])
     if pending:
         await session.execute(insert(outbox), [row for _, row in pending])
+    return bool(pending)
 
 
 _TELL = "INSERT INTO outbox (topic, key, body, created_at) VALUES ($1, $2, $3, $4)"
@@ -202,10 +205,26 @@ class Relay:
             await asyncio.sleep(wait)
             wait = min(wait * 2, BACK_OFF[1])
 
+    def wake(self) -> None:
+        """Let the relay of the service look at once, be it this one or another process's: rows were committed here.
+
+        Not by a notification of the transaction itself: those commit one after the other, each waiting for its disk.
+        """
+        self._wake.set()
+
     async def _hold(self, connection: asyncpg.Connection) -> None:
         """Wait until this relay is the only one of its service: the lock dies with the connection."""
         while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", RELAY_LOCK):
-            await asyncio.sleep(SWEEP)
+            if await self._woken(SWEEP):
+                self._wake.clear()
+                await connection.execute("NOTIFY outbox")
+
+    async def _woken(self, within: float) -> bool:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that meets the wake-up.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._wake.wait()
+        return False
 
     async def _follow(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener("outbox", lambda *_: self._wake.set())
@@ -226,10 +245,8 @@ class Relay:
                 wait = min(wait * 2, BACK_OFF[1])
                 continue
             if sent < BATCH:
-                # Not wait_for: before Python 3.12 it swallows a cancellation that meets the wake-up.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(SWEEP, max(0.0, beat_at - loop.time()))):
-                        await self._wake.wait()
+                await asyncio.sleep(GATHER if sent else 0)
+                await self._woken(min(SWEEP, max(0.0, beat_at - loop.time())))
 
     async def _drain(self, connection: asyncpg.Connection) -> int:
         rows = await connection.fetch("SELECT id, topic, key, body, sequence, created_at FROM relay_take($1)", BATCH)

@@ -74,6 +74,7 @@ def create_service(
         beats=[partial(beat, runtime) for beat in beats],
     )
     runtime.parts["relay"] = relay
+    database.told = relay.wake
     inbox = Inbox(name, database, handlers, runtime) if handlers else None
 
     @contextlib.asynccontextmanager

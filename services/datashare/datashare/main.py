@@ -18,7 +18,8 @@ from datashare.settings import Settings
 
 __all__ = ["create_app"]
 
-ROUTERS = (resources, openings, data_rules, applications, agreements, grants, queries)
+# Queries first: a router is looked for from the front.
+ROUTERS = (queries, resources, openings, data_rules, applications, agreements, grants)
 
 
 def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:

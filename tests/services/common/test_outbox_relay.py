@@ -234,6 +234,24 @@ async def test_a_row_whose_notification_was_lost_is_swept_up(ground, admin, monk
     await ground.has("unheard")
 
 
+@pytest.mark.parametrize("woken", ["own", "other"])
+async def test_a_commit_without_a_notification_wakes_the_relay_be_it_this_or_another_process(
+    ground, admin, monkeypatch, woken
+):
+    monkeypatch.setattr(outbox, "SWEEP", 600)
+    await admin.execute("ALTER TABLE outbox DISABLE TRIGGER outbox_notify")
+    await ground.say("first")
+    holder = ground.relay(heartbeat_every=600)
+    await ground.has("first")
+    idle = ground.relay(heartbeat_every=600)
+    ground.database.told = {"own": holder, "other": idle}[woken].wake
+    await ground.say("one")
+    await ground.has("one")
+    async with ground.database.direct() as connection:
+        await outbox.tell(connection, ThingMade(name="two"), at=ground.clock.now())
+    await ground.has("two")
+
+
 async def test_of_two_relays_one_works_and_the_other_takes_over_when_its_connection_dies(ground, admin, monkeypatch):
     monkeypatch.setattr(outbox, "SWEEP", 0.05)
     ground.relay()

@@ -27,7 +27,7 @@ async def query(body: QueryAsked, request: Request, principal: CanAskForData, ru
 @routes.post("/checks", response_model=CheckAnswer)
 async def check(body: QueryAsked, request: Request, principal: CanAskForData, runtime: RuntimeDep) -> Response:
     """Say whether such a query would be answered now; a refusal is the one that the query would get."""
-    async with runtime.database.direct() as connection:
+    async with runtime.database.direct(begin=False) as connection:
         answer = await service.check(connection, runtime, principal, body, origin_of(request))
     return _sent(answer)
 
