@@ -8,6 +8,7 @@ from common.bus.kafka.admin import BusRefused, ensure_topics
 from common.bus.kafka.borders import ensure_borders
 from common.bus.kafka.clients import FAILURES, REQUEST_TERM, KafkaSecurity, arguments
 from common.bus.kafka.follower import KafkaFollower
+from common.bus.kafka.lag import PartitionLag, lag_of_groups
 from common.bus.kafka.publisher import Publisher
 from common.bus.kafka.scram import set_passwords
 from common.bus.kafka.subscription import Subscription
@@ -18,9 +19,11 @@ __all__ = [
     "KafkaBus",
     "KafkaFollower",
     "KafkaSecurity",
+    "PartitionLag",
     "ensure_borders",
     "ensure_topics",
     "kafka_bus",
+    "lag_of_groups",
     "security_of",
     "set_passwords",
 ]
