@@ -1,14 +1,17 @@
 """How a person's or unit's name may be typed into a password: parts, readings in pinyin, initials.
 
-Loading the dictionary of readings takes half a second: `passwords` imports this module when it first needs it, and
-identity loads it in the background after its start.
+Loading the dictionary of readings takes a moment: `passwords` imports this module when it first needs it, and identity
+loads it in the background after its start. The library's dictionary of phrases stays out: it would take 46 MiB of each
+process to know which of a character's readings a phrase wants, and here every reading counts.
 """
 
 import itertools
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
 
+os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # the library asks its environment, once
 from pypinyin import Style, lazy_pinyin, pinyin
 
 __all__ = ["spellings"]
@@ -18,6 +21,7 @@ _LONGEST_NAME = 30
 _NAME_LENGTH = 4
 """A text of at most so many characters may be a person's name: all readings of its characters are tried."""
 _READINGS = 32
+_PART_READINGS = 8
 _TELLING = 4
 """A name shorter than this many letters may occur in any word."""
 
@@ -33,6 +37,10 @@ def spellings(word: str) -> set[str]:
         for syllables in _readings(chinese):
             # Given name before surname too; and units go by parts of their long names.
             found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}
+        if len(chinese) > _NAME_LENGTH:
+            for start in range(len(chinese) - 1):
+                for part in (chinese[start : start + 2], chinese[start : start + 3]):
+                    found |= {"".join(syllables) for syllables in _every_reading(part, _PART_READINGS)}
     return {spelling for spelling in found if len(spelling) > 1}
 
 
@@ -46,5 +54,9 @@ def _readings(chinese: str) -> list[list[str]]:
     if len(chinese) > _NAME_LENGTH:
         return [lazy_pinyin(chinese)]
     # A surname has often another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
+    return _every_reading(chinese, _READINGS)
+
+
+def _every_reading(chinese: str, most: int) -> list[list[str]]:
     choices = pinyin(chinese, style=Style.NORMAL, heteronym=True)
-    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), _READINGS)]
+    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), most)]
