@@ -228,6 +228,47 @@ async def test_a_follower_reads_over_the_gaps_that_compaction_leaves(over_kafka,
     assert {key: value for key, value in last.items() if value} == {m.key: m.value for m in values[-4:]}
 
 
+async def test_a_topic_that_was_deleted_confirms_nothing_and_one_made_anew_is_read_from_its_beginning(
+    over_kafka, kafka_broker
+):
+    topic, other = await over_kafka.topic(retained=True), await over_kafka.topic()
+    receiver = Receiver()
+    bus = await over_kafka.bus(("group", [topic, other], receiver))
+    follower = bus.follow(topic)
+    await relay(bus, numbered(topic, 5))
+    assert await read_whole(follower) == numbered(topic, 5)
+    await receiver.has(numbered(topic, 5))
+    await _delete(kafka_broker, topic)
+    deleted_at = time.monotonic()
+    while time.monotonic() < deleted_at + 2.5:
+        try:
+            confirmed_at = (await follower.poll(0.1)).confirmed_at
+            assert confirmed_at is None or confirmed_at < deleted_at + 1, "a leader may answer for a moment more"
+        except BusUnavailable:
+            continue
+    assert not follower._positions, "they mean nothing in the topic's successor"
+    await relay(bus, numbered(other, 5))
+    await receiver.has(numbered(other, 5))
+    assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[topic]]) == []
+    anew = [Message(topic, "k", f"anew {number}".encode()) for number in range(20)]  # past where the follower stood
+    await relay(bus, anew)
+    given = await _poll_on(follower)
+    assert [*given, *await read_whole(follower)] == anew
+    await receiver.has(anew)
+
+
+async def _delete(broker: KafkaBroker, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        async with asyncio.timeout(TERM):
+            while topic in await admin.list_topics():
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+
+
 async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafka_broker):
     name = await over_kafka.topic(partitions=2)
     assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[name]]) == []

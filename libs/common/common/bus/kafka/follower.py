@@ -93,6 +93,7 @@ class KafkaFollower:
             await self._read(reader, min(timeout, POLL))
             confirmed_at = await self._confirm(reader, asker)
         except FAILURES as problem:
+            await self._begin_anew_when_gone()
             await self._reconnect_when_stuck()
             if not self._held:
                 await asyncio.sleep(BACKOFF)  # a refused connection costs no time, and callers ask again at once
@@ -137,6 +138,12 @@ class KafkaFollower:
             found, declared = len(consumer.partitions_for_topic(topic) or ()), TOPICS[topic].partitions
             if found != declared:
                 raise KafkaError(f"{topic} has {found} partitions, not {declared}")
+
+    async def _begin_anew_when_gone(self) -> None:
+        """Forget the positions in a topic that the brokers do not know any more: they mean nothing in its successor."""
+        if self._asker is not None and not all(map(self._asker.partitions_for_topic, self._topics)):
+            self._positions = {}
+            await self._disconnect()
 
     async def _reconnect_when_stuck(self) -> None:
         """Connect anew after a term without progress: aiokafka's consumers can hang for good after brokers changed."""
