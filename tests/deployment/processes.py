@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -185,6 +185,15 @@ class ProcessPlatform:
         lines = (data / "postgresql" / "postgres" / "postmaster.pid").read_text().splitlines()
         # Lines of the file: pid, data directory, start, port, socket directory (PostgreSQL's miscadmin.h).
         return await asyncpg.connect(user="postgres", database=database, host=lines[4], port=int(lines[3]))
+
+    @contextlib.asynccontextmanager
+    async def database(self, name: str) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection of PostgreSQL's superuser into a service's database."""
+        connection = await self.admin(name)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     def secret(self, member: str, name: str) -> str:
         """A secret of a member, as its settings read it."""

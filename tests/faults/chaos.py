@@ -1,11 +1,11 @@
 """`make chaos SEED= RUNS= RACES=`: faults without end on a platform of processes, while lives are lived and tokens revoked.
 
-Three gateways and two of each service. RUNS faults (kill -9, SIGSTOP for 10 s, an order to end), each of a process that the
-seed chooses, stores included, at moments that it chooses; meanwhile one life after the other, and RACES races: a token is
-used without a pause at every gateway and every service while it is revoked. At the end everything that was acknowledged
-must be found, every effect exactly once, and no use of a token that began after the acknowledgement of its revocation may
-have succeeded. Exit status 1 where anything is not so. The seed makes faults and people the same; how processes meet is the
-machine's.
+Three gateways and two of each service, unless GATEWAYS=, IDENTITY= … say otherwise. RUNS faults (kill -9, SIGSTOP for
+10 s, an order to end), each of a process that the seed chooses, stores included, at moments that it chooses; meanwhile one
+life after the other, and RACES races: a token is used without a pause at every gateway and every service while it is
+revoked. At the end everything that was acknowledged must be found, every effect exactly once, and no use of a token that
+began after the acknowledgement of its revocation may have succeeded. Exit status 1 where anything is not so. The seed makes
+faults and people the same; how processes meet is the machine's.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from tests.faults.storm import NOT_NOW, REFUSED, Door, Race, race
 from tests.platform.people import Person, System, Unit
 
 COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
+"""Unless the environment says otherwise: GATEWAYS=, IDENTITY= …"""
 PEOPLE = 4
 """Clerks whose accounts are suspended in a part of the races; each needs a new code of the second factor every time."""
 EXHUMED = 4
@@ -88,6 +89,7 @@ class Races:
         path = f"/identity/accounts/{clerk.id}"
 
         async def suspend() -> dict[str, Any]:
+            await self.city.fresh(self.city.center)
             while True:
                 effective: dict[str, Any] = (await self.city.center.done(f"{path}/suspend", {"reason": "核查"}))[
                     "effective"
@@ -152,7 +154,7 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
     begun = time.monotonic()
     # Not below a directory of this user alone: PostgreSQL's account must be able to pass through.
     with tempfile.TemporaryDirectory(prefix="xindun-chaos-", ignore_cleanup_errors=True) as directory:
-        platform = ProcessPlatform(Path(directory) / "data", **COUNTS)
+        platform = ProcessPlatform(Path(directory) / "data", **_counts())
         try:
             tell(f"started in {await asyncio.to_thread(platform.start):.0f} s")
             await platform.ready()
@@ -174,13 +176,20 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
     return 1 if findings else 0
 
 
+def _counts() -> dict[str, int]:
+    names = {"gateway": "GATEWAYS"} | {kind: kind.upper() for kind in COUNTS if kind != "gateway"}
+    return {kind: int(os.environ.get(names[kind]) or count) for kind, count in COUNTS.items()}
+
+
 def _summary(seed: int, seconds: float, city: City, faults: Faults, races: Races, findings: list[str]) -> None:
     acknowledged = city.transport.acknowledged
     print(f"\nSEED={seed}  {seconds:.0f} s")
     print(f"  faults   {sum(faults.done.values())}, the longest recovery {faults.longest:.1f} s")
     for name, count in sorted(faults.done.items()):
         print(f"             {count:3d} × {name}")
-    print(f"  lives    {city.lives}, and {city.interrupted} interrupted by a code that had become too old")
+    print(
+        f"  lives    {city.lives}, and {city.interrupted} interrupted where a code or token that serves once was lost"
+    )
     print(
         f"  writes   {len(acknowledged)} acknowledged, {sum(each.attempts > 1 for each in acknowledged)} of them repeated"
     )

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from demo import actors
+from demo.actors import STEP
 from demo.life import Life
 from demo.play import play
 from demo.story import Failed, Step, Story
@@ -34,8 +35,9 @@ PATHS = {
 """What a token is used for at each kind of door; an answer other than 401 and "not now" means that the door took it."""
 PATIENCE = 300.0
 """Seconds in which any request is answered, and any effect there, however often something dies meanwhile."""
-CODE_TERM = 25.0
-"""Seconds after which a code of a second factor may be too old when it arrives."""
+ONCE = ("/identity/sessions", "/identity/sessions/refresh", "/identity/activations/confirm")
+"""What takes a code or a token that serves once, and for a moment: where its answer is lost, somebody has to begin again."""
+SOON = timedelta(minutes=4)
 
 
 class RealClock(FlowingClock):
@@ -106,8 +108,20 @@ class City(World):
             if row["kind"] in PATHS
         ]
 
+    async def fresh(self, person: Person) -> None:
+        """See to it that a session lasts a while: a refresh token whose answer was lost costs a sign-in."""
+        if self.clock.now() + SOON < person.until:
+            return
+        answer = await person.try_refresh()
+        if answer.status_code == 200:
+            person.keep(answer, 200)
+            return
+        await asyncio.sleep(max(0.0, person.step * STEP - time.time()))  # until there is a code that was not used
+        await person.sign_in()
+
     async def suspend(self, admin: Person, system: System) -> dict[str, Any]:
         """Suspend a system, and return the acknowledgement: one that says since when it is effective."""
+        await self.fresh(admin)
         path = f"/identity/systems/{system.id}/suspend"
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -122,7 +136,7 @@ class City(World):
         await system.sign_in()
 
     async def live(self, out: Path) -> str | None:
-        """Play a life; return what interrupted it: a code that was too old when its request could be answered at last."""
+        """Play a life; return what interrupted it: a code or token that serves once, whose answer was lost."""
         await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
         people = [self._played(person) for person in (self.authority, self.center)]
         story = QuietStory(self.client)
@@ -130,11 +144,7 @@ class City(World):
             await play(Life(story, self.rng, people[0], people[1], out, short_term=None))
         except Failed as failed:
             step = story.steps[-1]
-            if (
-                step.status == 401
-                and step.milliseconds > CODE_TERM * 1000
-                and step.request.endswith(("sessions", "confirm"))
-            ):
+            if step.status == 401 and step.request.endswith(ONCE):
                 self.interrupted += 1
                 return str(failed)
             raise

@@ -5,8 +5,6 @@ import json
 import random
 import subprocess
 import sys
-import uuid
-from collections import Counter
 from pathlib import Path
 
 import asyncpg
@@ -19,35 +17,11 @@ from demo.play import play
 from demo.story import Story
 from gateway.all_in_one import Secrets
 from tests.deployment.embedded import EmbeddedPlatform
+from tests.faults.ledger import Ledger
+from tests.faults.patient import PatientTransport
 
 KILLS = 50
-SERVICES = ("identity", "datashare", "incident", "audit")
-
-
-class PatientTransport(httpx.AsyncHTTPTransport):
-    """As a careful client: repeats a request that got no answer, or a 503, under the same Idempotency-Key."""
-
-    def __init__(self, platform: "Restarting") -> None:
-        super().__init__()
-        self._platform = platform
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method in ("POST", "PUT") and "Idempotency-Key" not in request.headers:
-            request.headers["Idempotency-Key"] = str(uuid.uuid4())
-        body = await request.aread()
-        while True:
-            attempt = httpx.Request(request.method, request.url, headers=request.headers, content=body)
-            attempt.extensions = request.extensions
-            try:
-                response = await super().handle_async_request(attempt)
-                content = await response.aread()
-            except httpx.TransportError:
-                await self._platform.running()
-                continue
-            if response.status_code == 503:
-                await self._platform.running()
-                continue
-            return httpx.Response(response.status_code, headers=response.headers, content=content)
+SETTLES_WITHIN = 60.0
 
 
 class Restarting:
@@ -92,9 +66,8 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
     try:
         authority = administrator("authority", people["authority"], rng)
         center = administrator("center", people["center"], rng)
-        async with httpx.AsyncClient(
-            transport=PatientTransport(restarting), base_url=platform.url, timeout=30
-        ) as client:
+        transport = PatientTransport(platform.url, again=restarting.running)
+        async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
             while restarting.left or not lives:
                 story = Story(client)
                 out = tmp_path / f"life-{len(lives)}"
@@ -105,44 +78,18 @@ async def test_killed_fifty_times_the_life_goes_on_and_every_effect_is_there_exa
         verify = [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")]
         verified = await asyncio.to_thread(subprocess.run, verify, capture_output=True, check=False)
         assert verified.returncode == 0, (seed, verified.stdout)
-        await _check(platform)
+        async with Ledger.open(lambda service: _reader(platform, service)) as ledger:
+            await ledger.settled(SETTLES_WITHIN)
+            assert await ledger.findings(transport.acknowledged) == [], seed
     finally:
         killing.cancel()
         if platform.process and platform.process.poll() is None:
             platform.stop()
 
 
-async def _published(service: str, connection: asyncpg.Connection) -> None:
-    """Wait until the service's relay has nothing left."""
-    for _ in range(2000):
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)"):
-            return
-    raise AssertionError(f"{service} still has something to publish")
-
-
-async def _check(platform: EmbeddedPlatform) -> None:
-    """What each service said is in the log exactly once, without a gap; no event waits or is dead."""
-    known = Secrets.of(platform.directory)
-    socket = platform.directory / "socket"
-    connections = {}
-    for service in SERVICES:
-        role = f"{service}_app"
-        connections[service] = await asyncpg.connect(
-            user=role, password=known.roles[role], database=service, host=str(socket)
-        )
-    for service, connection in connections.items():
-        await _published(service, connection)
-    logged = Counter(
-        (row["source"], row["sequence"])
-        for row in await connections["audit"].fetch("SELECT source, sequence FROM leaves")
+async def _reader(platform: EmbeddedPlatform, service: str) -> asyncpg.Connection:
+    role = f"{service}_app"
+    password = Secrets.of(platform.directory).roles[role]
+    return await asyncpg.connect(
+        user=role, password=password, database=service, host=str(platform.directory / "socket")
     )
-    assert set(logged.values()) == {1}
-    for service, connection in connections.items():
-        said = [
-            row["sequence"] for row in await connection.fetch("SELECT sequence FROM outbox WHERE sequence IS NOT NULL")
-        ]
-        assert sorted(said) == list(range(1, len(said) + 1)), service
-        assert {sequence for source, sequence in logged if source == f"/{service}"} == set(said), service
-        if service != "audit":
-            assert await connection.fetchval("SELECT count(*) FROM inbox WHERE status <> 'done'") == 0, service
-        await connection.close()

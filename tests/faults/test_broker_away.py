@@ -1,0 +1,77 @@
+"""The broker is away for a while: what services still write follows in order afterwards; points refuse and say why.
+
+What can be written meanwhile is little, by design (P10): once the bound has passed no point can know who was revoked, so
+whatever needs a token is refused with 503. The doors that take no token go on, with their facts in the outbox: here
+sign-ins that fail, each of which is a fact. A write with a token that came within the bound is in the outbox as well.
+"""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+
+from tests.deployment.processes import ProcessPlatform
+from tests.faults.city import PATHS, City
+from tests.platform.people import bearer, slug
+
+AWAY_FOR = 20.0
+"""Seconds: ten times the bound."""
+SIGN_INS = 12
+TOLD = "SELECT requestid, sequence FROM leaves WHERE requestid = ANY($1::text[]) ORDER BY index"
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(900)
+@pytest.mark.clause("6.5")
+async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_told_in_order_afterwards(city: City):
+    platform, unit = city.processes, await city.unit()
+    await city.settle()
+    pids = {name: platform.pid(name) for name in platform.serving()}
+    async with platform.database("identity") as identity:
+        await asyncio.to_thread(platform.control, "stop", "stores:kafka")
+        begun = time.monotonic()
+        try:
+            refusals = await _refused_everywhere(platform, unit.system.access)
+            failed = await _failed_sign_ins(platform)
+            waiting = await identity.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+            await asyncio.sleep(max(0.0, AWAY_FOR - (time.monotonic() - begun)))
+        finally:
+            await asyncio.to_thread(platform.control, "start", "stores:kafka")
+    assert set(refusals.values()) == {"revocation-feed-stale"}
+    assert set(failed.values()) == {(401, "sign-in-refused")}
+    assert waiting >= SIGN_INS
+    await platform.ready()
+    for door in city.doors():
+        assert await door.use(unit.system.access) not in (401, 503)
+    await city.settle()
+    assert {name: platform.pid(name) for name in platform.serving()} == pids, "something had to be started again"
+    async with platform.database("audit") as audit:
+        told = await audit.fetch(TOLD, list(failed))
+    assert [row["requestid"] for row in told] == list(failed)
+    assert [row["sequence"] for row in told] == sorted(row["sequence"] for row in told)
+    assert await city.ledger.findings(city.transport.acknowledged) == []
+
+
+async def _refused_everywhere(platform: ProcessPlatform, token: str) -> dict[str, str | None]:
+    """Wait until each door refuses with 503, and return which problem it names; every one says when to come again."""
+    refusals = {}
+    async with httpx.AsyncClient(timeout=30) as client:
+        for name, row in platform.table().items():
+            while row["kind"] in PATHS and name not in refusals:
+                answer = await client.get(f"{platform.direct(name)}{PATHS[row['kind']]}", headers=bearer(token))
+                if answer.status_code == 503:
+                    assert int(answer.headers["retry-after"]) > 0
+                    refusals[name] = slug(answer)
+    return refusals
+
+
+async def _failed_sign_ins(platform: ProcessPlatform) -> dict[str, tuple[int, str | None]]:
+    """Try to sign in again and again; return by request id what was answered."""
+    body = {"login": "nobody.there", "password": "granite-lantern-4711-x", "totp": "123456"}
+    failed = {}
+    async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
+        for _ in range(SIGN_INS):
+            answer = await client.post("/identity/sessions", json=body)
+            failed[answer.headers["x-request-id"]] = (answer.status_code, slug(answer))
+    return failed
