@@ -1,0 +1,139 @@
+"""What a client with a good password can put on the bus, and what happens when a topic is gone."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from common.bus.topics import events_of
+from common.ids import new_id
+from tests.faults.city import City
+from tests.platform.people import PURPOSE, QUOTA, RESOURCE, Unit
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+
+LARGE = 10 * 1024 * 1024
+MANY = 10_000
+TOPIC = events_of("datashare")
+
+
+def _client(city: City, principal: str) -> dict:
+    """Return what an aiokafka client needs to come as a member, or as the super user (`jobs`)."""
+    return {
+        "bootstrap_servers": f"127.0.0.1:{city.processes.table()['kafka']['port']}",
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "admin" if principal == "jobs" else principal,
+        "sasl_plain_password": city.processes.secret(principal, "kafka_password"),
+        "request_timeout_ms": 20_000,
+    }
+
+
+async def _goes_on(city: City) -> None:
+    """Something is written, told, logged, and has its effect with the others."""
+    unit = await city.unit()
+    answer = await city.query(unit, unit.system.access)
+    assert answer.status_code == 200, answer.text
+    await city.settle()
+    assert await city.ledger.findings(city.transport.acknowledged) == []
+
+
+async def test_ten_megabytes_are_refused_by_the_broker_and_disturb_nobody(city: City):
+    rogue = AIOKafkaProducer(**_client(city, "datashare"), max_request_size=2 * LARGE)
+    await rogue.start()
+    try:
+        for size in (LARGE, LARGE // 4):
+            with pytest.raises((KafkaError, TimeoutError)):
+                async with asyncio.timeout(40):
+                    await rogue.send_and_wait(TOPIC, os.urandom(size), b"large")
+    finally:
+        await rogue.stop()
+    await _goes_on(city)
+
+
+async def test_ten_thousand_messages_of_an_unknown_type_hold_up_nobody(city: City):
+    """They come from the owner of the topic, as a newer version of it might send them to an older reader."""
+    now = datetime.now(UTC).isoformat()
+    many = AIOKafkaProducer(**_client(city, "datashare"), linger_ms=5)
+    await many.start()
+    try:
+        sent = [
+            await many.send(
+                TOPIC,
+                orjson.dumps(
+                    {
+                        "specversion": "1.0",
+                        "id": str(new_id()),
+                        "source": "/datashare",
+                        "type": "cn.xindun.datashare.thing.nobody-knows.v9",
+                        "subject": f"thing-{number % 50}",
+                        "time": now,
+                        "datacontenttype": "application/json",
+                        "data": {"number": number},
+                    }
+                ),
+                b"thing-%d" % (number % 50),
+            )
+            for number in range(MANY)
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await many.stop()
+    await _goes_on(city)
+    assert all(row["pid"] for row in city.processes.table().values())
+
+
+async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(city: City):
+    """What its owner says meanwhile stays in the outbox; what had been read before is lost to nobody."""
+    unit = await city.unit()
+    await city.settle()
+    admin = AIOKafkaAdminClient(**_client(city, "jobs"))
+    await admin.start()
+    await admin.delete_topics([TOPIC])
+    await admin.close()
+    assert await _topics(city, "--check") == (1, True)
+    application = await _applied(city, unit)
+    async with city.processes.database("datashare") as datashare:
+        assert await datashare.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+    assert (await _topics(city))[0] == 0
+    assert (await _topics(city, "--check"))[0] == 0
+    await city.processes.ready()
+    await city.settle()
+    await city.advise(application)
+    await city.settle()
+    assert await city.ledger.findings(city.transport.acknowledged) == []
+
+
+async def _applied(city: City, unit: Unit) -> str:
+    """Apply once more: datashare's own fact."""
+    wanted = {
+        "resource": RESOURCE,
+        "purposes": [PURPOSE],
+        "fields": ["uscc", "party"],
+        "systems": [unit.system.id],
+        "term_days": 30,
+        "quota": QUOTA,
+        "reason": "行政许可资格核查",
+    }
+    return str((await unit.clerk.done("/datashare/applications", wanted))["id"])
+
+
+async def _topics(city: City, *words: str) -> tuple[int, bool]:
+    """Run the job; return its exit status, and whether it names the topic as missing."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "common.jobs", "topics", *words],
+        env=os.environ | city.processes.layout().jobs_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    return done.returncode, f"{TOPIC}: missing" in done.stdout
