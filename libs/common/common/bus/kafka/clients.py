@@ -60,7 +60,7 @@ def arguments(bootstrap_servers: str, client_id: str, security: KafkaSecurity | 
         "bootstrap_servers": bootstrap_servers.split(","),
         "client_id": client_id,
         "request_timeout_ms": int(REQUEST_TERM * 1000),
-        "metadata_max_age_ms": 30_000,
+        "metadata_max_age_ms": 10_000,  # so soon a topic that was made anew is seen by those that wait for it
         **(security.arguments() if security else {}),
     }
 
