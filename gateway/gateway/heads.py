@@ -1,5 +1,6 @@
 """What of a message's head goes on: to the service, and back to the client. Where a body ends is said anew each time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -9,9 +10,8 @@ from common.origin import HEADER as ORIGIN
 from common.origin import OriginStamp
 from gateway.problems import BadRequest
 
-__all__ = ["Outgoing", "answer_headers", "outgoing"]
+__all__ = ["Outgoing", "answer_headers", "outgoing", "passed_on"]
 
-FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 HOPPING = frozenset(
     (
         b"connection",
@@ -26,7 +26,9 @@ HOPPING = frozenset(
     )
 )
 """RFC 9110 §7.6.1."""
-REQUEST_ENDS_HERE = HOPPING | FRAMING | {b"host", b"expect", ORIGIN}
+FRAMING = (b"content-length", b"transfer-encoding")
+REQUEST_ENDS_HERE = (HOPPING - {b"transfer-encoding"}) | {b"x-request-id", b"traceparent", b"forwarded", ORIGIN}
+"""Of one hop, or said anew by us, or nothing that a caller may say."""
 ANSWER_ENDS_HERE = HOPPING | {b"date", b"server"}  # our server writes its own
 BODILESS = (204, 304)
 SAFE = ("GET", "HEAD")
@@ -56,18 +58,30 @@ class Outgoing:
         return b"%b%b%b\r\n" % (self.first, host_line, self.lines)
 
 
+def passed_on(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return what of a request's headers is for the service, with our ids and nothing that a caller could pretend with."""
+    context = current()
+    kept = _without_hops(headers, REQUEST_ENDS_HERE)
+    kept.append((b"x-request-id", (context.requestid or "").encode()))
+    kept.append((b"traceparent", (context.traceparent or "").encode()))
+    return kept
+
+
+def _without_hops(headers: Iterable[tuple[bytes, bytes]], ends: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in (b"close", b"keep-alive"):
+            ends = ends | {option.strip().lower() for option in value.split(b",")} - {*FRAMING}
+    return [header for header in headers if header[0] not in ends and not header[0].startswith(b"x-forwarded")]
+
+
 def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
     """Read a request's head. Raises `BadRequest` where it is in doubt."""
     method: str = scope["method"]
     length: int | None = None
     chunked = keyed = False
     lines = []
-    hopping = REQUEST_ENDS_HERE
-    for name, value in scope["headers"]:
-        if name not in hopping:
-            keyed = keyed or name == b"idempotency-key"
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif name == b"content-length":
+    for name, value in passed_on(scope["headers"]):
+        if name == b"content-length":
             if length is not None or not value.isdigit():
                 raise BadRequest
             length = int(value)
@@ -75,6 +89,9 @@ def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
             if chunked or value.lower() != b"chunked":
                 raise BadRequest
             chunked = True
+        elif name not in (b"host", b"expect"):
+            keyed = keyed or name == b"idempotency-key"
+            lines.append(b"%b: %b\r\n" % (name, value))
     if chunked and length is not None:
         raise BadRequest
     client = scope.get("client")
@@ -93,10 +110,6 @@ def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
 
 def answer_headers(status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return what of an answer's headers is the client's."""
-    ends = ANSWER_ENDS_HERE
-    for name, value in headers:
-        if name == b"connection" and value.lower() not in (b"close", b"keep-alive"):
-            ends = ends | {option.strip().lower() for option in value.split(b",")}
     if status in BODILESS:
-        ends = ends | {b"content-length"}
-    return [header for header in headers if header[0] not in ends]
+        return _without_hops(headers, ANSWER_ENDS_HERE | {b"content-length"})
+    return _without_hops(headers, ANSWER_ENDS_HERE)

@@ -15,13 +15,13 @@ from common.answers import install_problems, problem_response
 from common.auth import Verifier
 from common.bus import Bus
 from common.clock import Clock, SystemClock
-from common.context import current
 from common.cutoffs import EnforcementPoint
 from common.http import Requests, allow_file
 from common.problems import NotFound
 from common.service import keep_running
 from gateway import openapi
 from gateway.guard import Guard
+from gateway.heads import passed_on
 from gateway.refusals import Refusals
 from gateway.routes import LARGE_TERM, route_of
 from gateway.settings import Settings
@@ -37,20 +37,6 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 OWN = ("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/start.js")
-DROPPED = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"te",
-        b"trailer",
-        b"upgrade",
-        b"proxy-authorization",
-        b"x-request-id",
-        b"traceparent",
-    )
-)
-"""Headers that end here: hop by hop (RFC 9110 §7.6.1), or set anew."""
-
 KEPT = (
     "type",
     "asgi",
@@ -62,7 +48,6 @@ KEPT = (
     "query_string",
     "client",
     "server",
-    "xindun.term",
 )
 """What of a request's scope goes on, beside the headers."""
 
@@ -87,26 +72,17 @@ class Gateway:
         if route.body_limit is not None:
             allow_file(scope, most=route.body_limit, within=LARGE_TERM)
         if await self._guard.lets_pass(route, scope, receive, send):
-            await self._upstreams[route.service](_forwarded(scope), receive, send)
+            upstream = self._upstreams[route.service]
+            await upstream(scope if isinstance(upstream, Upstream) else _forwarded(scope), receive, send)
 
 
 def _forwarded(scope: Scope) -> Scope:
-    """Return the scope for the service: our ids, the caller's address, nothing that a caller could pretend with."""
-    context = current()
-    dropped = DROPPED
-    for name, value in scope["headers"]:
-        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            dropped = dropped | {option.strip().lower() for option in value.split(b",")}
-    headers = [
-        (name, value)
-        for name, value in scope["headers"]
-        if name not in dropped and not name.startswith((b"x-forwarded", b"forwarded"))
-    ]
-    headers += [
-        (b"x-request-id", (context.requestid or "").encode()),
-        (b"traceparent", (context.traceparent or "").encode()),
-    ]
-    return {name: scope[name] for name in KEPT if name in scope} | {"headers": headers, "root_path": "", "state": {}}
+    """Return the scope for a service in this process: nothing of what we found out, which proves nothing there."""
+    return {name: scope[name] for name in KEPT if name in scope} | {
+        "headers": passed_on(scope["headers"]),
+        "root_path": "",
+        "state": {},
+    }
 
 
 def create_app(

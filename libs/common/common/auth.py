@@ -167,10 +167,10 @@ def _principal(claims: dict[str, Any]) -> Principal:
 
 def bearer_of(request: Request) -> str:
     """Return the bearer token of a request (RFC 6750 §2.1). Raises `Unauthorized`."""
-    headers = request.headers.getlist("authorization")
-    if len(headers) != 1:
+    found = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    if len(found) != 1:
         raise Unauthorized(headers=_challenge())
-    scheme, _, token = headers[0].partition(" ")
+    scheme, _, token = found[0].decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized(headers=_challenge())
     return token

@@ -1,6 +1,6 @@
 """Who acts in which request: what records and logs say of an act, carried along with the task that does it."""
 
-import secrets
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
@@ -37,4 +37,5 @@ def acting(*, actor: str, unit: str | None) -> None:
 
 def new_traceparent() -> str:
     """Return a W3C trace context header value for a trace that begins here."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    random = os.urandom(24).hex()
+    return f"00-{random[:32]}-{random[32:]}-01"

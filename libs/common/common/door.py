@@ -67,7 +67,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._room < 0 or self._fields > MOST_HEADERS:
             raise ValueError("a head over its bounds")  # the parser ends with it, and uvicorn answers 400
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Serve the request."""

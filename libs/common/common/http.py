@@ -179,24 +179,26 @@ class Requests:
     ) -> None:
         self._app, self._service, self._limit, self._timeout = app, service, body_limit, timeout
         self._stamp = stamp
+        self._seconds: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = headers.get(b"x-request-id", "")
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         if not SAFE_ID.fullmatch(request_id):
             request_id = str(new_id())
-        traceparent = headers.get(b"traceparent", "")
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         if not TRACEPARENT.fullmatch(traceparent):
             traceparent = new_traceparent()
         act(ActContext(requestid=request_id, traceparent=traceparent))
         # A state of its own: what a caller within the process found out about its client proves nothing here.
         scope = {**scope, "state": {"request_id": request_id}}
-        if self._stamp and ORIGIN in headers and (address := self._stamp.address(headers[ORIGIN], request_id)):
-            scope["client"] = (address, 0)
+        if self._stamp and ORIGIN in headers:
+            address = self._stamp.address(headers[ORIGIN].decode("latin-1"), request_id)
+            scope["client"] = (address, 0) if address else scope.get("client")
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -231,14 +233,14 @@ class Requests:
             return  # the answer had begun: the connection ends unfinished, which is how the client sees it
         await problem_response(Request(scope), problem)(scope, receive, send)
 
-    def _bounded(self, scope: Scope, headers: dict[bytes, str], receive: Receive) -> Receive:
-        declared = headers.get(b"content-length", "0")
+    def _bounded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        declared = headers.get(b"content-length", b"0")
         received = 0
 
         async def bounded() -> Message:
             nonlocal received
             limit = scope.get("xindun.body_limit", self._limit)
-            if declared.isascii() and declared.isdigit() and (len(declared) > LONGEST_LENGTH or int(declared) > limit):
+            if declared.isdigit() and (len(declared) > LONGEST_LENGTH or int(declared) > limit):
                 raise TooLarge(limit=limit)
             message = await receive()
             received += len(message.get("body", b""))
@@ -251,7 +253,11 @@ class Requests:
     def _note(self, scope: Scope, request_id: str, traceparent: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or scope.get("xindun.route", "-")
         method = scope["method"] if scope["method"] in METHODS else "other"  # a client must not make time series
-        SECONDS.labels(self._service, method, route, str(status)).observe(seconds)
+        series = self._seconds.get((method, route, status))
+        if series is None:
+            series = SECONDS.labels(self._service, method, route, str(status))
+            self._seconds[method, route, status] = series
+        series.observe(seconds)
         principal = scope["state"].get("principal")
         log.info(
             "request",

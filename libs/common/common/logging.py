@@ -1,9 +1,13 @@
 """Structured logs: one JSON object a line, on standard output, without secrets, tokens, ID numbers or record content."""
 
+import asyncio
+import json
 import logging
 import sys
-from typing import Any, TextIO
+from collections.abc import MutableMapping
+from typing import Any, TextIO, cast
 
+import orjson
 import structlog
 
 __all__ = ["configure_logging", "without_messages"]
@@ -27,6 +31,40 @@ def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
+def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # a number or a text that only Python has
+        return json.dumps(event, default=repr)
+
+
+class _Lines:
+    """Writes to the operating system once in a turn of the event loop, not once a line; without a loop at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._due = False
+
+    def write(self, text: str) -> None:
+        """Take a line."""
+        self._stream.write(text)
+
+    def flush(self) -> None:
+        """See that what was taken is written before the loop waits again."""
+        if self._due:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write_out)
+        except RuntimeError:
+            self._stream.flush()
+        else:
+            self._due = True
+
+    def _write_out(self) -> None:
+        self._due = False
+        self._stream.flush()
+
+
 def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's records as JSON to `stream`, by default standard output."""
     stream = stream or sys.stdout
@@ -36,8 +74,8 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         without_messages,
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        processors=[*shared, _line],
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(stream))),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,
     )
@@ -47,7 +85,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                _line,
             ],
         )
     )
