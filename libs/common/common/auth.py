@@ -167,7 +167,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
 
 def bearer_of(request: Request) -> str:
     """Return the bearer token of a request (RFC 6750 §2.1). Raises `Unauthorized`."""
-    found = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    found: list[bytes] = [value for name, value in request.scope["headers"] if name == b"authorization"]
     if len(found) != 1:
         raise Unauthorized(headers=_challenge())
     scheme, _, token = found[0].decode("latin-1").partition(" ")
