@@ -1,7 +1,9 @@
 """The platform in containers: started with secrets of its own, looked at, killed, taken down whatever happened."""
 
+import asyncio
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -12,7 +14,14 @@ from typing import Any
 
 import httpx
 
+from demo.__main__ import administrator
+from demo.actors import Person
+from demo.life import Life
+from demo.play import play
+from demo.story import Story
 from deploy.secrets import ensure_secrets
+from gateway.first_administrators import invented
+from tests.faults.patient import PatientTransport
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("identity", "datashare", "incident", "audit", "gateway")
@@ -53,12 +62,25 @@ def _free_ports(count: int) -> int:
     raise RuntimeError("no free ports")
 
 
+class _Story(Story):
+    def __init__(self, client: httpx.AsyncClient, at_step: Callable[[int], None]) -> None:
+        super().__init__(client, patience=TERM)
+        self._at_step = at_step
+        self.meanwhile: list[asyncio.Task[None]] = []
+
+    async def step(self, *words: Any, **more: Any) -> httpx.Response:
+        self.meanwhile.append(asyncio.create_task(asyncio.to_thread(self._at_step, len(self.steps) + 1)))
+        return await super().step(*words, **more)
+
+
 class Containers:
     """One installation under its own name of a project; `more` are further options of `docker compose`."""
 
     def __init__(self, directory: Path, project: str, *more: str) -> None:
         self.secrets = directory / "secrets"
         self.directory = directory
+        self.people: dict[str, Person] = {}
+        self._rng = random.Random()
         ensure_secrets(self.secrets)
         first = _free_ports(10)
         variables = {
@@ -81,10 +103,8 @@ class Containers:
         (self.directory / "containers.log").write_text(self.compose("logs", "--no-color", "--timestamps"))
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
 
-    def first_administrators(self) -> Path:
-        """Make them, once, and return the file with their codes."""
-        from gateway.first_administrators import invented
-
+    def first_administrators(self) -> None:
+        """Make them, once: they play all lives."""
         command = (
             "run",
             "--rm",
@@ -97,9 +117,8 @@ class Containers:
             "--people",
             "-",
         )
-        file = self.directory / "admins.json"
-        file.write_text(self.compose(*command, text=json.dumps(invented())))
-        return file
+        made = json.loads(self.compose(*command, text=json.dumps(invented())))
+        self.people = {role: administrator(role, known, self._rng) for role, known in made.items()}
 
     def url(self, index: int = 1) -> str:
         return "http://" + self.compose("port", "--index", str(index), "gateway", "8000").strip()
@@ -110,29 +129,22 @@ class Containers:
         except httpx.TransportError:
             return False
 
-    def life(self, admins: Path, index: int = 1) -> subprocess.Popen[str]:
-        """Begin to play the life through one of the gateways."""
-        variables = {
-            "PLATFORM_URL": self.url(index),
-            "BOOTSTRAP": str(admins),
-            "DEMO_OUT": str(self.directory / "demo"),
-            "PYTHONUNBUFFERED": "1",
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "demo"],
-            cwd=ROOT,
-            env=os.environ | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    async def play(self, index: int = 1, *, at_step: Callable[[int], None] = lambda _: None) -> None:
+        """Play the life through one of the gateways, patiently, to the verification of its evidence.
 
-    def play(self, admins: Path, index: int = 1) -> None:
-        """Play it to its end, the verification of the evidence. Raises `AssertionError` with the story."""
-        with self.life(admins, index) as life:
-            assert life.stdout is not None
-            told = life.stdout.read()
-        assert life.returncode == 0, told[-4000:]
+        `at_step` is called with the number of each step, in a thread of its own. Raises `Failed`.
+        """
+        out = self.directory / "demo"
+        out.mkdir(exist_ok=True)
+        url = self.url(index)
+        transport = PatientTransport(url, patience=TERM)
+        async with httpx.AsyncClient(transport=transport, base_url=url, timeout=60) as client:
+            story = _Story(client, at_step)
+            try:
+                await play(Life(story, self._rng, self.people["authority"], self.people["center"], out))
+            finally:
+                await asyncio.gather(*story.meanwhile)
+        run(sys.executable, "-I", str(out / "verify.py"), str(out / "evidence"))
 
     def inspected(self, *, all_of_them: bool = False) -> dict[str, dict[str, Any]]:
         """Return what the engine knows of each container, by the container's name."""

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,18 +18,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     containers = Containers(tmp_path_factory.mktemp("one"), "xindun-test")
     try:
         containers.up("--build")
+        containers.first_administrators()
         yield containers
     finally:
         containers.down()
 
 
-@pytest.fixture(scope="module")
-def admins(running: Containers) -> Path:
-    return running.first_administrators()
-
-
-def test_the_life_plays_on_containers(running, admins):
-    running.play(admins)
+async def test_the_life_plays_on_containers(running):
+    await running.play()
 
 
 def test_every_job_ended_well_before_its_service_began(running):
@@ -102,23 +97,23 @@ def test_no_secret_is_told_by_the_engine_or_in_a_log_or_a_list_of_processes(runn
 
 
 @pytest.mark.parametrize("service", [*MEMBERS, "kafka-1", "postgres"])
-def test_a_process_that_dies_comes_back_and_the_platform_is_ready_by_itself(running, admins, service):
+def test_a_process_that_dies_comes_back_and_the_platform_is_ready_by_itself(running, service):
     running.kill(service)
     until(running.ready, f"the platform did not recover from the death of {service}")
 
 
-def test_and_the_life_plays_again_on_what_was_killed(running, admins):
+async def test_and_the_life_plays_again_on_what_was_killed(running):
     until(running.ready, "not ready")
-    running.play(admins)
+    await running.play()
 
 
-def test_more_of_a_kind_serve_beside_each_other(running, admins):
+async def test_more_of_a_kind_serve_beside_each_other(running):
     running.up("--no-recreate", "--scale", "datashare=3", "--scale", "gateway=2")
     addresses = {running.url(1), running.url(2)}
     assert len(addresses) == 2
     until(lambda: running.ready(1) and running.ready(2), "not ready")
     names = {name: container["Config"]["Hostname"] for name, container in running.inspected().items()}
     assert len(set(names.values())) == len(names)
-    running.play(admins, index=2)
+    await running.play(2)
     running.up("--no-recreate", "--scale", "datashare=1", "--scale", "gateway=1")
     until(running.ready, "not ready")

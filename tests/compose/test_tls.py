@@ -19,13 +19,14 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     ensure_certificates(containers.secrets)
     try:
         containers.up("--build")
+        containers.first_administrators()
         yield containers
     finally:
         containers.down()
 
 
-def test_the_life_plays_over_tls(encrypted):
-    encrypted.play(encrypted.first_administrators())
+async def test_the_life_plays_over_tls(encrypted):
+    await encrypted.play()
 
 
 def test_every_connection_to_the_database_is_encrypted(encrypted):
