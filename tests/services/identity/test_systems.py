@@ -33,6 +33,25 @@ async def test_a_token_is_refused_from_an_unregistered_network_and_on_record(wor
 
 
 @pytest.mark.clause("5d.3")
+async def test_a_network_holds_what_lies_in_it_however_the_address_is_written_and_nothing_else(world):
+    _, admin = await world.unit()
+    system = await world.system(admin, ["10.99.0.0/16", "192.0.2.7", "2001:db8::/32"])
+    inside = ("10.99.200.1", "::ffff:10.99.0.7", "192.0.2.7", "2001:db8:1::5", "2001:0DB8::1")
+    outside = ("10.100.0.1", "::ffff:10.100.0.1", "192.0.2.8", "2001:db9::1", "fe80::1%eth0", "here", "10.99.1", "")
+    for origin in (*inside, *outside):
+        transport = httpx.ASGITransport(world.app, client=(origin, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://identity.test") as client:
+            answer = await client.post(
+                "/identity/oauth/token",
+                data={"grant_type": "client_credentials"},
+                auth=httpx.BasicAuth(system["client_id"], system["client_secret"]),
+            )
+        assert answer.status_code == (200 if origin in inside else 403), origin
+    for origin in inside:
+        await world.heard("service-token.issued", system_id=system["id"], unit_id=system["unit_id"], origin=origin)
+
+
+@pytest.mark.clause("5d.3")
 async def test_a_new_secret_ends_the_one_before_and_its_tokens(world):
     _, admin = await world.unit()
     system = await world.system(admin)
