@@ -46,6 +46,14 @@ class Batch:
             list(chain.from_iterable(batch.rejections for batch in batches)),
         )
 
+    def last_numbers(self) -> dict[str, int]:
+        """Return the highest number of each source; partitions bring them in any order."""
+        last: dict[str, int] = {}
+        for arrival in self.arrivals:
+            if arrival.sequence > last.get(arrival.source, 0):
+                last[arrival.source] = arrival.sequence
+        return last
+
     def __len__(self) -> int:
         return len(self.arrivals) + len(self.signs) + len(self.rejections)
 

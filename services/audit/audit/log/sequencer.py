@@ -160,8 +160,7 @@ class Sequencer:
         if batch.arrivals or batch.rejections:
             with SECONDS.time():
                 await self._append(batch)
-        # The last of each source will do: they are told in the order in which they came.
-        for source, number in {arrival.source: arrival.sequence for arrival in batch.arrivals}.items():
+        for source, number in batch.last_numbers().items():
             self._heard(source, number)
         for sign in batch.signs:
             self._beat(sign.source, sign.number)
