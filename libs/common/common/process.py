@@ -12,7 +12,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from common.bus import BusUnavailable
-from common.bus.kafka import KafkaBus, KafkaSecurity
+from common.bus.kafka import KafkaBus, kafka_bus
 from common.logging import configure_logging
 from common.server import http_server
 from common.service import dsn_of
@@ -56,11 +56,7 @@ async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASG
 
 @contextlib.asynccontextmanager
 async def _bus(name: str, settings: CommonSettings) -> AsyncIterator[KafkaBus]:
-    security = None
-    if settings.kafka_username and settings.kafka_password:
-        password = settings.kafka_password.get_secret_value()
-        security = KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
-    bus = KafkaBus(settings.kafka_bootstrap or "", client_id=f"{name}-{settings.instance}", security=security)
+    bus = kafka_bus(settings, name)
     async for _ in _attempts():
         try:
             await bus.start()
