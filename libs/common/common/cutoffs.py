@@ -38,6 +38,8 @@ REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the poin
 
 POLL = 0.2
 """Seconds between questions to the bus whether there is anything new."""
+ANEW_AFTER = 10.0
+"""Seconds without an answer to any question, after which the feed is read from its beginning."""
 ALIVE_EVERY = 0.5
 """Seconds between a point's signs of life."""
 LIVE_FOR = 6 * ALIVE_EVERY
@@ -81,6 +83,8 @@ class EnforcementPoint:
         self.key_generation = 0
         self.revision = 0
         """Counts what was applied, so that a waiter can tell whether anything came since it looked."""
+        self.readings = 0
+        """Counts how often the feed was begun to be read: it may have lost something since the time before."""
         self.policies = Policies()
         self._bus, self._clock = bus, clock
         self._cutoffs: dict[str, Cutoff] = {}
@@ -169,24 +173,14 @@ class EnforcementPoint:
         await self._open.wait()
 
     async def _follow(self) -> None:
+        """Read the feed, and from its beginning again where that did not go on."""
         wait = POLL
         while True:
-            follower: Follower | None = None
+            begun, follower = time.monotonic(), None
             try:
                 follower = self._bus.follow(FEED.name)
-                caught_up = False
-                while True:
-                    batch = await follower.poll(POLL)
-                    for message in batch.messages:
-                        self._apply(message, live=caught_up)
-                    if batch.confirmed_at is not None:
-                        caught_up = True
-                        self._confirm(batch.confirmed_at)
-                    if batch.messages:
-                        self.revision += 1
-                        async with self._applied:
-                            self._applied.notify_all()
-                    wait = POLL
+                self.readings += 1
+                await self._read(follower)
             except BusUnavailable:
                 log.warning("point.feed_away", point=self.name, age=round(self.age(), 1))
             except ValueError:
@@ -195,8 +189,35 @@ class EnforcementPoint:
                 if follower:
                     with contextlib.suppress(BusUnavailable):
                         await follower.close()
+            wait = POLL if time.monotonic() - begun > ANEW_AFTER else min(wait * 2, 2.0)
             await asyncio.sleep(wait)
-            wait = min(wait * 2, 2.0)
+
+    async def _read(self, follower: Follower) -> None:
+        """Take in what comes. Raises `ValueError`, and `BusUnavailable` once that lasts for `ANEW_AFTER` seconds.
+
+        A follower that could not be answered for a moment is asked again: to connect anew costs ten times what asking
+        does, and all points would do it at once, just when brokers or machines have too much to do.
+        """
+        caught_up, answered_at = False, time.monotonic()
+        while True:
+            try:
+                batch = await follower.poll(POLL)
+            except BusUnavailable:
+                if time.monotonic() - answered_at > ANEW_AFTER:
+                    raise
+                caught_up = False  # what comes next may have waited there meanwhile
+                await asyncio.sleep(POLL)
+                continue
+            answered_at = time.monotonic()
+            for message in batch.messages:
+                self._apply(message, live=caught_up)
+            if batch.confirmed_at is not None:
+                caught_up = True
+                self._confirm(batch.confirmed_at)
+            if batch.messages:
+                self.revision += 1
+                async with self._applied:
+                    self._applied.notify_all()
 
     def _confirm(self, at: float) -> None:
         self._confirmed_at = at

@@ -15,6 +15,7 @@ from common.runtime import Runtime
 from common.service import create_service
 from identity.accounts.endpoints import routes as accounts
 from identity.cutoffs.endpoints import routes as cutoffs
+from identity.cutoffs.mending import mend_feed
 from identity.cutoffs.receipts import Receipts, confirm_cutoffs
 from identity.departures.endpoints import routes as departures
 from identity.handlers import handlers
@@ -67,7 +68,7 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         handlers=handlers,
         clock=clock,
         prepare=partial(_prepare, settings),
-        tasks=(_collect_receipts, confirm_cutoffs, tend_keys),
+        tasks=(_collect_receipts, confirm_cutoffs, tend_keys, mend_feed),
         beats=(_feed_heartbeat,),
     )
 

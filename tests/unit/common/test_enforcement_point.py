@@ -55,9 +55,9 @@ class Follower:
         self._bus, self._inner = bus, inner
 
     async def poll(self, timeout: float) -> Batch:
-        batch = await self._inner.poll(timeout)
         if self._bus.cut:
             raise BusUnavailable
+        batch = await self._inner.poll(timeout)
         return Batch(batch.messages, None) if self._bus.silent else batch
 
     async def close(self) -> None:
@@ -129,6 +129,12 @@ async def ground_with(*entries):
 async def ground():
     async with ground_with() as made:
         yield made
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Whatever is not answered is read from its beginning at once."""
+    monkeypatch.setattr(cutoffs, "ANEW_AFTER", 0.0)
 
 
 async def eventually(condition) -> None:
@@ -208,6 +214,18 @@ async def test_a_point_that_is_not_confirmed_within_the_bound_refuses_and_recove
         await made.answered(late)
 
 
+@pytest.mark.clause("6.5")
+async def test_a_moment_without_an_answer_is_no_reason_to_read_the_whole_feed_again(ground):
+    follows = ground.bus.follows
+    ground.bus.cut = True
+    await eventually(lambda: not ground.point.fresh())
+    await ground.feed(late := ground.cutoff("account:1"))
+    ground.bus.cut = False
+    await eventually(ground.point.fresh)
+    await ground.answered(late)
+    assert ground.bus.follows == follows
+
+
 def yesterday():
     return ManualClock().now() - timedelta(days=1)
 
@@ -264,6 +282,7 @@ async def test_a_point_says_that_it_lives_and_that_it_left_and_refuses_from_then
         ground.verifier.principal(ground.token())
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_cutoff_is_answered_once_and_what_was_there_at_the_start_not_at_all():
     made = Ground()
     before = made.cutoff("account:0")
@@ -330,6 +349,7 @@ async def test_a_retired_key_verifies_nothing_not_even_what_was_verified_before(
 
 
 @pytest.mark.clause("6.5")
+@pytest.mark.usefixtures("impatient")
 async def test_a_feed_read_again_does_not_revive_a_retired_key_for_a_moment(ground, monkeypatch):
     await ground.feed(VerificationKey(kid=ground.key.kid, jwk=ground.key.public_jwk, retired=True))
     await eventually(lambda: not ground.point.keys.jwks()["keys"])
@@ -346,6 +366,7 @@ async def test_a_feed_read_again_does_not_revive_a_retired_key_for_a_moment(grou
 
 
 @pytest.mark.clause("6.5")
+@pytest.mark.usefixtures("impatient")
 async def test_a_silent_revoker_closes_class_a_and_only_a_new_heartbeat_opens_it(ground):
     ground.point.require_revoker()
     ground.point._heard_at -= 61

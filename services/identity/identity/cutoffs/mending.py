@@ -1,0 +1,110 @@
+"""Puts again on the feed what it has lost: its topic was deleted, or the brokers' data is gone or older than ours (P1).
+
+A point that starts on such a feed would know no cutoff. It accepts nothing either, because it knows no key; so the keys
+come last, in the same order for every reader: first what was ended, then the rules, then what tokens are verified with.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.bus import BusUnavailable
+from common.bus.topics import FEED
+from common.feed import Cutoff, Entry, PolicyVersion, VerificationKey
+from common.problems import Unavailable
+from common.runtime import Runtime
+from identity.cutoffs.models import CutoffRow
+from identity.policies.models import PolicyRow
+from identity.signing.models import LONGEST_TERM, PublishedKey
+
+__all__ = ["mend", "mend_feed"]
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0
+
+
+async def mend_feed(runtime: Runtime) -> None:
+    """Look whenever the point has begun to read the feed anew: a task of every replica, harmless where two do it."""
+    mended = 0
+    while True:
+        reading = runtime.point.readings
+        if reading != mended and runtime.point.fresh():
+            try:
+                count = await mend(runtime)
+            except (Unavailable, BusUnavailable) as error:
+                log.warning("feed.not_mended", error=type(error).__name__)
+            else:
+                mended = reading
+                if count:
+                    log.error("feed.mended", entries=count)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def mend(runtime: Runtime) -> int:
+    """Say again what concerns credentials that may be in force and is not on the feed; return how many entries.
+
+    Raises `Unavailable`, `BusUnavailable`.
+    """
+    there = await _keys_on_the_feed(runtime)
+    async with runtime.database.transaction() as session:
+        waiting = select(outbox.outbox.c.key).where(
+            outbox.outbox.c.topic == FEED.name, outbox.outbox.c.published_at.is_(None)
+        )
+        there.update(await session.scalars(waiting))
+        known = [*await _cutoffs(session, runtime), *await _policies(session), *await _keys(session)]
+        lost = [entry for entry in known if entry.key not in there]
+        for entry in lost:
+            outbox.add_entry(session, entry, at=runtime.clock.now())
+    return len(lost)
+
+
+async def _keys_on_the_feed(runtime: Runtime) -> set[str]:
+    """Read the whole feed for itself: the point's memory says what was there, not what is."""
+    keys: set[str] = set()
+    follower = runtime.bus.follow(FEED.name)
+    try:
+        confirmed = None
+        while confirmed is None:
+            batch = await follower.poll(LOOK_EVERY)
+            keys.update(message.key for message in batch.messages if message.value is not None)
+            confirmed = batch.confirmed_at
+    finally:
+        with contextlib.suppress(BusUnavailable):
+            await follower.close()
+    return keys
+
+
+async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:
+    """Return the newest cutoff of each subject; what is older than any access token can be ends nothing any more."""
+    newest = (
+        select(CutoffRow)
+        .where(CutoffRow.at > runtime.clock.now() - LONGEST_TERM)
+        .ext(distinct_on(CutoffRow.subject))
+        .order_by(CutoffRow.subject, CutoffRow.epoch.desc())
+    )
+    return [
+        Cutoff(id=row.id, subject=row.subject, epoch=row.epoch, reason=row.reason, cause=row.cause, at=row.at)
+        for row in await session.scalars(newest)
+    ]
+
+
+async def _policies(session: AsyncSession) -> Sequence[Entry]:
+    rows = await session.scalars(select(PolicyRow).order_by(PolicyRow.name, PolicyRow.version))
+    return [
+        PolicyVersion(
+            name=row.name, version=row.version, value=row.value, effective_from=row.effective_from, basis=row.basis
+        )
+        for row in rows
+    ]
+
+
+async def _keys(session: AsyncSession) -> Sequence[Entry]:
+    query = select(PublishedKey).where(PublishedKey.retired_at.is_(None)).order_by(PublishedKey.kid)
+    return [VerificationKey(kid=row.kid, jwk=row.jwk) for row in await session.scalars(query)]

@@ -1,0 +1,57 @@
+"""The feed was lost, and is told again: no point that starts on it takes what was revoked, or refuses what is in force."""
+
+import asyncio
+
+import pytest
+
+from common.bus.in_process import _Log
+from common.bus.topics import FEED
+from common.cutoffs import CredentialRevoked, EnforcementPoint
+from identity.cutoffs.mending import mend
+
+
+async def newcomer(world) -> tuple[EnforcementPoint, asyncio.Task]:
+    point = EnforcementPoint("gateway-9", world.bus, world.clock)
+    running = asyncio.create_task(point.run())
+    await point.loaded()
+    return point, running
+
+
+@pytest.mark.clause("6.5")
+async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(world):
+    _, admin = await world.unit()
+    person = await world.clerk(admin)
+    for act in ("suspend", "reinstate", "suspend"):
+        answer = await world.center.post(f"/accounts/{person.id}/{act}", {"reason": "调查期间"})
+        assert answer.status_code == 200, answer.text
+    assert await mend(world.runtime) == 0
+    world.bus._logs[FEED.name] = _Log(retained=True)
+
+    lost = await mend(world.runtime)
+    assert lost > 1
+    async with asyncio.timeout(10):
+        while await mend(world.runtime):
+            await asyncio.sleep(0.02)
+    point, running = await newcomer(world)
+    point.require_current({f"account:{person.id}": 2})
+    with pytest.raises(CredentialRevoked):
+        point.require_current({f"account:{person.id}": 1})
+    assert point.keys.jwks() == world.runtime.point.keys.jwks()
+    assert point.policies._versions == world.runtime.point.policies._versions
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_was_revoked(world):
+    _, admin = await world.unit()
+    assert (await world.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
+    world.bus._logs[FEED.name] = _Log(retained=True)
+    assert await mend(world.runtime)
+    follower = world.bus.follow(FEED.name)
+    keys: list[str] = []
+    async with asyncio.timeout(10):
+        while not any(key.startswith("key:") for key in keys):
+            keys += [message.key for message in (await follower.poll(1)).messages]
+    told = [key for key in keys if not key.startswith("heartbeat")]
+    kinds = [key.partition(":")[0] for key in told]
+    assert kinds == sorted(kinds, key=["account", "policy", "key"].index)
