@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from common.bus.topics import events_of
+from common.bus.topics import FEED, events_of
 from common.ids import new_id
 from tests.faults.city import City
+from tests.faults.storm import NOT_NOW, REFUSED
 from tests.platform.people import PURPOSE, QUOTA, RESOURCE, Unit
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -94,10 +95,7 @@ async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(city: Ci
     """What its owner says meanwhile stays in the outbox; what had been read before is lost to nobody."""
     unit = await city.unit()
     await city.settle()
-    admin = AIOKafkaAdminClient(**_client(city, "jobs"))
-    await admin.start()
-    await admin.delete_topics([TOPIC])
-    await admin.close()
+    await _delete(city, TOPIC)
     assert await _topics(city, "--check") == (1, True)
     application = await _applied(city, unit)
     async with city.processes.database("datashare") as datashare:
@@ -109,6 +107,39 @@ async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(city: Ci
     await city.advise(application)
     await city.settle()
     assert await city.ledger.findings(city.transport.acknowledged) == []
+
+
+@pytest.mark.clause("6.5")
+async def test_a_feed_that_was_deleted_is_told_again_and_who_starts_on_it_knows_who_was_revoked(city: City):
+    unit = await city.unit()
+    other = await city.system(unit.admin)
+    dead = unit.system.access
+    await city.suspend(unit.admin, unit.system)
+    await _delete(city, FEED.name)
+    doors = city.doors()
+    for door in doors:
+        while await door.use(other.access) == 200:  # until it knows that it knows nothing
+            await asyncio.sleep(0.1)
+    assert (await _topics(city))[0] == 0
+    for name in ("gateway", "datashare-2"):
+        await city.processes.replaced(name, city.processes.kill(name))
+    await city.processes.ready()
+    for door in doors:
+        async with asyncio.timeout(60):
+            while (status := await door.use(other.access)) in (REFUSED, *NOT_NOW):
+                await asyncio.sleep(0.1)  # until the keys are there again
+        assert status == 200, door.name
+        assert await door.use(dead) == REFUSED, door.name
+    await city.revive(unit.admin, unit.system)
+    await city.settle()
+    assert await city.ledger.findings(city.transport.acknowledged) == []
+
+
+async def _delete(city: City, topic: str) -> None:
+    admin = AIOKafkaAdminClient(**_client(city, "jobs"))
+    await admin.start()
+    await admin.delete_topics([topic])
+    await admin.close()
 
 
 async def _applied(city: City, unit: Unit) -> str:
