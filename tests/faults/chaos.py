@@ -21,7 +21,7 @@ from typing import Any
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.city import City
 from tests.faults.faults import Faults
-from tests.faults.storm import NOT_NOW, REFUSED, Door, Race, race
+from tests.faults.storm import REFUSED, Door, Race, race, took
 from tests.platform.people import Person, System, Unit
 
 COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
@@ -113,7 +113,7 @@ class Races:
             door = self.rng.choice(doors)
             status = await door.use(token)
             self.exhumed += status == REFUSED
-            if status not in (REFUSED, *NOT_NOW):
+            if took(status):
                 self.violations.append(f"{door.name} answered {status} to a token revoked long ago")
                 tell(f"✗ {self.violations[-1]}")
 

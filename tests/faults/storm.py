@@ -18,6 +18,11 @@ LAST_TERM = 5.0
 """Seconds after the acknowledgement in which a door that answers "not now" is asked again."""
 
 
+def took(status: int) -> bool:
+    """Whether a door that answered so took the token, whatever it then allowed."""
+    return status != REFUSED and status not in NOT_NOW
+
+
 class Door:
     """One process that takes tokens: a gateway, or a service past it. One use at a time, on a connection that is kept."""
 
@@ -79,7 +84,7 @@ async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable
                 if after:
                     outcome.refused.add(door.name)
                     return
-            elif status in NOT_NOW:
+            elif not took(status):
                 if acknowledged is not None and time.monotonic() - acknowledged > LAST_TERM:
                     return
                 await asyncio.sleep(0.05)
