@@ -47,6 +47,9 @@ FOREIGN = {
     "forged": lambda: b"10.1.2.3;" + b"0" * 64,
     "of another request": lambda: stamp_of().of("request-5678", "10.1.2.3"),
     "of another service": lambda: stamp_of("audit").of(ID, "10.1.2.3"),
+    "for another service with this one's key": lambda: OriginStamp("audit", key_of(ORIGIN_KEY, "datashare")).of(
+        ID, "10.1.2.3"
+    ),
     "of another gateway": lambda: stamp_of(key=SecretStr("somebody else's key!")).of(ID, "10.1.2.3"),
     "on another address": lambda: stamp_of().of(ID, "10.1.2.3").replace(b"10.1.2.3", b"10.1.2.4"),
     "cut": lambda: stamp_of().of(ID, "10.1.2.3")[:-1],
