@@ -95,7 +95,7 @@ class Database:
         with _failures():
             try:
                 pooled = await self.engine.raw_connection()
-            except (PoolTimeout, OSError) as error:
+            except (PoolTimeout, OSError, self.engine.dialect.loaded_dbapi.Error) as error:
                 raise DatabaseUnavailable from error
             connection: asyncpg.Connection = pooled.driver_connection
             try:

@@ -154,8 +154,8 @@ def _recorder(runtime: Runtime, refused: type[Event]) -> Callable[[Request, Prob
                 "origin": origin_of(request),
             }
         )
-        async with runtime.database.transaction() as session:
-            outbox.add(session, event, at=runtime.clock.now())
+        async with runtime.database.direct() as connection:
+            await outbox.tell(connection, event, at=runtime.clock.now())
 
     return record
 
