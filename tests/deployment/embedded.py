@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 240.0
 
 
 def free_port() -> int:
