@@ -58,8 +58,12 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 	@echo "check: all well"
 
 .PHONY: test
-test: .venv/.ready  ## every test, those on Kafka against a real one (WORKERS=2, TESTS=tests)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+test: .venv/.ready  ## every test but the long ones, those on Kafka against a real one (WORKERS=2, TESTS=tests)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
+
+.PHONY: faults
+faults: .venv/.ready  ## what befalls processes, brokers, databases, disks and clocks, the long tests too
+	@$(PY) -m pytest -n 0 tests/faults
 
 .PHONY: bench
 bench: .venv/.ready  ## measure the platform by processes, with spread; appends to bench/history.jsonl (FIGURES="query tokens")

@@ -60,6 +60,7 @@ async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 @pytest.mark.clause("6.5")
 @pytest.mark.parametrize("seconds", [30, -30])
 async def test_a_point_whose_clock_is_off_refuses_what_was_revoked_and_nothing_else(

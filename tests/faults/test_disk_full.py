@@ -62,6 +62,7 @@ def _fill(disk: Path) -> Path:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
+@pytest.mark.long
 async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(small: City):
     platform, unit = small.processes, await small.unit()
     await small.settle()

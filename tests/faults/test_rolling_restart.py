@@ -66,6 +66,7 @@ class LoadBalancer:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(1500)
+@pytest.mark.long
 async def test_a_rolling_restart_under_load_loses_no_request(city: City):
     """No write carries an Idempotency-Key, so that one whose outcome nobody knows would show."""
     platform, unit = city.processes, await city.unit()
