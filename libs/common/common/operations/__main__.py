@@ -60,6 +60,8 @@ async def _do(options: argparse.Namespace, settings: OperatorSettings) -> Report
             return await looks.lag(door, settings)
         if command == "points":
             return await looks.points(door)
+        if command == "signing-keys":
+            return await rotation.signing_keys(door)
         if command == "promises":
             return await promises(door, options.checkpoint)
         if command == "dead-letters":
@@ -80,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add("login", "sign in with both factors and keep the token in --token-file")
     add("status", "all services, their relays, consumers and points")
     add("lag", "how far relays and groups are behind")
+    add("signing-keys", "the keys that sign or verify access tokens")
     add("points", "enforcement points and the receipts of the newest cutoffs")
     add("promises", "P1 to P10: what can be seen of each, and whether it holds").add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="keeps the last checkpoint, which the log must continue"
@@ -101,7 +104,7 @@ def _add_rotations(
 ) -> None:
     rotations = commands.add_parser("rotate", help="another key or password").add_subparsers(dest="what", required=True)
     keys = rotations.add_parser("signing-key", parents=[common])
-    keys.add_argument("--leaked", action="store_true", help="end the present key at once, with all that it signed")
+    keys.add_argument("--leaked", metavar="KEY", help="end this key at once, with all that it signed")
     keys.add_argument("--wait", type=float, default=300.0, metavar="SECONDS", help="for the restart of identity")
     database = rotations.add_parser("database-password", parents=[common])
     database.add_argument("whose", choices=GROUPS, metavar="SERVICE")

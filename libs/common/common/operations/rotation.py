@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import shlex
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,61 +13,77 @@ from typing import Any
 from common import jobs
 from common.bus.topics import OPERATOR, PUBLISHERS
 from common.operations.door import Door, Failed, WrongUse
-from common.operations.reports import Report
+from common.operations.reports import Report, table
 from common.tokens import SigningKey
 
-__all__ = ["PRINCIPALS", "rotate_database_password", "rotate_kafka_password", "rotate_signing_key"]
+__all__ = ["PRINCIPALS", "rotate_database_password", "rotate_kafka_password", "rotate_signing_key", "signing_keys"]
 
 PRINCIPALS = (*PUBLISHERS, OPERATOR)
 LOOK_EVERY = 1.0
+KEYS = "/identity/operations/signing-keys"
 SIGNING_KEY = "identity/xindun_identity_signing_key_pem"
 
 
-async def rotate_signing_key(door: Door, directory: Path, *, leaked: bool, wait: float) -> Report:
-    """Give identity another signing key, and with `leaked` end the present one with all that it signed.
+async def signing_keys(door: Door) -> Report:
+    """Every key that signs or verifies."""
+    keys = [key for key in await door.get(KEYS) if key["state"] != "retired"]
+    rows: list[tuple[Any, ...]] = [("密钥 key", "状态 state", "签发自 signs from", "需要至 needed until")]
+    rows += [(key["kid"], key["state"], key["signs_from"], key["needed_until"]) for key in keys]
+    return Report(keys, table(rows))
 
-    Waits up to `wait` seconds for the restart of identity. Raises `Failed`, `WrongUse`.
+
+async def rotate_signing_key(door: Door, directory: Path, *, leaked: str | None, wait: float) -> Report:
+    """Give identity another signing key; end the key `leaked` at once, with all that it signed.
+
+    Waits up to `wait` seconds for the restart of identity. A rotation that is under way, since the key before has not
+    ended yet, is not begun anew. Raises `Failed`, `WrongUse`.
     """
     file = directory / SIGNING_KEY
-    keys = {key["kid"]: key for key in await door.get("/identity/operations/signing-keys")}
+    states = {key["kid"]: key["state"] for key in await door.get(KEYS)}
+    if leaked and leaked not in states:
+        raise WrongUse(f"未知密钥 / no such key: {leaked}")
     own = [SigningKey.from_pem(block) for block in _blocks(_read(file))]
-    # A key of the file that does not sign yet is the one that an earlier call has made.
-    pending = [key for key in own if keys.get(key.kid, {}).get("signs_from") is None]
-    if not pending:
-        pending = [SigningKey.generate()]
-        # What is retired goes from the file; what only verifies stays until it is.
-        kept = [key for key in own if keys[key.kid]["state"] != "retired"]
-        _write(file, "".join(key.to_pem() for key in [*kept, *pending]))
-    newest = pending[-1].kid
-    lines = [
-        f"新密钥 / new key {newest}: {file}",
-        "请逐个重启身份服务 / now restart identity, one process after another",
-    ]
+    kept = [key for key in own if states.get(key.kid) != "retired"]
+    alone = sum(state != "retired" for state in states.values()) == 1
+    if not kept or kept[-1].kid == leaked or (alone and not leaked and states.get(kept[-1].kid) == "signs"):
+        kept.append(SigningKey.generate())
+    if [key.kid for key in kept] != [key.kid for key in own]:
+        _write(file, "".join(key.to_pem() for key in kept))
+    newest = kept[-1].kid
+    if states.get(newest) in (None, "published"):
+        told = (
+            f"新密钥 / new key {newest}: {file}\n请逐个重启身份服务 / now restart identity, one process after another\n"
+        )
+        sys.stderr.write(told)
     if not await _signs(door, newest, wait):
         told = f"{newest} 尚未签发，重启后再执行一次 / it does not sign yet: restart identity and repeat this command"
-        return Report({"kid": newest, "signs": False}, lines, [told])
-    found: dict[str, Any] = {"kid": newest, "signs": True, "retired": []}
-    lines.append(f"{newest} 正在签发 / signs")
-    for kid, key in keys.items():
-        if kid == newest or key["state"] == "retired":
-            continue
-        if not leaked:
-            lines.append(f"{kid} 在其最后令牌过期后自动停用 / retires by itself when its last token has expired")
-            continue
-        answer = await door.post(
-            f"/identity/operations/signing-keys/{kid}/retire", {"reason": "leaked: rotated", "leaked": True}
+        return Report({"kid": newest, "signs": False, "retired": None}, [], [told])
+    report = Report({"kid": newest, "signs": True, "retired": None}, [f"{newest} 正在签发 / signs"])
+    if leaked:
+        await _retire(door, leaked, report)
+    else:
+        report.lines.append(
+            "先前的密钥在其最后令牌过期后自动停用 / earlier keys retire when their last token has expired"
         )
-        found["retired"].append(answer)
-        lines.append(f"{kid} 已停用，自 {answer['effective_at']} 起处处无效 / retired, accepted nowhere since then")
-    unsure = [each["key"]["kid"] for each in found["retired"] if each["effective_at"] is None]
-    return Report(found, lines, [f"{kid}: 消息总线尚未收下 / the bus has not taken it yet" for kid in unsure])
+    return report
+
+
+async def _retire(door: Door, kid: str, report: Report) -> None:
+    answer = await door.post(f"{KEYS}/{kid}/retire", {"reason": "leaked", "leaked": True})
+    report.data["retired"] = answer
+    if answer["effective_at"] is None:
+        report.wrong.append(f"{kid}: 消息总线尚未收下 / the bus has not taken it yet")
+    else:
+        report.lines.append(
+            f"{kid} 已停用，自 {answer['effective_at']} 起处处无效 / retired, accepted nowhere since then"
+        )
 
 
 async def _signs(door: Door, kid: str, wait: float) -> bool:
     deadline = asyncio.get_running_loop().time() + wait
     while True:
         try:
-            keys = await door.get("/identity/operations/signing-keys")
+            keys = await door.get(KEYS)
             if any(key["kid"] == kid and key["signs_from"] for key in keys):
                 return True
         except Failed:

@@ -1,0 +1,81 @@
+"""The command that rotates the signing key: it may be cut off anywhere, and goes on where it was."""
+
+import pytest
+
+from common.operations.door import Door, WrongUse
+from common.operations.rotation import SIGNING_KEY, rotate_signing_key
+from identity.signing.keys import SigningKeys
+from identity.signing.models import LEASE, LONGEST_TERM
+from identity.signing.service import choose, publish_keys
+from tests.services.identity.identity_world import World
+
+
+@pytest.fixture
+def directory(world: World, tmp_path):
+    """A directory of secrets with the key that identity has."""
+    file = tmp_path / SIGNING_KEY
+    file.parent.mkdir()
+    file.write_text(world.settings.signing_key_pem.get_secret_value())
+    return tmp_path
+
+
+def in_file(directory) -> list[str]:
+    return list(SigningKeys((directory / SIGNING_KEY).read_text()).own)
+
+
+def restart(world: World, directory) -> None:
+    """Let identity read its file again, and publish what is new, as its start does."""
+    world.runtime.parts["signing_keys"].own = SigningKeys((directory / SIGNING_KEY).read_text()).own
+
+
+async def rotate(world: World, directory, *, wait: float = 0.0, leaked: str | None = None):
+    door = Door(world.client, world.center.tokens["access_token"])
+    return await rotate_signing_key(door, directory, leaked=leaked, wait=wait)
+
+
+async def test_a_rotation_goes_on_where_it_was_cut_off(world, directory):
+    (old,) = in_file(directory)
+    waiting = await rotate(world, directory)
+    assert not waiting.well, "identity has not been restarted"
+    kept, new = in_file(directory)
+    assert kept == old
+    assert not (await rotate(world, directory)).well
+    assert in_file(directory) == [old, new], "no third key"
+    restart(world, directory)
+    await publish_keys(world.runtime)
+    done = await rotate(world, directory, wait=20)
+    assert done.well, done.wrong
+    assert done.data["kid"] == new
+    assert "PRIVATE" not in done.text() + done.json()
+    again = await rotate(world, directory)
+    assert (again.well, again.data["kid"]) == (True, new), "the old key has not ended: the rotation is under way"
+    world.clock.advance(LEASE + LONGEST_TERM + LEASE)
+    await choose(world.runtime)
+    await choose(world.runtime)
+    await world.heard("signing-key.retired", kid=old)
+    await world.center.refresh()
+    again = await rotate(world, directory)
+    assert again.data["kid"] not in (old, new), "the next one begins another rotation"
+    assert in_file(directory) == [new, again.data["kid"]]
+
+
+@pytest.mark.clause("6.5")
+async def test_a_leaked_key_is_retired_as_soon_as_the_new_one_signs(world, directory):
+    (old,) = in_file(directory)
+    await rotate(world, directory, leaked=old)
+    assert old in world.runtime.point.keys, "nobody could sign yet"
+    restart(world, directory)
+    await publish_keys(world.runtime)
+    token = world.center.tokens["access_token"]
+    done = await rotate(world, directory, wait=20, leaked=old)
+    assert done.well, done.wrong
+    assert done.data["retired"]["key"]["kid"] == old
+    assert done.data["retired"]["effective_at"]
+    assert (await world.with_token(token)).status_code == 401
+    await world.center.refresh()
+    assert (await world.center.get("/me")).status_code == 200
+    repeated = await rotate(world, directory, leaked=old)
+    assert repeated.data["kid"] == done.data["kid"], "safe to repeat"
+    assert old not in in_file(directory), "what is retired goes from the file"
+    with pytest.raises(WrongUse):
+        await rotate(world, directory, leaked="x" * 43)
