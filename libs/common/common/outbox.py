@@ -61,6 +61,8 @@ BACK_OFF = (0.1, 5.0)
 
 PUBLISH_TERM = 60.0
 """Seconds after which a publication that neither ends nor fails is given up."""
+HUNG_AFTER = 20.0
+"""Seconds without a word, after which a relay loses its lock: longer than it waits for the bus or between attempts."""
 LARGEST = 60_000
 """Bytes of an event: a leaf of the log takes 65,535 (C2SP tlog-tiles), and what neither bus nor log takes must not commit."""
 
@@ -213,7 +215,11 @@ class Relay:
         self._wake.set()
 
     async def _hold(self, connection: asyncpg.Connection) -> None:
-        """Wait until this relay is the only one of its service: the lock dies with the connection."""
+        """Wait until this relay is the only one of its service: the lock dies with the connection.
+
+        The server ends the connection of a process that hangs, so that the relay of another replica takes over.
+        """
+        await connection.execute(f"SET idle_session_timeout = '{HUNG_AFTER:g}s'")
         while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", RELAY_LOCK):
             if await self._woken(SWEEP):
                 self._wake.clear()

@@ -270,8 +270,13 @@ async def test_of_two_relays_one_works_and_the_other_takes_over_when_its_connect
     assert sorted(say_once(ground.bus.events())) == list(range(1, 63))
 
 
-async def test_a_relay_that_lost_its_lock_while_publishing_gives_up_and_marks_nothing(ground, admin, monkeypatch):
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_relay_that_lost_its_lock_while_publishing_gives_up_and_marks_nothing(
+    ground, admin, monkeypatch, hangs
+):
+    """A process that hangs says nothing to its database either, and must not hold up the other replicas for good."""
     monkeypatch.setattr(outbox, "SWEEP", 0.05)
+    monkeypatch.setattr(outbox, "HUNG_AFTER", 1.0 if hangs else 60.0)
     frozen = Bus()
     await frozen.start()
     frozen.frozen = asyncio.Event()
@@ -280,8 +285,9 @@ async def test_a_relay_that_lost_its_lock_while_publishing_gives_up_and_marks_no
     ground.relays.append(running)
     await ground.say("said once")
     await frozen.entered.wait()
-    ground.relay()
-    await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {LOCK}")
+    ground.relay(heartbeat_every=0.2)
+    if not hangs:
+        await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {LOCK}")
     await ground.has("said once")
     await ground.say("later")
     await ground.has("later")
