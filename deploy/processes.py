@@ -22,7 +22,7 @@ from gateway.routes import SERVICES
 
 __all__ = ["main"]
 
-READY_WITHIN = 120.0
+READY_WITHIN = 300.0
 LOOK_EVERY = 0.25
 """Seconds between looks at which process has which number."""
 
