@@ -92,6 +92,11 @@ class Door:
                 raise answer
         return answers
 
+    async def readiness(self) -> dict[str, bool]:
+        """Return what the gateway says of itself and of each service: it tells everybody. Raises `Failed`."""
+        checks: dict[str, bool] = (await self._send("GET", "/ready", anonymous=True, any_status=True)).json()["checks"]
+        return checks
+
     async def status_of(self, path: str, *, anonymous: bool = False) -> int:
         """Return only the status of an answer. Raises `Failed` where there is none."""
         return (await self._send("GET", path, anonymous=anonymous, any_status=True)).status_code

@@ -25,10 +25,11 @@ async def statuses(door: Door) -> dict[str, Any]:
 async def status_report(door: Door) -> Report:
     """All services, their relays, consumers and points at a glance."""
     found = await statuses(door)
-    pointed = await door.get("/identity/operations/points", cutoffs=0)
-    wrong = [each for service, told in found.items() for each in _wrong_of(service, told)]
-    if (ready := await door.status_of("/ready", anonymous=True)) != 200:  # noqa: PLR2004
-        wrong.append(f"网关未就绪 / the gateway is not ready: {ready}")
+    (pointed,) = await door.every(["/identity/operations/points?cutoffs=0"])
+    checks = await door.readiness()
+    wrong = [f"未就绪 / not ready: {name}" for name, well in checks.items() if not well]
+    wrong += [each for service, told in found.items() for each in _wrong_of(service, told)]
+    seen = [] if isinstance(pointed, Failed) else pointed["points"]
     rows: list[tuple[Any, ...]] = [
         (
             "服务 service",
@@ -42,11 +43,12 @@ async def status_report(door: Door) -> Report:
         )
     ]
     rows += [_row(service, told) for service, told in found.items() if isinstance(told, dict)]
-    wrong += well_of_points(pointed)
-    live = [each["point"] for each in pointed["points"] if each["live"]]
+    wrong += [str(pointed)] if isinstance(pointed, Failed) else well_of_points(pointed)
+    live = [each["point"] for each in seen if each["live"]]
     data = {
         "services": {name: str(told) if isinstance(told, Failed) else told for name, told in found.items()},
-        "points": pointed["points"],
+        "points": seen,
+        "ready": checks,
     }
     return Report(data, [*table(rows), f"执行点在线 / points live: {', '.join(live)}"], wrong)
 
