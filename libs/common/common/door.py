@@ -1,10 +1,11 @@
 """uvicorn's HTTP/1.1 with bounds that it lacks: how long, how many and how slow the lines of a request's head may be.
 
-A trailer is not a header: uvicorn would append it to the headers of a request that has been judged already.
+A trailer is not a header: uvicorn would append it to the headers of a request that has been judged already. And an answer's
+head and body leave together: uvicorn writes each by itself, which costs the caller a second look.
 """
 
-from asyncio import TimerHandle, Transport
-from typing import Any
+from asyncio import AbstractEventLoop, TimerHandle, Transport
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +16,43 @@ LARGEST_HEAD = 32_768
 MOST_HEADERS = 100
 HEAD_WITHIN = 10.0
 """Seconds from a request's first byte, or from the connection, to the head's end."""
+
+
+HELD = 65_536
+"""Bytes that wait for the end of the loop's turn; more are written at once, so that a slow reader is felt."""
+
+
+class _OneWrite:
+    """A transport that gathers what is written in one turn of the loop."""
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._size = b"".join(self._held), [], 0
+            if not self._transport.is_closing():
+                self._transport.write(held)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -29,7 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Give the first request its term."""
-        super().connection_made(transport)
+        super().connection_made(cast("Transport", _OneWrite(transport, self.loop)))
         self._closing = self.loop.call_later(HEAD_WITHIN, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
