@@ -238,31 +238,38 @@ async def _lift(life: Life, breach_id: str) -> None:
 
 async def _settled(life: Life, breach_id: str, state: str) -> None:
     """Look until the file says so: the answer before did not wait any longer. What no probe could show is probed again."""
-    ended = (state, "failed", "not-reopened")
     while True:
         answer = await life.story.step(
             life.center.name,
             "查看遏制进展 / looks how far it has come",
             "GET",
             f"/incident/breaches/{breach_id}",
-            Expected(200, shows=lambda body: body["containment"]["state"] in ended),
+            Expected(200, shows=lambda body: body["containment"]["state"] == state or _unshown(body)),
             token=life.center.access,
             eventually=True,
             show=lambda body: body["containment"]["summary_zh"],
         )
-        body = answer.json()
-        if body["containment"]["state"] == state:
+        if not (unshown := _unshown(answer.json())):
             return
-        for order in body["orders"]:
-            if order["state"] in ended and (order["restored_at"] or order["confirmed_at"]):
-                await life.story.step(
-                    life.center.name,
-                    "再次探测 / has it probed again",
-                    "POST",
-                    f"/incident/orders/{order['id']}/probes",
-                    Expected(202),
-                    token=life.center.access,
-                )
+        for order in unshown:
+            await life.story.step(
+                life.center.name,
+                "再次探测 / has it probed again",
+                "POST",
+                f"/incident/orders/{order}/probes",
+                Expected(202),
+                token=life.center.access,
+            )
+
+
+def _unshown(body: dict[str, Any]) -> list[str]:
+    """Return the orders that are carried out, and no probe could show it in time."""
+    return [
+        order["id"]
+        for order in body["orders"]
+        if (order["state"] == "failed" and order["confirmed_at"])
+        or (order["state"] == "not-reopened" and order["restored_at"])
+    ]
 
 
 async def prove(life: Life) -> None:
