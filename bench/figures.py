@@ -64,7 +64,7 @@ async def query(bench: Bench) -> None:
     _three(bench, "query at the service, 16 at once", rounds, ("≥ 800", "", ""))
     bench.note("datashare CPU per query", "µs", cpu["datashare"])
     bench.note("PostgreSQL CPU per query", "µs", cpu["postgresql"])
-    checks = bench.rounds("datashare", [_query(bench, token, "/datashare/queries/check")], status="200", connections=1)
+    checks = bench.rounds("datashare", [_query(bench, token, "/datashare/checks")], status="200", connections=1)
     bench.note("verdict without the data (check), p50", "ms", [seen.p50 for seen in checks])
     bench.note("verdict without the data (check), p99", "ms", [seen.p99 for seen in checks])
 

@@ -47,7 +47,8 @@ class World:
 
     async def token(self) -> str:
         """A new token of the system."""
-        await self.life.system.sign_in(self.life.story)
+        with contextlib.redirect_stdout(io.StringIO()):
+            await self.life.system.sign_in(self.life.story)
         assert self.life.system.access
         return self.life.system.access
 
