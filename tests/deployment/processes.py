@@ -180,7 +180,17 @@ class ProcessPlatform:
         return Layout.running(self.directory)
 
     async def admin(self, database: str) -> asyncpg.Connection:
-        """A connection of PostgreSQL's superuser into a service's database."""
+        """A connection of PostgreSQL's superuser into a service's database; waits for a server that is being started."""
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            try:
+                return await self._superuser(database)
+            except (OSError, IndexError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _superuser(self, database: str) -> asyncpg.Connection:
         data = self.directory / "processes"
         lines = (data / "postgresql" / "postgres" / "postmaster.pid").read_text().splitlines()
         # Lines of the file: pid, data directory, start, port, socket directory (PostgreSQL's miscadmin.h).

@@ -37,19 +37,28 @@ TWICE = """
 class Ledger:
     """Looks as the superuser, past every service."""
 
-    def __init__(self, connections: dict[str, asyncpg.Connection]) -> None:
-        self._of = connections
+    def __init__(self, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> None:
+        self._connect = connect
+        self._known: dict[str, asyncpg.Connection] = {}
 
     @classmethod
     @asynccontextmanager
     async def open(cls, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> AsyncIterator["Ledger"]:
         """`connect(service)` gives a connection into a service's database."""
-        connections = {service: await connect(service) for service in SERVICES}
+        ledger = cls(connect)
         try:
-            yield cls(connections)
+            yield ledger
         finally:
-            for connection in connections.values():
+            for connection in ledger._known.values():
                 await connection.close()
+
+    async def _rows(self, service: str, query: str) -> list[asyncpg.Record]:
+        """Read a service's database; the server may have died since it was read last."""
+        connection = self._known.get(service)
+        if connection is None or connection.is_closed():
+            connection = self._known[service] = await self._connect(service)
+        rows: list[asyncpg.Record] = await connection.fetch(query)
+        return rows
 
     async def settled(self, within: float) -> None:
         """Return when everything said has arrived: in the log, and as a done effect with whoever reacts to it."""
@@ -62,7 +71,7 @@ class Ledger:
     async def _open(self) -> list[str]:
         """Return what is still on its way."""
         unpublished = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-        waiting = {service: await self._of[service].fetchval(unpublished) for service in SERVICES}
+        waiting = {service: (await self._rows(service, unpublished))[0][0] for service in SERVICES}
         if any(waiting.values()):
             return [f"rows not published yet: {waiting}"]
         found = []
@@ -77,24 +86,24 @@ class Ledger:
     async def _said(self) -> dict[str, dict[UUID, int]]:
         """Return by service: the id of each event, and its number."""
         return {
-            service: {row["id"]: row["sequence"] for row in await self._of[service].fetch(SAID)} for service in SERVICES
+            service: {row["id"]: row["sequence"] for row in await self._rows(service, SAID)} for service in SERVICES
         }
 
     async def _logged(self) -> dict[str, set[int]]:
         logged: dict[str, set[int]] = {service: set() for service in SERVICES}
-        for row in await self._of["audit"].fetch("SELECT source, sequence FROM leaves"):
+        for row in await self._rows("audit", "SELECT source, sequence FROM leaves"):
             if (service := row["source"].removeprefix("/")) in logged:
                 logged[service].add(row["sequence"])
         return logged
 
     async def _effects(self) -> dict[str, dict[tuple[UUID, str], str]]:
         """Return by service: the foreign events to which it reacts, and has not yet."""
-        said = {service: await self._of[service].fetch(SAID) for service in SERVICES}
+        said = {service: await self._rows(service, SAID) for service in SERVICES}
         undone: dict[str, dict[tuple[UUID, str], str]] = {}
         for service, handlers in REACTIONS.items():
             states = {
                 row["message_id"]: row["status"]
-                for row in await self._of[service].fetch("SELECT message_id, status FROM inbox")
+                for row in await self._rows(service, "SELECT message_id, status FROM inbox")
             }
             undone[service] = {
                 (row["id"], row["type"]): states.get(row["id"], "not arrived")
@@ -116,12 +125,12 @@ class Ledger:
                 found.append(
                     f"of {service} the log lacks or invents {sorted(set(numbers) ^ logged[service])[:MOST_TOLD]}"
                 )
-        recorded = {row["requestid"] for row in await self._of["audit"].fetch("SELECT DISTINCT requestid FROM leaves")}
+        recorded = {row["requestid"] for row in await self._rows("audit", "SELECT DISTINCT requestid FROM leaves")}
         told = [each for each in acknowledged if not UNTOLD.fullmatch(each.path)]
         lost = [each for each in told if each.request_id not in recorded]
         found += [f"acknowledged and not in the log: {each}" for each in lost]
         found += [
             f"{row['type']} of {row['subject']} {row['times']} times for request {row['requestid']}"
-            for row in await self._of["audit"].fetch(TWICE)
+            for row in await self._rows("audit", TWICE)
         ]
         return found

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.faults.city import City
-from tests.platform.people import bearer, slug
+from tests.platform.people import Unit, bearer, slug
 
 ASKED = 6
 
@@ -21,7 +21,7 @@ async def test_without_the_database_requests_are_refused_with_503_and_all_goes_o
         await asyncio.sleep(0.01)
     await asyncio.to_thread(platform.control, "stop", "stores:postgresql")
     try:
-        refusals = await _refused(city, unit.system.access, unit.grant)
+        refusals = await _refused(city, unit)
         said = {
             name: await _readiness(platform.direct(name)) for name in ("identity", "datashare-2", "incident", "audit")
         }
@@ -43,16 +43,13 @@ async def _write_on(city: City) -> None:
         await city.bare_unit()
 
 
-async def _refused(city: City, token: str, grant: str) -> set[tuple[int, str | None, bool]]:
+async def _refused(city: City, unit: Unit) -> set[tuple[int, str | None, bool]]:
     """Query past the gateway and return the different answers, with whether they say when to come again."""
-    body = {
-        "grant_id": grant,
-        "purpose": "qualification-review",
-        "case_number": "厦审〔2026〕1号",
-        "subject": {"uscc": "0"},
-    }
     async with httpx.AsyncClient(base_url=city.processes.direct("datashare"), timeout=60) as client:
-        asked = [client.post("/datashare/queries", json=body, headers=bearer(token)) for _ in range(ASKED)]
+        asked = [
+            client.post("/datashare/queries", json=city.asked(unit), headers=bearer(unit.system.access))
+            for _ in range(ASKED)
+        ]
         answers = await asyncio.gather(*asked)
     return {(a.status_code, slug(a), int(a.headers.get("retry-after", 0)) > 0) for a in answers}
 

@@ -21,7 +21,7 @@ async def test_a_point_that_stands_still_is_named_silent_and_refuses_when_it_goe
         waiting = asyncio.create_task(doors["datashare-2"].use(token))
         acknowledgement = await city.suspend(unit.admin, unit.system)
         # It was asked before the acknowledgement, so it may answer either way; whoever asks from now on may not succeed.
-        late = [asyncio.create_task(door.use(token)) for door in (*_more(city, "datashare-2"), *doors.values())]
+        late = [asyncio.create_task(door.use(token)) for door in (*_more(city, "datashare-2"), *city.doors())]
         await asyncio.sleep(0)
     assert acknowledgement["silent"] == ["datashare-2"], acknowledgement
     await waiting
