@@ -49,6 +49,9 @@ DEEPEST = 32
 LONGEST_LENGTH = 18
 """Digits of a Content-Length that is worth reading as a number."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+OK = 200
+LOOKS = frozenset(("/health", "/ready", "/metrics"))
+"""What is asked every second by whoever watches: no line in the log as long as all is well."""
 SECONDS = Histogram(
     "xindun_request_seconds",
     "Requests by route and status",
@@ -258,6 +261,8 @@ class Requests:
             series = SECONDS.labels(self._service, method, route, str(status))
             self._seconds[method, route, status] = series
         series.observe(seconds)
+        if status == OK and route in LOOKS:
+            return
         principal = scope["state"].get("principal")
         log.info(
             "request",
