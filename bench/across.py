@@ -55,7 +55,7 @@ async def breach(bench: Bench) -> None:
         await bench.fresh()
         report = {
             "kind": "leak",
-            "description": "度量",
+            "description": "度量遏制用时，非真实事件",
             "occurred_at": None,
             "detected_at": datetime.now(UTC).isoformat(),
             "scope": {"systems": [life.elsewhere.system_id]},
