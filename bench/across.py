@@ -61,7 +61,7 @@ async def breach(bench: Bench) -> None:
             "scope": {"systems": [life.elsewhere.system_id]},
         }
         answer = await bench.world.call(
-            life.unit_admin, "POST", "/incident/breaches", params={"wait_ms": 10_000}, json=report
+            life.unit_admin, "POST", "/incident/breaches", params={"wait_ms": 5000}, json=report
         )
         took.append(float(answer.json()["containment"]["milliseconds"]))
         await _lift(bench, answer.json()["id"])
@@ -74,7 +74,7 @@ async def _lift(bench: Bench, breach_id: str) -> None:
     path = f"/incident/breaches/{breach_id}/lift-proposals"
     proposal = await bench.world.call(life.center, "POST", path, json={"reason": "度量结束"})
     path = f"/incident/lift-proposals/{proposal.json()['id']}/approve"
-    await bench.world.call(life.authority, "POST", path, params={"wait_ms": 10_000})
+    await bench.world.call(life.authority, "POST", path, params={"wait_ms": 5000})
 
 
 PUBLISHED = """

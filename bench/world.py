@@ -53,10 +53,11 @@ class World:
         return self.life.system.access
 
     async def call(self, who: Person, method: str, path: str, **more: Any) -> httpx.Response:
-        """Do something in somebody's name. Raises `httpx.HTTPStatusError`."""
+        """Do something in somebody's name. Raises `RuntimeError` when it is refused."""
         headers = {"Authorization": f"Bearer {who.access}"} | more.pop("headers", {})
         answer = await self.client.request(method, path, headers=headers, **more)
-        answer.raise_for_status()
+        if not answer.is_success:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer
 
 
