@@ -12,7 +12,7 @@ from random import Random
 import httpx
 import pytest
 
-from demo.__main__ import _administrator
+from demo.__main__ import administrator
 from demo.life import Life
 from demo.play import play as play_life
 from demo.story import Story
@@ -137,8 +137,8 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
             hooks = {"request": [heard.request], "response": [heard.response]}
             async with httpx.AsyncClient(base_url=platform.url, timeout=30, event_hooks=hooks) as client:
                 rng = Random()
-                authority = _administrator("authority", people["authority"], rng)
-                center = _administrator("center", people["center"], rng)
+                authority = administrator("authority", people["authority"], rng)
+                center = administrator("center", people["center"], rng)
                 await play_life(Life(Story(client), rng, authority, center, tmp_path))
 
         asyncio.run(play())
