@@ -48,6 +48,7 @@ class Races:
     clerks: list[Person]
     rng: random.Random
     wanted: int
+    doors: list[Door]
     run: int = 0
     people: int = 0
     accepted: int = 0
@@ -59,7 +60,7 @@ class Races:
 
     async def one(self) -> None:
         """Revoke one token: of a system, or of a clerk who has a code left to sign in again."""
-        doors = self.city.doors()
+        doors = self.doors
         ready = [person for person in self.clerks if person.step <= time.time() // STEP - 1]
         if ready and self.rng.random() < 0.25:
             outcome = await self._clerk(doors, self.rng.choice(ready))
@@ -75,8 +76,6 @@ class Races:
             tell(f"✗ {violation}")
         await self._exhume(doors)
         self._dead.append((time.monotonic(), outcome.token))
-        for door in doors:
-            door.close()
         if self.run % TELL_EVERY == 0:
             tell(f"{self.run} races, {self.city.lives} lives")
 
@@ -127,7 +126,7 @@ async def _people(city: City) -> tuple[Unit, list[System], list[Person]]:
 
 async def _chaos(city: City, faults: Faults, runs: int, wanted: int, out: Path) -> Races:
     unit, systems, clerks = await _people(city)
-    races = Races(city, unit, systems, clerks, random.Random(faults.rng.random()), wanted)
+    races = Races(city, unit, systems, clerks, random.Random(faults.rng.random()), wanted, city.doors())
     over = asyncio.Event()
 
     async def revoke() -> None:

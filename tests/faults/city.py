@@ -73,6 +73,7 @@ class City(World):
         self.rng = random.Random(seed)
         self._number = iter(range(1, 10**9))
         self.lives = self.interrupted = 0
+        self._doors: list[Door] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -84,7 +85,11 @@ class City(World):
         ):
             city = cls(processes, client, ledger, seed)
             city.transport = transport
-            yield city
+            try:
+                yield city
+            finally:
+                for door in city._doors:
+                    door.close()
 
     transport: PatientTransport
 
@@ -102,11 +107,14 @@ class City(World):
         await self.ledger.settled(PATIENCE)
 
     def doors(self) -> list[Door]:
-        return [
+        """New connections to every gateway and every service."""
+        doors = [
             Door(row["name"], row["port"], PATHS[row["kind"]])
             for row in self.processes.table().values()
             if row["kind"] in PATHS
         ]
+        self._doors += doors
+        return doors
 
     async def fresh(self, person: Person) -> None:
         """See to it that a session lasts a while: a refresh token whose answer was lost costs a sign-in."""

@@ -55,7 +55,7 @@ class Door:
 
     def close(self) -> None:
         if self._streams:
-            self._streams[1].close()
+            self._streams[1].transport.abort()
             self._streams = None
 
 

@@ -76,6 +76,7 @@ async def test_a_point_whose_clock_is_off_refuses_what_was_revoked_and_nothing_e
             assert outcome.violations == []
             assert f"datashare-{INSTANCE}" in outcome.acknowledgement["receipts"]
             await city.revive(unit.admin, unit.system)
+        off.close()
         # A token that is younger than the clocks are apart is from the future there: refused, until it is old enough.
         expected = 401 if seconds < 0 else 200
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

@@ -209,6 +209,7 @@ class EnforcementPoint:
                 await asyncio.sleep(POLL)
                 continue
             answered_at = time.monotonic()
+            self.readings += batch.anew
             for message in batch.messages:
                 self._apply(message, live=caught_up)
             if batch.confirmed_at is not None:

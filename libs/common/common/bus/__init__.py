@@ -44,6 +44,8 @@ class Batch:
 
     messages: tuple[Message, ...]
     confirmed_at: float | None
+    anew: bool = False
+    """Whether it was read from the beginning, or the end, of what may be another log than the one before."""
 
 
 def require_fit(messages: Sequence[Message]) -> None:

@@ -33,6 +33,7 @@ class KafkaFollower:
         self._partitions = [TopicPartition(*each) for each in partitions_of(topics)]
         self._positions: dict[TopicPartition, int] = {}
         self._held: list[Message] = []
+        self._anew = False
         self._reader: Any = None
         self._asker: Any = None
         self._asked: tuple[float, dict[TopicPartition, int]] | None = None
@@ -59,6 +60,7 @@ class KafkaFollower:
                 if not self._positions:
                     find = asker.end_offsets if self._from_end else asker.beginning_offsets
                     self._positions = await find(self._partitions)
+                    self._anew = True
             if self._closed:
                 raise KafkaError("closed meanwhile")
             for partition, position in self._positions.items():
@@ -99,7 +101,8 @@ class KafkaFollower:
                 await asyncio.sleep(BACKOFF)  # a refused connection costs no time, and callers ask again at once
                 raise BusUnavailable from problem
         messages, self._held = tuple(self._held), []
-        return Batch(messages, confirmed_at)
+        anew, self._anew = self._anew, False
+        return Batch(messages, confirmed_at, anew)
 
     async def _read(self, reader: Any, wait: float) -> None:
         async with asyncio.timeout(wait + ASK_TERM):
@@ -124,6 +127,8 @@ class KafkaFollower:
                 # anew; until then nothing is confirmed.
                 if all(positions[partition] <= end for partition, end in ends.items()):
                     self._asked = at, ends
+                else:
+                    self._anew = True
         if self._asked is not None:
             at, ends = self._asked
             if all(positions[partition] >= end for partition, end in ends.items()):
