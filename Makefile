@@ -59,7 +59,8 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 
 .PHONY: test
 test: .venv/.ready  ## every test but the long ones, those on Kafka against a real one (WORKERS=2, TESTS=tests)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long and not processes" $(TESTS)
+	@test "$(TESTS)" != tests || $(PY) -m pytest -n 0 -m "processes and not long" tests/faults
 
 .PHONY: faults
 faults: .venv/.ready  ## what befalls processes, brokers, databases, disks and clocks, the long tests too

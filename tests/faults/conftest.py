@@ -14,6 +14,13 @@ TWO_OF_EACH = {"gateway": 2, "identity": 2, "datashare": 2, "incident": 2, "audi
 SEED = 20261124
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a platform of processes, so that it is not run beside itself."""
+    for item in items:
+        if {"platform", "small"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.processes)
+
+
 @pytest.fixture(scope="session")
 async def platform() -> AsyncIterator[ProcessPlatform]:
     # Not below pytest's own directory: PostgreSQL's account must be able to pass through.
