@@ -10,14 +10,15 @@ import pytest
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.city import City
 
+HERE = Path(__file__).parent
 TWO_OF_EACH = {"gateway": 2, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
 SEED = 20261124
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a platform of processes, so that it is not run beside itself."""
+    """Mark what needs a platform of processes, so that it is not run beside itself; pytest shows us every folder's tests."""
     for item in items:
-        if {"platform", "small"} & set(getattr(item, "fixturenames", ())):
+        if item.path.is_relative_to(HERE) and {"platform", "small"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.processes)
 
 
