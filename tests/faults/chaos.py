@@ -11,6 +11,7 @@ faults and people the same; how processes meet is the machine's.
 import asyncio
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -150,29 +151,39 @@ async def _chaos(city: City, faults: Faults, runs: int, wanted: int, out: Path) 
 
 
 async def _run(seed: int, runs: int, wanted: int) -> int:
-    begun = time.monotonic()
     # Not below a directory of this user alone: PostgreSQL's account must be able to pass through.
-    with tempfile.TemporaryDirectory(prefix="xindun-chaos-", ignore_cleanup_errors=True) as directory:
-        platform = ProcessPlatform(Path(directory) / "data", **_counts())
-        try:
-            tell(f"started in {await asyncio.to_thread(platform.start):.0f} s")
-            await platform.ready()
-            async with City.open(platform, seed) as city:
-                await city.begin()
-                out = Path(directory) / "life"
-                faults = Faults(platform, random.Random(seed), tell=tell)
-                races = await _chaos(city, faults, runs, wanted, out)
-                tell("waiting until everything said has arrived")
-                await city.settle()
-                findings = [
-                    *races.violations,
-                    *await city.ledger.findings(city.transport.acknowledged),
-                    *await city.verified(out),
-                ]
-        finally:
-            await asyncio.to_thread(platform.stop)
+    directory = Path(tempfile.mkdtemp(prefix="xindun-chaos-"))
+    directory.chmod(0o711)  # noqa: ASYNC240 - nothing else runs yet
+    clean = False
+    platform = ProcessPlatform(directory / "data", **_counts())
+    try:
+        tell(f"started in {await asyncio.to_thread(platform.start):.0f} s")
+        await platform.ready()
+        clean = await _played(platform, seed, runs, wanted, directory / "life")
+    finally:
+        await asyncio.to_thread(platform.stop)
+        if clean:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            tell(f"kept, with all logs: {directory}")
+    return 0 if clean else 1
+
+
+async def _played(platform: ProcessPlatform, seed: int, runs: int, wanted: int, out: Path) -> bool:
+    begun = time.monotonic()
+    async with City.open(platform, seed) as city:
+        await city.begin()
+        faults = Faults(platform, random.Random(seed), tell=tell)
+        races = await _chaos(city, faults, runs, wanted, out)
+        tell("waiting until everything said has arrived")
+        await city.settle()
+        findings = [
+            *races.violations,
+            *await city.ledger.findings(city.transport.acknowledged),
+            *await city.verified(out),
+        ]
     _summary(seed, time.monotonic() - begun, city, faults, races, findings)
-    return 1 if findings else 0
+    return not findings
 
 
 def _counts() -> dict[str, int]:
