@@ -16,7 +16,7 @@ from common import outbox
 from common.problems import Conflict, Invalid, Unavailable
 from common.settings import ServiceSettings
 
-__all__ = ["NAMING", "Database", "DatabaseUnavailable", "Statement", "driver_of", "naming"]
+__all__ = ["DRIVER", "NAMING", "Database", "DatabaseUnavailable", "Statement", "driver_of", "naming"]
 
 NAMING = {
     "pk": "%(table_name)s_pkey",
@@ -31,6 +31,10 @@ AWAY = ("08", "28", "3D", "53", "57P", "58")
 """SQLSTATE classes of a server that is gone, closed to us, full, stopping or broken: nothing was done, try again."""
 CONTENTION = ("40001", "40P01", "55P03", "57014", "25P03")
 """Deadlock, serialisation, lock and statement timeouts: rolled back, try again."""
+
+
+DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises; the last when the server died just as it was spoken to."""
 
 
 def naming() -> MetaData:
@@ -122,7 +126,7 @@ class Database:
         try:
             async with self._sessions() as session:
                 await session.execute(text("SELECT 1"))
-        except (DBAPIError, PoolTimeout, OSError):
+        except (DBAPIError, PoolTimeout, OSError, *DRIVER):
             return False
         return True
 
@@ -146,7 +150,7 @@ def _failures() -> Iterator[None]:
     """Raise failures of the database as what they mean to a client."""
     try:
         yield
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (DBAPIError, *DRIVER) as error:
         meaning = _meaning(error)
         if meaning is None:
             raise

@@ -202,7 +202,13 @@ class Relay:
                 finally:
                     with contextlib.suppress(Exception):
                         await connection.close(timeout=1)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                TimeoutError,
+            ) as error:
                 log.warning("relay.database_away", service=self._publisher, error=type(error).__name__)
             await asyncio.sleep(wait)
             wait = min(wait * 2, BACK_OFF[1])
