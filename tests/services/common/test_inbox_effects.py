@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import time
 from uuid import UUID
 
@@ -155,6 +156,10 @@ async def test_an_operator_sees_replays_and_drops_dead_letters(still, admin):
     nowhere = f"/toy/operations/dead-letters/{new_id()}/replay"
     assert (await still.client.post(nowhere, headers=operator)).status_code == 404
     assert (await still.client.post(f"{path}/replay", headers=still.as_("accounts.read"))).status_code == 403
+    bodies = [json.loads(row["body"]) for row in await admin.fetch("SELECT body FROM outbox ORDER BY id")]
+    told = [(body["type"], body["data"]["outcome"]) for body in bodies if body["data"].get("message_id") == str(dead)]
+    kind = "cn.xindun.toy.dead-letter.settled.v1"
+    assert told == [(kind, "replayed"), (kind, "dropped")], "on record as what it is, not as what it settles"
 
 
 async def test_a_replayed_letter_that_now_succeeds_takes_effect(still, admin):

@@ -43,6 +43,13 @@ class Event(BaseModel):
         if REGISTRY.setdefault(cls.type, cls) is not cls:
             raise ValueError(f"event {cls.type} is declared twice")
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise `ValueError` where a field would hide what the event itself is."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if hidden := {"publisher", "type", "key_field", "key"} & set(cls.model_fields):
+            raise ValueError(f"{cls.__name__}: a field hides {hidden}")
+
     @property
     def key(self) -> str:
         """The aggregate's id."""
@@ -71,7 +78,7 @@ class DeadLetterDecision(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     message_id: UUID
-    type: str
+    message_type: str
     outcome: Literal["replayed", "dropped"]
     settled_by: str
     reason: str | None = None

@@ -52,7 +52,14 @@ def dead_letter_routes(service: str) -> APIRouter:
     ) -> None:
         """Give it all its attempts again."""
         type_ = await _inbox(runtime).replay(session, message_id)
-        _tell(session, runtime, message_id=message_id, type=type_, outcome="replayed", settled_by=principal.subject)
+        _tell(
+            session,
+            runtime,
+            message_id=message_id,
+            message_type=type_,
+            outcome="replayed",
+            settled_by=principal.subject,
+        )
 
     @routes.post("/dead-letters/{message_id}/drop", status_code=204, operation_id=f"drop_{service}_dead_letter")
     async def drop_dead_letter(
@@ -61,7 +68,13 @@ def dead_letter_routes(service: str) -> APIRouter:
         """End it without effect; the row keeps who and why."""
         by = principal.subject
         type_ = await _inbox(runtime).drop(session, message_id, by=by, reason=body.reason)
-        told = {"message_id": message_id, "type": type_, "outcome": "dropped", "settled_by": by, "reason": body.reason}
+        told = {
+            "message_id": message_id,
+            "message_type": type_,
+            "outcome": "dropped",
+            "settled_by": by,
+            "reason": body.reason,
+        }
         _tell(session, runtime, **told)
 
     return routes

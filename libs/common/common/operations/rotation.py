@@ -139,10 +139,9 @@ async def _rotate(
         except jobs.JobFailed as error:
             raise Failed(str(error)) from None
     _write(copy, _read(original))
-    lines = [
-        f"{whose}: 密码已更换 / the password is changed{' (接续上次 / begun before)' if resumed else ''}: {copy}",
-        f"请逐个重启 {whose} / now restart {whose}, one process after another",
-    ]
+    lines = [f"{whose}: 密码已更换 / the password is changed{' (接续上次 / begun before)' if resumed else ''}: {copy}"]
+    if whose != OPERATOR:  # no process of the platform
+        lines.append(f"请逐个重启 {whose} / now restart {whose}, one process after another")
     return Report({"whose": whose, "resumed": resumed, "file": str(copy)}, lines)
 
 
