@@ -19,7 +19,7 @@ import psutil
 from deploy.layout import STORES, Layout
 from tests.deployment.embedded import ROOT, free_port
 
-READY_WITHIN = 300.0
+READY_WITHIN = 600.0
 LOOK_EVERY = 0.05
 
 
