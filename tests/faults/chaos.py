@@ -17,7 +17,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.city import City
@@ -88,16 +87,7 @@ class Races:
     async def _clerk(self, doors: list[Door], clerk: Person) -> Race:
         path = f"/identity/accounts/{clerk.id}"
 
-        async def suspend() -> dict[str, Any]:
-            await self.city.fresh(self.city.center)
-            while True:
-                effective: dict[str, Any] = (await self.city.center.done(f"{path}/suspend", {"reason": "核查"}))[
-                    "effective"
-                ]
-                if effective["effective_at"]:
-                    return effective
-
-        outcome = await race(doors, clerk.access, suspend)
+        outcome = await race(doors, clerk.access, lambda: self.city.effective(self.city.center, f"{path}/suspend"))
         await self.city.center.done(f"{path}/reinstate")
         answer = await clerk.try_sign_in()
         if answer.is_success:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -129,11 +130,15 @@ class City(World):
 
     async def suspend(self, admin: Person, system: System) -> dict[str, Any]:
         """Suspend a system, and return the acknowledgement: one that says since when it is effective."""
-        await self.fresh(admin)
-        path = f"/identity/systems/{system.id}/suspend"
+        return await self.effective(admin, f"/identity/systems/{system.id}/suspend")
+
+    async def effective(self, by: Person, path: str) -> dict[str, Any]:
+        """Post to what ends credentials until it says since when that holds: the same request, which acts once."""
+        await self.fresh(by)
         deadline = time.monotonic() + PATIENCE
+        headers = {"X-Request-Id": str(uuid.uuid4())}
         while True:
-            body = await admin.done(path, {"reason": "核查"})
+            body = await by.done(path, {"reason": "核查"}, headers=headers)
             effective: dict[str, Any] = body["effective"]
             if effective["effective_at"]:
                 return effective
