@@ -9,6 +9,7 @@ from common.context import current
 from common.origin import HEADER as ORIGIN
 from common.origin import OriginStamp
 from gateway.problems import BadRequest
+from gateway.routes import PUBLIC
 
 __all__ = ["Outgoing", "answer_headers", "outgoing", "passed_on"]
 
@@ -105,7 +106,9 @@ def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
     # A line break in a name, a value or the target would be a second line, or a second request.
     if together.count(b"\n") != len(lines) or together.count(b"\r") != len(lines) or len(first.split()) != 3:  # noqa: PLR2004
         raise BadRequest
-    return Outgoing(first, together, method == "HEAD", length, chunked, keyed or method in SAFE)
+    # The doors that give out credentials keep no answers: a refresh token that came twice would end its session.
+    repeatable = method in SAFE or (keyed and not PUBLIC.fullmatch(scope["path"]))
+    return Outgoing(first, together, method == "HEAD", length, chunked, repeatable)
 
 
 def answer_headers(status: int, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -120,7 +120,7 @@ async def test_a_service_that_never_answers_is_given_up_before_the_client_is():
         assert (found.status_code, found.json()["type"]) == (503, "urn:xindun:problem:service-unavailable")
         found = await world.client.post("/identity/sessions", json={})
         assert (found.status_code, found.json()["type"]) == (502, "urn:xindun:problem:outcome-unknown")
-        found = await world.client.post("/identity/sessions", json={}, headers={"idempotency-key": "0123456789abcdef"})
+        found = await world.client.post("/identity/units", json={}, headers={"idempotency-key": "0123456789abcdef"})
         assert (found.status_code, found.json()["type"]) == (503, "urn:xindun:problem:service-unavailable")
     never.set()
 

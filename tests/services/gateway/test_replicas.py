@@ -106,6 +106,19 @@ async def test_a_write_with_a_key_and_a_body_is_sent_again_whole(two):
     assert [one.seen[0].body == body, other.seen[0].body == body] == [True, True]
 
 
+@pytest.mark.parametrize("path", ["/identity/sessions", "/identity/sessions/refresh", "/identity/oauth/token"])
+async def test_what_gives_out_credentials_is_never_sent_twice_not_even_with_a_key(two, path):
+    world, one, other = two
+
+    async def dies(_, __, writer) -> None:
+        writer.transport.abort()
+
+    one.behave = other.behave = dies
+    found = await world.client.post(path, json={}, headers=KEY)
+    assert (found.status_code, found.json()["type"]) == (502, "urn:xindun:problem:outcome-unknown")
+    assert len(one.seen) + len(other.seen) == 1
+
+
 async def test_a_kept_connection_that_the_service_closed_meanwhile_loses_nothing(two):
     world, one, other = two
     for _ in range(4):
