@@ -18,6 +18,7 @@ async def test_a_system_gets_nothing_before_the_center_has_approved_it(world):
     again = await world.center.post(f"/systems/{system['id']}/approve")
     assert (again.status_code, slug(again)) == (409, "system-step")
     assert (await admin.post(f"/systems/{system['id']}/secret")).status_code == 201
+    assert await world.heard("system.secret-set", system_id=system["id"], replaced=False)
 
 
 @pytest.mark.clause("5d.3")
@@ -58,6 +59,7 @@ async def test_a_new_secret_ends_the_one_before_and_its_tokens(world):
     token = (await world.service_token(system)).json()["access_token"]
     answer = await admin.post(f"/systems/{system['id']}/secret")
     assert answer.json()["effective"]["effective_at"]
+    assert await world.heard("system.secret-set", system_id=system["id"], replaced=True)
     assert slug(await world.with_token(token)) == "credential-revoked"
     assert (await world.service_token(system)).json()["error"] == "invalid_client"
     assert (await world.service_token(system | answer.json())).status_code == 200

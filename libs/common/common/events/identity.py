@@ -181,6 +181,14 @@ class SystemApproved(Event, publisher=PUBLISHER, name="system.approved", key="sy
     origins: list[str]
 
 
+class SystemSecretSet(Event, publisher=PUBLISHER, name="system.secret-set", key="system_id"):
+    """The unit got a client secret for its system; the one before, if there was one, ended with every token that it got."""
+
+    system_id: UUID
+    unit_id: UUID
+    replaced: bool
+
+
 class SystemSuspended(Event, publisher=PUBLISHER, name="system.suspended", key="system_id"):
     """No credential of the system is accepted until it is reinstated."""
 

@@ -15,6 +15,7 @@ from common.events.identity import (
     SystemDecommissioned,
     SystemRegistered,
     SystemReinstated,
+    SystemSecretSet,
     SystemSuspended,
 )
 from common.ids import new_id
@@ -128,10 +129,13 @@ async def rotate_secret(
     if system.state != SystemState.APPROVED:
         raise SystemStep(state=system.state)
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    if system.secret_hash is not None:
+    now, replaced = runtime.clock.now(), system.secret_hash is not None
+    if replaced:
         await cut_off(session, runtime, system.subject, reason="secret-replaced")
     system.secret_hash = hashlib.sha256(secret.encode()).digest()
-    system.secret_set_at = runtime.clock.now()
+    system.secret_set_at = now
+    event = SystemSecretSet(system_id=system.id, unit_id=system.unit_id, replaced=replaced)
+    outbox.add(session, event, at=now)
     return system, secret
 
 
