@@ -1,11 +1,12 @@
 """The command that rotates the signing key: it may be cut off anywhere, and goes on where it was."""
 
 import pytest
+from sqlalchemy import update
 
 from common.operations.door import Door, WrongUse
 from common.operations.rotation import SIGNING_KEY, rotate_signing_key
 from identity.signing.keys import SigningKeys
-from identity.signing.models import LEASE, LONGEST_TERM
+from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
 from tests.services.identity.identity_world import World
 
@@ -57,6 +58,16 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(world, directory):
     again = await rotate(world, directory)
     assert again.data["kid"] not in (old, new), "the next one begins another rotation"
     assert in_file(directory) == [new, again.data["kid"]]
+
+
+async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs(world, directory):
+    (old,) = in_file(directory)
+    async with world.runtime.database.transaction() as session:  # as after a stop of every identity
+        await session.execute(update(PublishedKey).values(needed_until=world.clock.now() + LONGEST_TERM / 2))
+        world.runtime.parts["signing_keys"].own = {}
+    report = await rotate(world, directory)
+    assert not report.well
+    assert in_file(directory) == [old, report.data["kid"]]
 
 
 @pytest.mark.clause("6.5")

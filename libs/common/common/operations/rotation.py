@@ -45,7 +45,9 @@ async def rotate_signing_key(door: Door, directory: Path, *, leaked: str | None,
     own = [SigningKey.from_pem(block) for block in _blocks(_read(file))]
     kept = [key for key in own if states.get(key.kid) != "retired"]
     alone = sum(state != "retired" for state in states.values()) == 1
-    if not kept or kept[-1].kid == leaked or (alone and not leaked and states.get(kept[-1].kid) == "signs"):
+    # "verifies": no process has said lately that it signs, as after a stop of all of them; a rotation begins all the same.
+    in_use = bool(kept) and states.get(kept[-1].kid) in ("signs", "verifies")
+    if not kept or kept[-1].kid == leaked or (alone and not leaked and in_use):
         kept.append(SigningKey.generate())
     if [key.kid for key in kept] != [key.kid for key in own]:
         _write(file, "".join(key.to_pem() for key in kept))
