@@ -24,7 +24,7 @@ from tests.deployment.processes import ProcessPlatform
 from tests.faults.ledger import Ledger
 from tests.faults.patient import PatientTransport
 from tests.faults.storm import Door
-from tests.platform.people import FlowingClock, Person, System, World
+from tests.platform.people import QUOTA, RESOURCE, FlowingClock, Person, System, Unit, World
 
 PATHS = {
     "gateway": "/identity/me",
@@ -103,6 +103,23 @@ class City(World):
         self.authority, self.center = both
         await self._open()
         return self
+
+    async def unit(self, *, quota: dict[str, int] | None = None) -> Unit:
+        await self._widen()
+        return await super().unit(quota=quota)
+
+    async def _widen(self) -> None:
+        """Set the opening's quota anew: a life that was played before has opened the resource for less."""
+        path = f"/datashare/resources/{RESOURCE}/opening"
+        present = await self.authority.get(path)
+        opening = present.json()
+        if opening["quota"] == QUOTA:
+            return
+        kept = {name: opening[name] for name in ("fields", "purposes", "unit_kinds", "longest_term_days")}
+        headers = {"if-match": present.headers["etag"]}
+        wider = kept | {"quota": QUOTA, "reason": "规程第十条"}
+        answer = await self.authority.send("PUT", path, wider, headers=headers)
+        assert answer.status_code == 200, answer.text
 
     async def settle(self) -> None:
         await self.ledger.settled(PATIENCE)

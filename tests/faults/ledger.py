@@ -17,9 +17,7 @@ from incident.handlers import handlers as incident
 from tests.faults.patient import Acknowledged
 
 REACTIONS: dict[str, Handlers] = {"identity": identity, "datashare": datashare, "incident": incident}
-UNTOLD = re.compile(
-    r"/identity/(activations|training/attempts|sessions/refresh)|/datashare/resources/[^/]+/records"
-)
+UNTOLD = re.compile(r"/identity/(activations|training/attempts|sessions/refresh)|/datashare/resources/[^/]+/records")
 """Writes that may tell nobody of themselves: what they prepare is told when it is done, and known records change nothing."""
 LOOK_EVERY = 0.3
 MOST_TOLD = 20

@@ -23,6 +23,7 @@ STOPPED_FOR = 4.0
 """Seconds: longer than the bound after which a point refuses, and than a point counts as alive."""
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 @pytest.mark.timeout(1500)
 @pytest.mark.clause("6.5")
