@@ -7,6 +7,7 @@ import platform as machine
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,6 @@ from tests.deployment.processes import ProcessPlatform
 HISTORY = Path(__file__).with_name("history.jsonl")
 GATEWAYS = 10
 """As many as the largest revocation figure wants; all but one are stopped for the others."""
-MEBI = 1 << 20
 
 FIGURES: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "gateway": figures.gateway,
@@ -32,32 +32,27 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "effects": across.effects,
     "appends": across.appends,
     "revocation": across.revocation,
+    "memory": figures.memory,
 }
 
 
-def _memory(bench: Bench) -> None:
-    """Note the resident memory of each process: after all loads, as it stays."""
-    for name in bench.platform.table():
-        if name.startswith("gateway-"):
-            continue
-        goal = "" if name in ("kafka", "postgresql") else "≤ 120"
-        resident = psutil.Process(bench.platform.pid(name)).memory_info().rss
-        bench.note(f"resident memory of {name}", "MiB", [resident / MEBI], goal)
-
-
-async def _measure(platform: ProcessPlatform, started: float, names: list[str]) -> list[Figure]:
+async def _measure(platform: ProcessPlatform, started: float, names: list[str], found: list[Figure]) -> list[str]:
+    """Take the figures, and return which could not be taken; the others do not suffer from it."""
+    failed = []
     async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
-        bench = Bench(platform, await build(client, platform.first_administrators()))
+        bench = Bench(platform, await build(client, platform.first_administrators()), found)
         bench.note("start-up to ready, fresh data", "s", [started])
         for gateway in platform.layout().of("gateway")[1:]:
             platform.control("stop", f"gateways:{gateway.name}")
-        for name in names:
+        for name in [*(name for name in names if name != "memory"), "memory"]:
             print(f"  … {name}", file=sys.stderr, flush=True)
-            await bench.fresh()
-            await FIGURES[name](bench)
-            if name == "appends":
-                _memory(bench)
-        return bench.found
+            try:
+                await bench.fresh()
+                await FIGURES[name](bench)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the other figures are still worth having
+                traceback.print_exc()
+                failed.append(f"{name}: {type(error).__name__}: {error}")
+    return failed
 
 
 def _print(found: list[Figure]) -> None:
@@ -90,14 +85,17 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
         names = options.figures or list(FIGURES)
+        found: list[Figure] = []
         platform = ProcessPlatform(Path(directory), gateway=GATEWAYS if "revocation" in names else 1)
         try:
-            started = platform.start()
-            found = asyncio.run(_measure(platform, started, names))
+            failed = asyncio.run(_measure(platform, platform.start(), names, found))
         finally:
             platform.stop()
-    _print(found)
-    _keep(found)
+            if found:
+                _print(found)
+                _keep(found)
+    if failed:
+        sys.exit("not taken:\n  " + "\n  ".join(failed))
 
 
 if __name__ == "__main__":

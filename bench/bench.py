@@ -1,5 +1,6 @@
 """What measures: one platform by processes, a world on it, loads from a process of their own."""
 
+import asyncio
 import contextlib
 import io
 from collections.abc import Sequence
@@ -77,6 +78,15 @@ class Bench:
                 spent[name].append((self._cpu(name) - before[name]) / seen.count * 1e6)
             rounds.append(seen)
         return rounds, spent
+
+    async def cpu_at_rest(self, name: str) -> list[float]:
+        """Return the microseconds of CPU that a process takes in a second when nobody asks it anything."""
+        spent = []
+        for _ in range(ROUNDS):
+            before = self._cpu(name)
+            await asyncio.sleep(SECONDS)
+            spent.append((self._cpu(name) - before) / SECONDS * 1e6)
+        return spent
 
     def _cpu(self, name: str) -> float:
         """Return the seconds of CPU that a process, and PostgreSQL's with its children, has taken."""

@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 
+import psutil
+
 from bench.bench import Bench
 from bench.load import Seen
+from bench.world import more_grants
+from demo.life import RESOURCE
 
-__all__ = ["gateway", "query", "tokens"]
+__all__ = ["gateway", "memory", "query", "tokens"]
+
+GRANTS = 16
+"""As many as the load has connections."""
+MEBI = 1 << 20
 
 
 def _request(method: str, path: str, *, token: str | None = None, body: bytes = b"", **headers: str) -> bytes:
@@ -18,8 +26,9 @@ def _request(method: str, path: str, *, token: str | None = None, body: bytes = 
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _query(bench: Bench, token: str, path: str = "/datashare/queries") -> bytes:
-    return _request("POST", path, token=token, body=bench.world.query, content_type="application/json")
+def _query(bench: Bench, token: str, path: str = "/datashare/queries", *, resource: str = RESOURCE) -> bytes:
+    body = bench.world.query(resource)
+    return _request("POST", path, token=token, body=body, content_type="application/json")
 
 
 def _three(bench: Bench, what: str, rounds: Sequence[Seen], goals: tuple[str, str, str]) -> None:
@@ -30,7 +39,7 @@ def _three(bench: Bench, what: str, rounds: Sequence[Seen], goals: tuple[str, st
 
 
 async def gateway(bench: Bench) -> None:
-    """The gateway before an authorised query, a refusal of a revoked token, an unknown token."""
+    """The gateway before an authorised query, a refusal of a revoked token, an unknown token, and doing nothing."""
     token = await bench.world.token()
     rounds, cpu = bench.cpu_per_answer(["gateway"], "gateway", [_query(bench, token)], status="200")
     _three(bench, "query through the gateway, 16 at once", rounds, ("", "", ""))
@@ -43,6 +52,7 @@ async def gateway(bench: Bench) -> None:
     rounds, cpu = bench.cpu_per_answer(["gateway"], "gateway", [_query(bench, forged)], status="401")
     bench.note("gateway, unknown tokens", "1/s", [seen.rate for seen in rounds])
     bench.note("gateway CPU per unknown token", "µs", cpu["gateway"])
+    bench.note("gateway CPU at rest", "µs/s", await bench.cpu_at_rest("gateway"))
 
 
 async def _revoked(bench: Bench) -> str:
@@ -60,13 +70,20 @@ async def query(bench: Bench) -> None:
     alone = bench.rounds("datashare", [_query(bench, token)], status="200", connections=1)
     bench.note("query at the service, one at a time, p50", "ms", [seen.p50 for seen in alone], "≤ 3")
     bench.note("query at the service, one at a time, p99", "ms", [seen.p99 for seen in alone])
-    rounds, cpu = bench.cpu_per_answer(["datashare", "postgresql"], "datashare", [_query(bench, token)], status="200")
-    _three(bench, "query at the service, 16 at once", rounds, ("≥ 800", "", ""))
-    bench.note("datashare CPU per query", "µs", cpu["datashare"])
-    bench.note("PostgreSQL CPU per query", "µs", cpu["postgresql"])
+    _many_queries(bench, "on one grant", [_query(bench, token)], "")
+    resources = await more_grants(bench.world, GRANTS)
+    asked = [_query(bench, token, resource=resource) for resource in resources]
+    _many_queries(bench, f"on {GRANTS} grants", asked, "≥ 800")
     checks = bench.rounds("datashare", [_query(bench, token, "/datashare/checks")], status="200", connections=1)
     bench.note("verdict without the data (check), p50", "ms", [seen.p50 for seen in checks])
     bench.note("verdict without the data (check), p99", "ms", [seen.p99 for seen in checks])
+
+
+def _many_queries(bench: Bench, where: str, asked: Sequence[bytes], goal: str) -> None:
+    rounds, cpu = bench.cpu_per_answer(["datashare", "postgresql"], "datashare", asked, status="200")
+    _three(bench, f"query at the service, 16 at once {where}", rounds, (goal, "", ""))
+    bench.note(f"datashare CPU per query, {where}", "µs", cpu["datashare"])
+    bench.note(f"PostgreSQL CPU per query, {where}", "µs", cpu["postgresql"])
 
 
 async def tokens(bench: Bench) -> None:
@@ -89,3 +106,13 @@ async def tokens(bench: Bench) -> None:
     rounds, cpu = bench.cpu_per_answer(["identity"], "identity", [look], status="200")
     _three(bench, "introspections", rounds, ("≥ 2,000", "", ""))
     bench.note("identity CPU per introspection", "µs", cpu["identity"])
+
+
+async def memory(bench: Bench) -> None:
+    """The resident memory of each process: after all loads, as it stays."""
+    for name in bench.platform.table():
+        if name.startswith("gateway-"):
+            continue
+        goal = "" if name in ("kafka", "postgresql") else "≤ 120"
+        resident = psutil.Process(bench.platform.pid(name)).memory_info().rss
+        bench.note(f"resident memory of {name}", "MiB", [resident / MEBI], goal)

@@ -16,9 +16,10 @@ from demo.actors import Person
 from demo.chapters.granting import agree, obtain, open_resource
 from demo.chapters.joining import join, register
 from demo.life import PURPOSE, RESOURCE, Life
+from demo.records import FIELDS
 from demo.story import Story
 
-__all__ = ["World", "build"]
+__all__ = ["World", "build", "more_grants"]
 
 QUOTA = {"calls": 1_000_000, "rows": 1_000_000, "subjects": 100_000}
 
@@ -29,14 +30,15 @@ class World:
 
     life: Life
     client: httpx.AsyncClient
+    grants: dict[str, str]
+    """Grants of the unit, by resource."""
 
-    @property
-    def query(self) -> bytes:
-        """The body of a query that is answered."""
+    def query(self, resource: str = RESOURCE) -> bytes:
+        """Return the body of a query that is answered, of a resource for which there is a grant."""
         return json.dumps(
             {
-                "resource": RESOURCE,
-                "grant_id": self.life.base["grant"],
+                "resource": resource,
+                "grant_id": self.grants[resource],
                 "purpose": PURPOSE,
                 "case_number": "厦审〔2026〕1号",
                 "subject": {"uscc": self.life.base["subject"]},
@@ -75,14 +77,32 @@ async def build(client: httpx.AsyncClient, administrators: bytes) -> World:
         await _open_wide(life)
         await agree(life)
         await obtain(life, life.base["wanted"] | {"quota": QUOTA})
-    return World(life, client)
+    return World(life, client, {RESOURCE: life.base["grant"]})
 
 
-async def _open_wide(life: Life) -> None:
-    path = f"/datashare/resources/{RESOURCE}/opening"
+async def more_grants(world: World, count: int) -> list[str]:
+    """See that there are grants of `count` resources, with the same records in each, and return these resources."""
+    life = world.life
+    while len(world.grants) < count:
+        code = f"{RESOURCE}-{len(world.grants) + 1}"
+        resource = {"code": code, "title": code, "fields": FIELDS, "subject_field": "uscc", "name_field": "party"}
+        await world.call(life.center, "POST", "/datashare/resources", json=resource)
+        csv = {"content": life.records, "headers": {"Content-Type": "text/csv"}}
+        await world.call(life.center, "POST", f"/datashare/resources/{code}/records", **csv)
+        with contextlib.redirect_stdout(io.StringIO()):
+            await _open_wide(life, code)
+            await obtain(life, life.base["wanted"] | {"resource": code, "quota": QUOTA})
+        world.grants[code] = life.base["grant"]
+    return list(world.grants)[:count]
+
+
+async def _open_wide(life: Life, resource: str = RESOURCE) -> None:
+    path = "/datashare/resources/{}/opening"
     headers = {"Authorization": f"Bearer {life.authority.access}"}
-    present = await life.story.client.get(path, headers=headers)
+    known = (await life.story.client.get(path.format(RESOURCE), headers=headers)).json()
+    present = await life.story.client.get(path.format(resource), headers=headers)
     names = ("fields", "purposes", "unit_kinds", "longest_term_days")
-    opening = {name: present.json()[name] for name in names} | {"quota": QUOTA, "reason": "规程第十条"}
-    answer = await life.story.client.put(path, headers=headers | {"If-Match": present.headers["etag"]}, json=opening)
+    opening = {name: known[name] for name in names} | {"quota": QUOTA, "reason": "规程第十条"}
+    headers["If-Match"] = present.headers.get("etag", '"0"')
+    answer = await life.story.client.put(path.format(resource), headers=headers, json=opening)
     answer.raise_for_status()
