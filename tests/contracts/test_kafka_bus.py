@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 
 import common.bus.kafka as kafka_bus
 from common.bus import BusUnavailable, Message
@@ -327,6 +327,50 @@ async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(o
     await cut_off.wait()
     await taken.has(numbered(topic, 3))
     assert taken.taken == numbered(topic, 3)
+
+
+async def test_what_comes_during_a_delivery_waits_in_order_and_is_bounded(over_kafka, monkeypatch):
+    monkeypatch.setattr(subscription, "HELD", 2)
+    topic, begun, go_on, taken = await over_kafka.topic(), asyncio.Event(), asyncio.Event(), Receiver()
+
+    async def deliver(messages):
+        begun.set()
+        await go_on.wait()
+        await taken(messages)
+
+    bus = await over_kafka.bus(("group", [topic], deliver))
+    messages = numbered(topic, 100)
+    await bus.publish(messages[:1])
+    await begun.wait()
+    for start in range(1, 100, 9):
+        await bus.publish(messages[start : start + 9])
+    go_on.set()
+    await taken.until(lambda receiver: len(receiver.taken) >= len(messages))
+    assert taken.taken == messages
+
+
+async def test_a_commit_that_fails_loses_nothing_of_what_waited_behind_it(over_kafka, monkeypatch):
+    failing, failed = asyncio.Event(), asyncio.Event()
+
+    class Failing(AIOKafkaConsumer):
+        async def commit(self, offsets=None):
+            if not failed.is_set():
+                await failing.wait()
+                failed.set()
+                raise CommitFailedError
+            await super().commit(offsets)
+
+    monkeypatch.setattr(subscription, "AIOKafkaConsumer", Failing)
+    topic, taken = await over_kafka.topic(), Receiver()
+    bus = await over_kafka.bus(("group", [topic], taken))
+    messages = numbered(topic, 30)
+    await bus.publish(messages[:10])
+    await taken.until(lambda receiver: len(receiver.taken) >= 1)
+    await bus.publish(messages[10:])
+    failing.set()
+    await taken.has(messages)
+    assert in_order(taken.taken, messages)
+    assert taken.shown[0][0] in taken.shown[1], "what was not committed is shown again"
 
 
 async def test_a_consumer_that_hangs_is_replaced(over_kafka, monkeypatch):

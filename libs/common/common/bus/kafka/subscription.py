@@ -4,8 +4,9 @@ import asyncio
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +19,8 @@ __all__ = ["Subscription"]
 
 WATCHDOG = 15.0
 """Seconds without an answered fetch of an assigned partition, after which a new consumer takes the place of the old."""
+HELD = 2 * CHUNK
+"""Messages of one partition that may wait for their delivery; beyond it the partition is paused."""
 REVOKE_TERM = 15.0
 """Seconds that deliveries get to end when their partition moves to another member; below `REBALANCE_TERM`."""
 REBALANCE_TERM = 30.0
@@ -28,11 +31,21 @@ STOP_TERM = 30.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Lane:
+    """What was read of one partition and waits for its delivery, in order, and the task that delivers it."""
+
+    task: asyncio.Task[None]
+    records: deque[Any] = field(default_factory=deque)
+    paused: bool = False
+
+
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """One member of a group: a consumer, replaced when it fails, and a lane per partition that has work.
 
-    While its lane delivers, a partition is paused and the consumer goes on polling, so that a slow or failing delivery
-    neither holds up other partitions nor costs the membership.
+    While its lane delivers, the consumer goes on polling, so that a slow or failing delivery neither holds up other
+    partitions nor costs the membership. Its partition is read on meanwhile, and paused only when too much waits: a
+    partition that was paused is not in the fetch that is under way, so its next message would wait for the end of that.
     """
 
     def __init__(self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver) -> None:
@@ -40,7 +53,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         patience = int((REBALANCE_TERM + 10) * 1000)
         self._arguments = {**arguments, "group_id": group, "request_timeout_ms": patience}
         self._topics, self._deliver = list(topics), deliver
-        self._lanes: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._lanes: dict[TopicPartition, _Lane] = {}
         self._marks: dict[TopicPartition, tuple[int | None, float]] = {}
         self._alive_at = -math.inf
         self._problem: Exception | None = None
@@ -92,9 +105,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 async with asyncio.timeout(JOIN_TERM):
                     found = await consumer.getmany(timeout_ms=int(POLL * 1000))
                 for partition, records in found.items():
-                    consumer.pause(partition)
-                    lane = self._lanes[partition] = asyncio.create_task(self._lane(consumer, partition, records))
-                    lane.add_done_callback(partial(self._lane_ended, partition))
+                    self._enqueue(consumer, partition, records)
                 self._watch(consumer)
         finally:
             self._closing = True
@@ -102,8 +113,14 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             await end(consumer)
             self._closing = False
 
-    def _lane_ended(self, partition: TopicPartition, _: asyncio.Task[None]) -> None:
-        del self._lanes[partition]
+    def _enqueue(self, consumer: Any, partition: TopicPartition, records: Sequence[Any]) -> None:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = _Lane(asyncio.create_task(self._work(consumer, partition)))
+        lane.records.extend(records)
+        if len(lane.records) > HELD:
+            consumer.pause(partition)
+            lane.paused = True
 
     def _watch(self, consumer: Any) -> None:
         """Raise when a lane failed, or when an assigned partition was not answered for within the watchdog's term."""
@@ -120,17 +137,23 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if now - self._alive_at > WATCHDOG:
             raise TimeoutError("no fetch was answered")
 
-    async def _lane(self, consumer: Any, partition: TopicPartition, records: Sequence[Any]) -> None:
-        """Deliver and commit what was read of one partition, chunk by chunk, then let it be read on."""
+    async def _work(self, consumer: Any, partition: TopicPartition) -> None:
+        """Deliver and commit what was read of one partition, chunk by chunk, until nothing waits."""
+        lane = self._lanes[partition]
         try:
-            for start in range(0, len(records), CHUNK):
-                chunk = records[start : start + CHUNK]
-                if self._halt.is_set() or not await self._taken([message_of(record) for record in chunk]):
+            while lane.records:
+                if self._halt.is_set():
+                    return
+                chunk = [lane.records.popleft() for _ in range(min(CHUNK, len(lane.records)))]
+                if lane.paused and len(lane.records) <= HELD:
+                    consumer.resume(partition)
+                    lane.paused = False
+                if not await self._taken([message_of(record) for record in chunk]):
                     return
                 async with asyncio.timeout(JOIN_TERM):
                     await consumer.commit({partition: chunk[-1].offset + 1})
-            if not self._halt.is_set():
-                consumer.resume(partition)
+            # Only now: after a failure a new lane would take, and commit, what comes after the messages that this one had.
+            del self._lanes[partition]
         except Exception as problem:  # noqa: BLE001 - it ends the consumer, and the next one shows the messages again
             self._problem = problem
 
@@ -155,11 +178,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def _end_lanes(self, term: float) -> None:
         """Let deliveries in progress end and be committed; what takes longer is cancelled and not committed."""
         self._halt.set()
-        if lanes := list(self._lanes.values()):
-            _, late = await asyncio.wait(lanes, timeout=term)
-            for lane in late:
-                lane.cancel()
-            await asyncio.gather(*lanes, return_exceptions=True)
+        if tasks := [lane.task for lane in self._lanes.values()]:
+            _, late = await asyncio.wait(tasks, timeout=term)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._lanes.clear()
         if not self._stopping:
             self._halt.clear()
 
