@@ -1,4 +1,4 @@
-"""One platform as processes, two of each kind but the stores, for all fault tests of a worker."""
+"""One platform as processes, three gateways and two of each service, for all fault tests of a worker."""
 
 import asyncio
 import tempfile
@@ -11,7 +11,7 @@ from tests.deployment.processes import ProcessPlatform
 from tests.faults.city import City
 
 HERE = Path(__file__).parent
-TWO_OF_EACH = {"gateway": 2, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
+COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
 SEED = 20261124
 
 
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def platform() -> AsyncIterator[ProcessPlatform]:
     # Not below pytest's own directory: PostgreSQL's account must be able to pass through.
     with tempfile.TemporaryDirectory(prefix="xindun-faults-", ignore_cleanup_errors=True) as directory:
-        running = ProcessPlatform(Path(directory) / "data", **TWO_OF_EACH)
+        running = ProcessPlatform(Path(directory) / "data", **COUNTS)
         try:
             await asyncio.to_thread(running.start)
             await running.ready()

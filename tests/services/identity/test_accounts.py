@@ -53,6 +53,7 @@ async def test_an_activation_code_serves_once_and_in_time_and_a_newer_one_ends_i
     assert (weak.status_code, slug(weak)) == (422, "password-weak")
     assert weak.json()["weaknesses"]
     await person.activate(newer["activation_code"])
+    await world.heard("account.activation-begun", account_id=person.id)
     assert slug(await begin(newer["activation_code"])) == "activation-refused"
     await person.sign_in()
     assert slug(await admin.post(f"/accounts/{person.id}/invitations")) == "account-step"

@@ -70,6 +70,7 @@ async def test_a_refresh_token_serves_once_and_a_second_use_ends_the_session(wor
     assert (answer.status_code, answer.json()["reason"]) == (401, "reused")
     assert (await admin.try_refresh(second["refresh_token"])).json()["reason"] == "ended"
     await world.heard("session.ended", session_id=first["session_id"], reason="refresh-token-reused")
+    assert world.count("session.refreshed", session_id=first["session_id"]) == 1
     assert await world.runtime.point.until(lambda: world.runtime.point.holds(f"session:{first['session_id']}", 1), 5)
     for tokens in (first, second):
         assert slug(await world.with_token(tokens["access_token"])) == "credential-revoked"

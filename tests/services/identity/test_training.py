@@ -34,6 +34,8 @@ async def test_wrong_answers_fail_and_right_ones_pass_for_a_term(world):
     mostly[one] = wrong_answers(attempt)[one]
     passed = (await admin.post(f"/training/attempts/{attempt['id']}/answers", {"answers": mostly})).json()
     assert (passed["score"], passed["passed"]) == (80, True)
+    await world.heard("training.begun", account_id=admin.id, attempt_id=attempt["id"])
+    assert world.count("training.begun", account_id=admin.id) == 2, "one for each that was drawn, not for each look"
     await world.heard("training.failed", account_id=admin.id, score=0)
     await world.heard("training.passed", account_id=admin.id, score=80)
     world.clock.advance(timedelta(days=365))

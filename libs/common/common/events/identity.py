@@ -59,6 +59,13 @@ class AccountInvited(Event, publisher=PUBLISHER, name="account.invited", key="ac
     invited_by: str | None
 
 
+class AccountActivationBegun(Event, publisher=PUBLISHER, name="account.activation-begun", key="account_id"):
+    """Whoever holds the activation code chose a password and was shown a second factor; both wait to be confirmed."""
+
+    account_id: UUID
+    unit_id: UUID
+
+
 class AccountActivated(Event, publisher=PUBLISHER, name="account.activated", key="account_id"):
     """The person has set a password and a second factor."""
 
@@ -100,6 +107,13 @@ class SessionOpened(Event, publisher=PUBLISHER, name="session.opened", key="acco
     origin: str
 
 
+class SessionRefreshed(Event, publisher=PUBLISHER, name="session.refreshed", key="account_id"):
+    """A session's refresh token was taken for new tokens."""
+
+    session_id: UUID
+    account_id: UUID
+
+
 class SessionEnded(Event, publisher=PUBLISHER, name="session.ended", key="account_id"):
     """A session ended: signed out, refresh token used twice, or with its account."""
 
@@ -115,6 +129,14 @@ class SignInFailed(Event, publisher=PUBLISHER, name="sign-in.failed", key="accou
     reason: str
     locked: bool
     origin: str
+
+
+class TrainingBegun(Event, publisher=PUBLISHER, name="training.begun", key="account_id"):
+    """Questions of the confidentiality training were drawn for a new attempt (clause 6.1)."""
+
+    account_id: UUID
+    unit_id: UUID
+    attempt_id: UUID
 
 
 class TrainingPassed(Event, publisher=PUBLISHER, name="training.passed", key="account_id"):

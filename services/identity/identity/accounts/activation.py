@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.context import acting
-from common.events.identity import AccountActivated
+from common.events.identity import AccountActivated, AccountActivationBegun
 from common.runtime import Runtime
 from common.sealing import open_, seal
 from identity import totp
@@ -59,6 +59,9 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
         invitation.password_hash = password_hash
         invitation.totp_secret = seal(settings_of(runtime).sealing_key(), secret.encode(), account.totp_place)
         expires_at = invitation.expires_at
+        acting(actor=account.subject, unit=str(account.unit_id))
+        begun = AccountActivationBegun(account_id=account.id, unit_id=account.unit_id)
+        outbox.add(session, begun, at=runtime.clock.now())
     return Challenge(secret, totp.provisioning_uri(secret, login, ISSUER), expires_at)
 
 

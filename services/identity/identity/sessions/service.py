@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.context import acting
-from common.events.identity import SessionEnded, SessionOpened
+from common.events.identity import SessionEnded, SessionOpened, SessionRefreshed
 from common.ids import new_id
 from common.policies import CATALOGUE
 from common.problems import NotFound
@@ -105,6 +105,7 @@ async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> To
     used.used_at = now
     await session.flush()
     acting(actor=account.subject, unit=str(unit.id))
+    outbox.add(session, SessionRefreshed(session_id=row.id, account_id=account.id), at=now)
     return await _tokens(session, runtime, account, unit, row)
 
 

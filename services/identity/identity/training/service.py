@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import Principal
-from common.events.identity import TrainingFailed, TrainingPassed, UndertakingSigned
+from common.events.identity import TrainingBegun, TrainingFailed, TrainingPassed, UndertakingSigned
 from common.ids import new_id
 from common.problems import NotFound
 from common.runtime import Runtime
@@ -42,6 +42,9 @@ async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -
     drawn = _DRAW.sample(sorted(questions()), ASKED)
     attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + TIME)
     session.add(attempt)
+    assert principal.unit is not None
+    begun = TrainingBegun(account_id=account_id, unit_id=principal.unit, attempt_id=attempt.id)
+    outbox.add(session, begun, at=now)
     return attempt
 
 
