@@ -1,6 +1,7 @@
 """One connection to a replica of a service: HTTP/1.1, one request at a time, bounded in everything."""
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -35,13 +36,17 @@ class Unreadable(Broken):
 
 
 class Connection(asyncio.Protocol):
-    """Ask with `ask`, wait with `answered`, take the body with `piece` until it gives None."""
+    """Ask with `ask`, wait with `answered`, take the body with `piece` until it gives None.
+
+    Who does not wait in a task sets `on_news`: it is called once, when the answer begins or fails.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.on_news: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._error: Broken | None = None
         self._writable = True
@@ -101,6 +106,10 @@ class Connection(asyncio.Protocol):
             if self._complete:
                 return None
             await self._news()
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """Return what came of the body since."""
         pieces, self._pieces, self._held = self._pieces, [], 0
         if self._paused and self._error is None:
             self._paused = False
@@ -158,6 +167,9 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
+        if self.on_news and (self._answered or self._error):
+            on_news, self.on_news = self.on_news, None
+            on_news()
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
         if self._drained and not self._drained.done():

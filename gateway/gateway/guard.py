@@ -4,7 +4,7 @@ from fastapi import Request
 from starlette.types import Receive, Scope, Send
 
 from common.answers import problem_response
-from common.auth import Verifier, bearer_of, origin_of
+from common.auth import Principal, Verifier, bearer_in
 from common.cutoffs import CredentialRevoked
 from common.events.gateway import AccessRefused
 from common.problems import Problem
@@ -20,33 +20,43 @@ class Guard:
     def __init__(self, verifier: Verifier, refusals: Refusals) -> None:
         self._verifier, self._refusals = verifier, refusals
 
+    def judge(self, route: Route, scope: Scope) -> Principal | None:
+        """Return who asks, None where anybody may. Raises the problems of `bearer_in` and of `Verifier.principal`."""
+        if route.public:
+            return None
+        if revoked := scope.get("xindun.revoked"):
+            raise revoked
+        return self._verifier.principal(bearer_in(scope["headers"]))
+
     async def lets_pass(self, route: Route, scope: Scope, receive: Receive, send: Send) -> bool:
         """Return whether the request may go on to its service; if not, it has been answered."""
-        if route.public:
-            return True
-        request = Request(scope)
         try:
-            token = bearer_of(request)
             try:
-                principal = self._verifier.principal(token)
+                principal = self.judge(route, scope)
             except CredentialRevoked as revoked:
-                await self._refusals.record(self._refusal(request, route, revoked))
+                request_id = scope["state"]["request_id"]
+                await self._refusals.record(self._refusal(scope, request_id, route, revoked))
                 raise
         except Problem as problem:
-            await problem_response(request, problem)(scope, receive, send)
+            await problem_response(Request(scope), problem)(scope, receive, send)
             return False
         scope["state"]["principal"] = principal  # for the log line; the service finds out for itself
         return True
 
+    def counted(self, scope: Scope, request_id: str, route: Route, revoked: CredentialRevoked) -> bool:
+        """Count a refusal with the same one that is on record; False where this one must be recorded, which takes waiting."""
+        return self._refusals.counted(self._refusal(scope, request_id, route, revoked))
+
     @staticmethod
-    def _refusal(request: Request, route: Route, problem: CredentialRevoked) -> AccessRefused:
+    def _refusal(scope: Scope, request_id: str, route: Route, problem: CredentialRevoked) -> AccessRefused:
+        client = scope.get("client")
         return AccessRefused(
-            request_id=request.scope["state"]["request_id"],
+            request_id=request_id,
             subject=str(problem.extra["subject"]),
-            method=request.method,
+            method=scope["method"],
             route=f"/{route.service}",
             problem=problem.slug,
             reason=str(problem.extra["reason"]),
             clause=problem.clause,
-            origin=origin_of(request),
+            origin=client[0] if client else "",
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from common.context import current
 from common.origin import HEADER as ORIGIN
 from common.origin import OriginStamp
 from gateway.problems import BadRequest
@@ -59,12 +58,11 @@ class Outgoing:
         return b"%b%b%b\r\n" % (self.first, host_line, self.lines)
 
 
-def passed_on(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def passed_on(headers: Iterable[tuple[bytes, bytes]], request_id: str, traceparent: str) -> list[tuple[bytes, bytes]]:
     """Return what of a request's headers is for the service, with our ids and nothing that a caller could pretend with."""
-    context = current()
     kept = _without_hops(headers, REQUEST_ENDS_HERE)
-    kept.append((b"x-request-id", (context.requestid or "").encode()))
-    kept.append((b"traceparent", (context.traceparent or "").encode()))
+    kept.append((b"x-request-id", request_id.encode()))
+    kept.append((b"traceparent", traceparent.encode()))
     return kept
 
 
@@ -75,13 +73,13 @@ def _without_hops(headers: Iterable[tuple[bytes, bytes]], ends: frozenset[bytes]
     return [header for header in headers if header[0] not in ends and not header[0].startswith(b"x-forwarded")]
 
 
-def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
+def outgoing(scope: Scope, stamp: OriginStamp, request_id: str, traceparent: str) -> Outgoing:
     """Read a request's head. Raises `BadRequest` where it is in doubt."""
     method: str = scope["method"]
     length: int | None = None
     chunked = keyed = False
     lines = []
-    for name, value in passed_on(scope["headers"]):
+    for name, value in passed_on(scope["headers"], request_id, traceparent):
         if name == b"content-length":
             if length is not None or not value.isdigit():
                 raise BadRequest
@@ -96,7 +94,7 @@ def outgoing(scope: Scope, stamp: OriginStamp) -> Outgoing:
     if chunked and length is not None:
         raise BadRequest
     client = scope.get("client")
-    proof = stamp.of(current().requestid or "", client[0]) if client else None
+    proof = stamp.of(request_id, client[0]) if client else None
     if proof:
         lines.append(b"%b: %b\r\n" % (ORIGIN, proof))
     query = scope["query_string"]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -15,11 +16,13 @@ from common.answers import install_problems, problem_response
 from common.auth import Verifier
 from common.bus import Bus
 from common.clock import Clock, SystemClock
+from common.context import current
 from common.cutoffs import EnforcementPoint
 from common.http import Requests, allow_file
 from common.problems import NotFound
 from common.service import keep_running
 from gateway import openapi
+from gateway.door import Door, Gate, believing
 from gateway.guard import Guard
 from gateway.heads import passed_on
 from gateway.refusals import Refusals
@@ -71,15 +74,19 @@ class Gateway:
         scope["xindun.route"] = f"/{route.service}"
         if route.body_limit is not None:
             allow_file(scope, most=route.body_limit, within=LARGE_TERM)
-        if await self._guard.lets_pass(route, scope, receive, send):
+        if "xindun.exchange" in scope:  # let in at the door, and on its way already
+            scope["state"]["principal"] = scope["xindun.principal"]
+            await self._upstreams[route.service](scope, receive, send)
+        elif await self._guard.lets_pass(route, scope, receive, send):
             upstream = self._upstreams[route.service]
             await upstream(scope if isinstance(upstream, Upstream) else _forwarded(scope), receive, send)
 
 
 def _forwarded(scope: Scope) -> Scope:
     """Return the scope for a service in this process: nothing of what we found out, which proves nothing there."""
+    ids = current()
     return {name: scope[name] for name in KEPT if name in scope} | {
-        "headers": passed_on(scope["headers"]),
+        "headers": passed_on(scope["headers"], ids.requestid or "", ids.traceparent or ""),
         "root_path": "",
         "state": {},
     }
@@ -109,8 +116,14 @@ def create_app(
     own.state.point = point
     _own_pages(own, point, upstreams, show_metrics=settings.show_metrics)
     guard = Guard(Verifier(point, settings.issuer, clock), refusals)
-    app = Gateway(own, upstreams, guard)
-    return Requests(app, service="gateway", body_limit=settings.body_limit, timeout=settings.request_timeout + 5)
+    timeout = settings.request_timeout + 5
+    app = Requests(Gateway(own, upstreams, guard), service="gateway", body_limit=settings.body_limit, timeout=timeout)
+    elsewhere = {name: upstream for name, upstream in upstreams.items() if isinstance(upstream, Upstream)}
+    if len(elsewhere) == len(upstreams):
+        proxies = believing(settings.trusted_proxies) if settings.trusted_proxies is not None else None
+        gate = Gate(elsewhere, guard, app.ended, settings.body_limit, timeout, proxies)
+        app.protocol = partial(Door, gate=gate)
+    return app
 
 
 def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp], *, show_metrics: bool) -> None:

@@ -46,11 +46,9 @@ class Refusals:
 
     async def record(self, refusal: AccessRefused) -> None:
         """Return when the refusal is on record, or counted with one that is. Raises `BusUnavailable`."""
-        key = (refusal.subject, refusal.problem, refusal.route)
-        window = self._windows.get(key)
-        if window and time.monotonic() - window.begun < WINDOW:
-            window.last, window.repeats = refusal, window.repeats + 1
+        if self.counted(refusal):
             return
+        key = _key(refusal)
         if len(self._windows) < MOST:
             self._windows[key] = _Window(time.monotonic(), refusal)
         try:
@@ -58,6 +56,14 @@ class Refusals:
         except BusUnavailable:
             self._windows.pop(key, None)
             raise
+
+    def counted(self, refusal: AccessRefused) -> bool:
+        """Count the refusal with the same one that is on record; False when there is none."""
+        window = self._windows.get(_key(refusal))
+        if window is None or time.monotonic() - window.begun >= WINDOW:
+            return False
+        window.last, window.repeats = refusal, window.repeats + 1
+        return True
 
     async def run(self) -> None:
         """Record what was counted, once its window has passed, until cancelled."""
@@ -99,3 +105,7 @@ class Refusals:
                 self._start, self._sequence = str(new_id()), 0
                 raise BusUnavailable from error
             self._sequence += 1
+
+
+def _key(refusal: AccessRefused) -> tuple[str, str, str]:
+    return refusal.subject, refusal.problem, refusal.route

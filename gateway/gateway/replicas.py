@@ -260,11 +260,8 @@ class Replicas:
     def choose(self, tried: set[Replica]) -> Replica | None:
         """Return the replica with the fewest requests, one that is ready before any other; None when all were tried."""
         best: Replica | None = None
-        self._turn += 1
-        order = self._order
-        count = len(order)
-        for step in range(count):
-            replica = order[(self._turn + step) % count]
+        for step in range(len(self._order)):
+            replica = self._order[(self._turn + step) % len(self._order)]
             if replica in tried:
                 continue
             if best is None or (not replica.ready, replica.busy) < (not best.ready, best.busy):
@@ -288,8 +285,13 @@ class Replicas:
             raise NoRoom from None
         return replica
 
+    def enter(self, replica: Replica) -> None:
+        """Count a request of `replica`, and let the next one look further first."""
+        replica.busy += 1
+        self._turn += 1
+
     def leave(self, replica: Replica) -> None:
-        """Count a request of `replica`, which counted itself in, as ended."""
+        """Count a request of `replica` as ended."""
         replica.busy -= 1
         while self._waiting:
             turn = self._waiting.popleft()

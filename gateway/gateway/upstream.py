@@ -1,30 +1,29 @@
 """A service in other processes, as an ASGI app: chosen replica, one exchange, and an honest word where the answer is lost.
 
+`begin` is the first step of the same way for who has no task to wait in: the app goes on from wherever that exchange stands.
 A request is sent again only where nothing can have happened (no connection), or where repeating does no more: GET, HEAD,
 and what carries an Idempotency-Key, which the services honour.
 """
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
+from common.begun import Begun
+from common.context import current
 from common.origin import OriginStamp
-from common.problems import Problem
 from gateway.connection import Broken, Connection, Late, Unreadable
-from gateway.heads import Outgoing, answer_headers, outgoing
-from gateway.problems import BadAnswer, BadRequest, OutcomeUnknown, Overloaded, ServiceUnavailable
-from gateway.replicas import CannotConnect, NoRoom, Replica, Replicas
+from gateway.exchange import ClientGone, Exchange, held
+from gateway.heads import answer_headers, outgoing
+from gateway.problems import BadAnswer, OutcomeUnknown, Overloaded, ServiceUnavailable
+from gateway.replicas import CONNECTIONS, CannotConnect, NoRoom, Replica, Replicas
 
 __all__ = ["Upstream"]
 
 log = structlog.get_logger()
 
-HELD_BODY = 1 << 20
-"""Bytes of a request that are read before a replica is chosen: they can be sent again. What is longer streams."""
 ATTEMPTS = 2
 """Replicas that get a request which may be repeated."""
 SWEEP_EVERY = 0.5
@@ -34,44 +33,12 @@ WITHOUT_TERM = 10.0
 TROUBLE = Counter("xindun_gateway_upstream_trouble_total", "Exchanges with a service that failed", ["service", "what"])
 
 
-class ClientGone(Broken):
-    """Nobody waits for the answer any more."""
-
-
-@dataclass(eq=False, slots=True)
-class _Exchange:
-    """One request, while a replica has it."""
-
-    request: Outgoing
-    body: bytes
-    streams: bool
-    """Whether the client sends more than `body`: what is handed on as it comes cannot be sent again."""
-    receive: Receive
-    send: Send
-    uploading: asyncio.Task[None] | None = None
-    refused: Problem | None = None
-    """Why the rest of the body is not taken."""
-    began: bool = False
-    """Whether the client has the answer's head."""
-    connection: Connection | None = None
-    watcher: asyncio.Task[None] | None = None
-    seen: bool = False
-
-    async def watch(self) -> None:
-        """Give up when the client goes away; for exchanges that take long enough to be worth it."""
-        with contextlib.suppress(Problem):
-            while (await self.receive())["type"] != "http.disconnect":
-                pass
-            if self.connection:
-                self.connection.fail(ClientGone())
-
-
 class Upstream:
     """Requests to one service. `run` must run beside it."""
 
     def __init__(self, service: str, replicas: Replicas, stamp: OriginStamp) -> None:
         self.service, self.replicas, self._stamp = service, replicas, stamp
-        self._under_way: set[_Exchange] = set()
+        self._under_way: set[Exchange] = set()
 
     async def run(self) -> None:
         """Keep the replicas known and watched, and exchanges within their terms, until cancelled."""
@@ -93,21 +60,44 @@ class Upstream:
                     exchange.watcher = asyncio.create_task(exchange.watch())
                 exchange.seen = True
 
+    def begin(self, scope: Scope, ids: Begun, body: bytes, receive: Receive, until: float) -> Exchange | None:
+        """Send a request whose whole body is here to a ready replica; None where that would take waiting.
+
+        Raises `BadRequest`. Whoever begins must `finish` when the connection has news, or let the app go on.
+        """
+        replica = self.replicas.choose(set())
+        if replica is None or not replica.ready or replica.busy >= CONNECTIONS:
+            return None
+        request = outgoing(scope, self._stamp, ids.request_id, ids.traceparent)
+        connection = replica.kept()
+        if connection is None:
+            return None
+        exchange = Exchange(request, body, streams=False, until=until, receive=receive)
+        self._under_way.add(exchange)
+        self._enter(exchange, replica)
+        self._ask(exchange, replica, connection)
+        return exchange
+
+    def finish(self, exchange: Exchange) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+        """End an exchange whose answer is whole, and return that: status, headers and body. None: the app must go on."""
+        replica, connection = exchange.replica, exchange.connection
+        if not replica or not connection or not connection.whole:
+            return None
+        answer = connection.status, answer_headers(connection.status, connection.headers), connection.taken()
+        replica.give_back(connection)
+        self._leave(exchange)
+        self._end(exchange)
+        return answer
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request on and its answer back. Raises the problems of `gateway.problems`."""
-        request = outgoing(scope, self._stamp)
-        body, streams = b"", False
-        if request.chunked or request.length:
-            held = await _held(request, receive)
-            if held is None:
-                return
-            body, streams = held
-        exchange = _Exchange(request, body, streams, receive, send)
-        term = scope.get("xindun.term")
-        until = term.when() - BEFORE_TERM if term else asyncio.get_running_loop().time() + WITHOUT_TERM
+        exchange: Exchange | None = scope.get("xindun.exchange") or await self._read(scope, receive)
+        if exchange is None:
+            return
+        exchange.receive, exchange.send = receive, send
         self._under_way.add(exchange)
         try:
-            await self._deliver(exchange, until)
+            await self._deliver(exchange)
         except ClientGone:
             if exchange.refused and not exchange.began:
                 raise exchange.refused from None
@@ -116,19 +106,46 @@ class Upstream:
             TROUBLE.labels(self.service, "overloaded").inc()
             raise Overloaded(service=self.service) from None
         finally:
-            self._under_way.discard(exchange)
-            if exchange.watcher:
-                exchange.watcher.cancel()
+            self._end(exchange)
 
-    async def _deliver(self, exchange: _Exchange, until: float) -> None:
+    async def _read(self, scope: Scope, receive: Receive) -> Exchange | None:
+        """Read a request as far as it is held; None when the client has gone. Raises `BadRequest`."""
+        context = current()
+        request = outgoing(scope, self._stamp, context.requestid or "", context.traceparent or "")
+        body, streams = b"", False
+        if request.chunked or request.length:
+            read = await held(request, receive)
+            if read is None:
+                return None
+            body, streams = read
+        term = scope.get("xindun.term")
+        until = term.when() - BEFORE_TERM if term else asyncio.get_running_loop().time() + WITHOUT_TERM
+        return Exchange(request, body, streams, until, receive)
+
+    def _end(self, exchange: Exchange) -> None:
+        self._under_way.discard(exchange)
+        if exchange.watcher:
+            exchange.watcher.cancel()
+
+    def _enter(self, exchange: Exchange, replica: Replica) -> None:
+        self.replicas.enter(replica)
+        exchange.replica = replica
+
+    def _leave(self, exchange: Exchange) -> None:
+        if exchange.replica:
+            self.replicas.leave(exchange.replica)
+        exchange.replica = exchange.connection = None
+
+    async def _deliver(self, exchange: Exchange) -> None:
         tried: set[Replica] = set()
         attempts = 0
-        while (replica := await self.replicas.pick(tried)) is not None:
-            replica.busy += 1
+        while (replica := exchange.replica or await self.replicas.pick(tried)) is not None:
+            if not exchange.replica:
+                self._enter(exchange, replica)
             try:
-                connection = replica.kept() or await replica.connect()
+                connection = exchange.connection or replica.kept() or await replica.connect()
                 attempts += 1
-                await self._exchange(exchange, replica, connection, until)
+                await self._exchange(exchange, replica, connection)
             except CannotConnect:
                 tried.add(replica)
                 self.replicas.resolve_soon()
@@ -139,11 +156,11 @@ class Upstream:
             else:
                 return
             finally:
-                self.replicas.leave(replica)
+                self._leave(exchange)
         TROUBLE.labels(self.service, "unreachable").inc()
         raise ServiceUnavailable(service=self.service)
 
-    def _give_up_or_repeat(self, exchange: _Exchange, replica: Replica, broken: Broken, attempts: int) -> None:
+    def _give_up_or_repeat(self, exchange: Exchange, replica: Replica, broken: Broken, attempts: int) -> None:
         """Return when the request may be sent again; raise what the client has to know otherwise."""
         what = type(broken).__name__.lower()
         TROUBLE.labels(self.service, what).inc()
@@ -163,19 +180,10 @@ class Upstream:
         if isinstance(broken, Late) or attempts >= ATTEMPTS:
             raise ServiceUnavailable(service=self.service) from broken
 
-    async def _exchange(self, exchange: _Exchange, replica: Replica, connection: Connection, until: float) -> None:
-        request = exchange.request
-        exchange.connection = connection
+    async def _exchange(self, exchange: Exchange, replica: Replica, connection: Connection) -> None:
         try:
-            if exchange.streams:
-                connection.ask(request.to(replica.host_line, request.length), head=False)
-                exchange.uploading = asyncio.create_task(_upload(exchange, connection))
-            elif exchange.body or request.chunked or request.length is not None:
-                head = request.to(replica.host_line, len(exchange.body))
-                connection.ask(head + exchange.body, head=request.head)
-            else:
-                connection.ask(request.bodiless(replica.host_line), head=request.head)
-            connection.deadline = until
+            if exchange.connection is None:
+                self._ask(exchange, replica, connection)
             await connection.answered()
             await self._relay(exchange, replica, connection)
         finally:
@@ -186,8 +194,23 @@ class Upstream:
                 exchange.connection = None
                 replica.give_back(connection)
 
-    async def _relay(self, exchange: _Exchange, replica: Replica, connection: Connection) -> None:
+    def _ask(self, exchange: Exchange, replica: Replica, connection: Connection) -> None:
+        """Send the request, or its beginning. Raises `Broken`."""
+        request = exchange.request
+        exchange.connection = connection
+        if exchange.streams:
+            connection.ask(request.to(replica.host_line, request.length), head=False)
+            exchange.uploading = asyncio.create_task(exchange.upload(connection))
+        elif exchange.body or request.chunked or request.length is not None:
+            head = request.to(replica.host_line, len(exchange.body))
+            connection.ask(head + exchange.body, head=request.head)
+        else:
+            connection.ask(request.bodiless(replica.host_line), head=request.head)
+        connection.deadline = exchange.until
+
+    async def _relay(self, exchange: Exchange, replica: Replica, connection: Connection) -> None:
         send, status = exchange.send, connection.status
+        assert send
         headers = answer_headers(status, connection.headers)
         body = await connection.piece() if connection.whole else b""
         whole = connection.whole and not exchange.streams
@@ -204,50 +227,3 @@ class Upstream:
         while (piece := await connection.piece()) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _held(request: Outgoing, receive: Receive) -> tuple[bytes, bool] | None:
-    """Read the body as far as it is held; None when the client has gone. Raises `BadRequest`."""
-    pieces, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        piece = message.get("body", b"")
-        pieces.append(piece)
-        size += len(piece)
-        if not message.get("more_body", False):
-            if request.length is not None and size != request.length:
-                raise BadRequest
-            return b"".join(pieces), False
-        if size > HELD_BODY:
-            return b"".join(pieces), True
-
-
-async def _upload(exchange: _Exchange, connection: Connection) -> None:
-    """Send the body on as it comes; what goes wrong ends the connection, which its reader sees."""
-    request, sent, piece, more = exchange.request, 0, exchange.body, True
-    try:
-        while True:
-            sent += len(piece)
-            if request.length is not None and (sent > request.length or (sent < request.length and not more)):
-                connection.fail(ClientGone())
-                return
-            if request.length is None:
-                await connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"")
-            else:
-                await connection.send(piece)
-            if not more:
-                break
-            message = await exchange.receive()
-            if message["type"] == "http.disconnect":
-                connection.fail(ClientGone())
-                return
-            piece, more = message.get("body", b""), message.get("more_body", False)
-        if request.length is None:
-            await connection.send(b"0\r\n\r\n")
-    except Broken:
-        return
-    except Problem as problem:  # over its bound
-        exchange.refused = problem
-        connection.fail(ClientGone())

@@ -20,15 +20,20 @@ from common.problems import (
     Unavailable,
 )
 
-__all__ = ["install_problems", "language_of", "pointer_step", "problem_response"]
+__all__ = ["install_problems", "language_of", "pointer_step", "preferred", "problem_parts", "problem_response"]
 
 log = structlog.get_logger()
 
 
 def language_of(request: Request) -> str:
     """Return "en" when `Accept-Language` prefers English to Chinese, else "zh"."""
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def preferred(accepted: str) -> str:
+    """Return the language that the value of an `Accept-Language` prefers, as `language_of` does."""
     best = {"zh": 0.0, "en": 0.0}
-    for part in request.headers.get("accept-language", "").split(",")[:20]:
+    for part in accepted.split(",")[:20] if accepted else ():
         tag, _, quality = part.strip().partition(";")
         primary = tag.split("-")[0].strip().lower()
         if primary in best:
@@ -37,16 +42,22 @@ def language_of(request: Request) -> str:
     return "en" if best["en"] > best["zh"] else "zh"
 
 
+def problem_parts(problem: Problem, language: str, request_id: str | None) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of the RFC 9457 answer."""
+    headers = {
+        "content-type": CONTENT_TYPE,
+        "content-language": language,
+        "cache-control": "no-store",
+        **problem.headers,
+    }
+    return headers, orjson.dumps(problem.body(language, request_id), default=str)
+
+
 def problem_response(request: Request, problem: Problem) -> Response:
     """Return the RFC 9457 answer in the client's language."""
-    language = language_of(request)
-    body = problem.body(language, request.scope.get("state", {}).get("request_id"))
-    return Response(
-        orjson.dumps(body, default=str),
-        status_code=problem.status,
-        media_type=CONTENT_TYPE,
-        headers={"Content-Language": language, "Cache-Control": "no-store", **problem.headers},
-    )
+    request_id = request.scope.get("state", {}).get("request_id")
+    headers, body = problem_parts(problem, language_of(request), request_id)
+    return Response(body, status_code=problem.status, headers=headers)
 
 
 Recorder = Callable[[Request, Problem], Awaitable[None]]

@@ -5,6 +5,7 @@ nothing here.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -29,6 +30,7 @@ __all__ = [
     "Public",
     "Requires",
     "Verifier",
+    "bearer_in",
     "bearer_of",
     "is_open",
     "origin_of",
@@ -166,8 +168,13 @@ def _principal(claims: dict[str, Any]) -> Principal:
 
 
 def bearer_of(request: Request) -> str:
-    """Return the bearer token of a request (RFC 6750 §2.1). Raises `Unauthorized`."""
-    found: list[bytes] = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    """Return the bearer token of a request. Raises `Unauthorized`."""
+    return bearer_in(request.scope["headers"])
+
+
+def bearer_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the bearer token in a request's headers (RFC 6750 §2.1). Raises `Unauthorized`."""
+    found = [value for name, value in headers if name == b"authorization"]
     if len(found) != 1:
         raise Unauthorized(headers=_challenge())
     scheme, _, token = found[0].decode("latin-1").partition(" ")

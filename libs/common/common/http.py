@@ -1,7 +1,6 @@
 """HTTP as every process speaks it: bounded requests, request and trace ids, one transaction per request, problems as answers."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Annotated, Any
@@ -10,14 +9,14 @@ import orjson
 import structlog
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
-from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import idempotency
 from common.answers import pointer_step, problem_response
-from common.context import ActContext, act, new_traceparent
-from common.ids import new_id
+from common.begun import Begun, Ended
+from common.context import ActContext, act
+from common.door import BoundedHttp
 from common.origin import HEADER as ORIGIN
 from common.origin import OriginStamp
 from common.problems import (
@@ -32,6 +31,7 @@ from common.problems import (
 from common.runtime import RuntimeDep
 
 __all__ = [
+    "BoundedRequest",
     "IfMatch",
     "IfMatchDep",
     "Requests",
@@ -48,18 +48,6 @@ DEEPEST = 32
 """Nesting of a JSON body."""
 LONGEST_LENGTH = 18
 """Digits of a Content-Length that is worth reading as a number."""
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-OK = 200
-LOOKS = frozenset(("/health", "/ready", "/metrics"))
-"""What is asked every second by whoever watches: no line in the log as long as all is well."""
-SECONDS = Histogram(
-    "xindun_request_seconds",
-    "Requests by route and status",
-    ["service", "method", "route", "status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-)
-SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 # Requests
@@ -182,7 +170,9 @@ class Requests:
     ) -> None:
         self._app, self._service, self._limit, self._timeout = app, service, body_limit, timeout
         self._stamp = stamp
-        self._seconds: dict[tuple[str, str, int], Histogram] = {}
+        self.ended = Ended(service)
+        self.protocol: Callable[..., asyncio.Protocol] = BoundedHttp
+        """What a server speaks at the port of this app."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -190,19 +180,15 @@ class Requests:
             await self._app(scope, receive, send)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        if not SAFE_ID.fullmatch(request_id):
-            request_id = str(new_id())
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        if not TRACEPARENT.fullmatch(traceparent):
-            traceparent = new_traceparent()
-        act(ActContext(requestid=request_id, traceparent=traceparent))
+        begun: Begun = scope.get("xindun.begun") or Begun.now(headers)
+        request_id = begun.request_id
+        act(ActContext(requestid=request_id, traceparent=begun.traceparent))
         # A state of its own: what a caller within the process found out about its client proves nothing here.
         scope = {**scope, "state": {"request_id": request_id}}
         if self._stamp and ORIGIN in headers:
             address = self._stamp.address(headers[ORIGIN].decode("latin-1"), request_id)
             scope["client"] = (address, 0) if address else scope.get("client")
-        begun, status = time.perf_counter(), 0
+        status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -215,7 +201,7 @@ class Requests:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._timeout) as term:
+            async with asyncio.timeout(begun.at + self._timeout - time.perf_counter()) as term:
                 scope["xindun.term"] = term
                 await self._app(scope, self._bounded(scope, headers, receive), answer)
         except Problem as problem:
@@ -229,7 +215,9 @@ class Requests:
             )
             await self._fail(Unexpected(), scope, receive, answer, status)
         finally:
-            self._note(scope, request_id, traceparent, status, time.perf_counter() - begun)
+            route = getattr(scope.get("route"), "path", None) or scope.get("xindun.route", "-")
+            principal = scope["state"].get("principal")
+            self.ended.note(begun, scope["method"], route, status, principal.subject if principal else None)
 
     async def _fail(self, problem: Problem, scope: Scope, receive: Receive, send: Send, status: int) -> None:
         if status:
@@ -252,26 +240,3 @@ class Requests:
             return message
 
         return bounded
-
-    def _note(self, scope: Scope, request_id: str, traceparent: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or scope.get("xindun.route", "-")
-        method = scope["method"] if scope["method"] in METHODS else "other"  # a client must not make time series
-        series = self._seconds.get((method, route, status))
-        if series is None:
-            series = SECONDS.labels(self._service, method, route, str(status))
-            self._seconds[method, route, status] = series
-        series.observe(seconds)
-        if status == OK and route in LOOKS:
-            return
-        principal = scope["state"].get("principal")
-        log.info(
-            "request",
-            service=self._service,
-            method=method,
-            route=route,
-            status=status,
-            ms=round(seconds * 1000, 2),
-            request_id=request_id,
-            trace_id=traceparent[3:35],
-            actor=principal.subject if principal else None,
-        )

@@ -95,7 +95,7 @@ def http_server(
         log_config=None,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=FINISH_TERM,
-        http=BoundedHttp,
+        http=getattr(app, "protocol", BoundedHttp),  # an app may bring along what is spoken at its port
         lifespan="on",
     )
     server = HttpServer(config, drain_delay)
