@@ -154,7 +154,7 @@ class _Passing:
         self._answer(problem.status, answer, body)
 
     def _asks(self) -> bool:
-        until = self._begun.at + self._gate.timeout - BEFORE_TERM
+        until = self._door.loop.time() + self._gate.timeout - BEFORE_TERM
         cycle, upstream = self._cycle, self._gate.upstreams[self._route.service]
         exchange = upstream.begin(self._scope, self._begun, bytes(cycle.body), cast("Receive", cycle.receive), until)
         if exchange is None or exchange.connection is None:

@@ -147,7 +147,9 @@ class GatewayWorld:
 
     def __init__(self, *services: RawService, urls: str | None = None, ca_file=None, **settings) -> None:
         self.services, self.clock, self.bus = services, SystemClock(), InProcessBus()
-        self.settings = Settings(environment="development", origin_key=ORIGIN_KEY, **settings)
+        self.settings = Settings(
+            **{"environment": "development", "origin_key": ORIGIN_KEY, "drain_delay": 0} | settings
+        )
         self._urls, self._ca_file = urls, ca_file
         self.key = SigningKey.generate()
         self._ends = AsyncExitStack()
@@ -163,7 +165,13 @@ class GatewayWorld:
             for service in SERVICES
         }
         self.app = create_app(self.settings, self.bus, self.upstreams)
-        server = http_server(self.app, host="127.0.0.1", port=0)
+        self.server = server = http_server(
+            self.app,
+            host="127.0.0.1",
+            port=0,
+            drain_delay=self.settings.drain_delay,
+            trusted_proxies=self.settings.trusted_proxies,
+        )
         serving = asyncio.create_task(server.serve())
         await eventually(lambda: server.started)
         self.port = server.servers[0].sockets[0].getsockname()[1]
@@ -171,6 +179,8 @@ class GatewayWorld:
         async def end() -> None:
             server.should_exit = True
             await serving
+
+        self.serving = serving
 
         self._ends.push_async_callback(self.bus.stop)
         self._ends.push_async_callback(end)
