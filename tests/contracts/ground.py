@@ -104,9 +104,14 @@ class Ground:
             assert await ensure_topics(self.broker.bootstrap, [topic]) == []
         return topic.name
 
-    async def bus(self, *subscribed: Subscribed) -> Bus:
-        """Start a bus; return it when its subscriptions are alive."""
-        bus: Bus = KafkaBus(self.broker.bootstrap, client_id="test") if self.broker else InProcessBus(self.directory)
+    async def bus(self, *subscribed: Subscribed, member: str | None = None) -> Bus:
+        """Start a bus; return it when its subscriptions are alive. `member` names one that is back after a death."""
+        member = member or f"member-{len(self.buses)}"
+        bus: Bus = (
+            KafkaBus(self.broker.bootstrap, client_id="test", member=member)
+            if self.broker
+            else InProcessBus(self.directory)
+        )
         self.buses.append(bus)
         for group, topics, deliver in subscribed:
             await bus.subscribe(group, topics, deliver)

@@ -18,6 +18,9 @@ from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, i
 
 pytestmark = pytest.mark.kafka
 
+SESSION_TERM = 10.0
+"""Seconds after which a group misses a member that says nothing."""
+
 
 @pytest.fixture
 async def over_kafka(kafka_broker: KafkaBroker) -> AsyncIterator[Ground]:
@@ -371,6 +374,40 @@ async def test_a_commit_that_fails_loses_nothing_of_what_waited_behind_it(over_k
     await taken.has(messages)
     assert in_order(taken.taken, messages)
     assert taken.shown[0][0] in taken.shown[1], "what was not committed is shown again"
+
+
+async def test_a_member_that_died_has_its_partitions_again_at_once_and_the_others_keep_theirs(over_kafka):
+    topic, first, second, again = await over_kafka.topic(partitions=4), Receiver(), Receiver(), Receiver()
+    died = await over_kafka.bus(("group", [topic], first), member="first")
+    bus = await over_kafka.bus(("group", [topic], second), member="second")
+    messages = numbered(topic, 80, keys=40)
+    await bus.publish(messages[:40])
+    await eventually(lambda: len(first.taken) + len(second.taken) == 40)
+    await _die(died)
+    async with asyncio.timeout(SESSION_TERM / 2):
+        back = await over_kafka.bus(("group", [topic], again), member="first")
+    await back.publish(messages[40:])
+    await eventually(lambda: len(again.taken) + len(second.taken[-40:]) >= 40)
+    assert {m.key for m in again.taken} == {m.key for m in first.taken}, "the same partitions"
+
+
+async def test_a_member_that_leaves_in_order_is_not_waited_for(over_kafka):
+    topic, first, second = await over_kafka.topic(partitions=4), Receiver(), Receiver()
+    leaving = await over_kafka.bus(("group", [topic], first))
+    stays = await over_kafka.bus(("group", [topic], second))
+    await leaving.stop()
+    messages = numbered(topic, 40, keys=40)
+    async with asyncio.timeout(SESSION_TERM / 2):
+        await stays.publish(messages)
+        await second.has(messages)
+    assert first.taken == []
+
+
+async def _die(bus: KafkaBus) -> None:
+    """End what the bus does without a word to the brokers."""
+    for each in bus._subscriptions:
+        each._task.cancel()
+        await asyncio.gather(each._task, return_exceptions=True)
 
 
 async def test_a_consumer_that_hangs_is_replaced(over_kafka, monkeypatch):

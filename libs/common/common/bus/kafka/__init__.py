@@ -33,10 +33,19 @@ class KafkaBus:
     """The bus over the brokers at `bootstrap_servers` (`host:port`, by commas).
 
     Once started it recovers by itself, however long the brokers are away: publications raise meanwhile, deliveries and
-    followers go on where they were.
+    followers go on where they were. With `member`, a name that no other process has, its groups know it again after a
+    restart: nobody waits until the one that died is missed.
     """
 
-    def __init__(self, bootstrap_servers: str, *, client_id: str, security: KafkaSecurity | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        client_id: str,
+        security: KafkaSecurity | None = None,
+        member: str | None = None,
+    ) -> None:
+        self._member = member
         self._arguments = arguments(bootstrap_servers, client_id, security)
         self._publisher = Publisher(self._arguments)
         self._subscriptions: list[Subscription] = []
@@ -73,7 +82,8 @@ class KafkaBus:
 
     async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
         """Join `group`; while it cannot be joined it is tried until `stop`, and `delivering` says so."""
-        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver))
+        member = f"{self._member}-{len(self._subscriptions)}" if self._member else None
+        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver, member))
 
     def follow(self, *topics: str, from_end: bool = False) -> KafkaFollower:
         """Return a follower of `topics`, which connects when it is first polled."""
@@ -101,4 +111,4 @@ def kafka_bus(settings: CommonSettings, name: str) -> KafkaBus:
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: kafka_bootstrap")
     client_id = f"{name}-{settings.instance}"
-    return KafkaBus(settings.kafka_bootstrap, client_id=client_id, security=security_of(settings))
+    return KafkaBus(settings.kafka_bootstrap, client_id=client_id, security=security_of(settings), member=client_id)

@@ -48,10 +48,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     partition that was paused is not in the fetch that is under way, so its next message would wait for the end of that.
     """
 
-    def __init__(self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+    def __init__(
+        self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver, member: str | None = None
+    ) -> None:
         # The answer to a request to join waits for all members, so it must not be given up earlier than they are.
         patience = int((REBALANCE_TERM + 10) * 1000)
-        self._arguments = {**arguments, "group_id": group, "request_timeout_ms": patience}
+        self._arguments = {**arguments, "group_id": group, "group_instance_id": member, "request_timeout_ms": patience}
         self._topics, self._deliver = list(topics), deliver
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._marks: dict[TopicPartition, tuple[int | None, float]] = {}
@@ -110,6 +112,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         finally:
             self._closing = True
             await self._end_lanes(REVOKE_TERM)
+            if self._stopping:
+                # A named member is expected back, and aiokafka lets it go without a word. This one does not come back.
+                consumer._coordinator._group_instance_id = None  # noqa: SLF001 - there is no public way
             await end(consumer)
             self._closing = False
 
