@@ -48,7 +48,7 @@ def problem_parts(problem: Problem, language: str, request_id: str | None) -> tu
         "content-type": CONTENT_TYPE,
         "content-language": language,
         "cache-control": "no-store",
-        **problem.headers,
+        **{name.lower(): value for name, value in problem.headers.items()},  # a problem may have a type of its own
     }
     return headers, orjson.dumps(problem.body(language, request_id), default=str)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -163,13 +163,24 @@ IfMatchDep = Annotated[IfMatch, Depends(_if_match)]
 
 
 class Requests:
-    """Outermost ASGI layer: ids, bounds of body and time, one log line and one measurement per request, no defect shown."""
+    """Outermost ASGI layer: ids, bounds of body and time, one log line and one measurement per request, no defect shown.
+
+    `doors` are served past `app`, by method and path (`common.direct`).
+    """
 
     def __init__(
-        self, app: ASGIApp, *, service: str, body_limit: int, timeout: float, stamp: OriginStamp | None = None
+        self,
+        app: ASGIApp,
+        *,
+        service: str,
+        body_limit: int,
+        timeout: float,
+        stamp: OriginStamp | None = None,
+        doors: Mapping[tuple[str, str], ASGIApp] | None = None,
     ) -> None:
         self._app, self._service, self._limit, self._timeout = app, service, body_limit, timeout
         self._stamp = stamp
+        self._doors = doors or {}
         self.ended = Ended(service)
         self.protocol: Callable[..., asyncio.Protocol] = BoundedHttp
         """What a server speaks at the port of this app."""
@@ -203,7 +214,8 @@ class Requests:
         try:
             async with asyncio.timeout(begun.at + self._timeout - time.perf_counter()) as term:
                 scope["xindun.term"] = term
-                await self._app(scope, self._bounded(scope, headers, receive), answer)
+                app = self._doors.get((scope["method"], scope["path"]), self._app)
+                await app(scope, self._bounded(scope, headers, receive), answer)
         except Problem as problem:
             await self._fail(problem, scope, receive, answer, status)
         except TimeoutError:

@@ -18,6 +18,7 @@ from common.bus.topics import events_of
 from common.clock import Clock, SystemClock
 from common.cutoffs import EnforcementPoint
 from common.database import Database
+from common.direct import doors_of
 from common.events import Event
 from common.http import Requests, router
 from common.inbox import Handlers, Inbox
@@ -117,9 +118,9 @@ def create_service(
         app.include_router(routes)
     app.include_router(_health_router())
     install_problems(app, _recorder(runtime, refused))
-    stamp = OriginStamp(name, settings.origin_key)
+    stamp, doors = OriginStamp(name, settings.origin_key), doors_of(routers)
     limit, term = settings.body_limit, settings.request_timeout
-    app.add_middleware(Requests, service=name, body_limit=limit, timeout=term, stamp=stamp)
+    app.add_middleware(Requests, service=name, body_limit=limit, timeout=term, stamp=stamp, doors=doors)
     return app
 
 

@@ -18,7 +18,6 @@ from datashare.settings import Settings
 
 __all__ = ["create_app"]
 
-# Queries first: a router is looked for from the front.
 ROUTERS = (queries, resources, openings, data_rules, applications, agreements, grants)
 
 

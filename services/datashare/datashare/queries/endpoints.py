@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from common.auth import origin_of
-from common.http import router
+from common.direct import direct_router
 from common.runtime import RuntimeDep
 from datashare.permissions import CanAskForData
 from datashare.queries import service
@@ -12,7 +12,7 @@ from datashare.queries.schemas import CheckAnswer, QueryAnswer, QueryAsked
 
 __all__ = ["routes"]
 
-routes = router("/datashare", "queries")
+routes = direct_router("/datashare", "queries")
 
 
 @routes.post("/queries", response_model=QueryAnswer)

@@ -6,6 +6,7 @@ import orjson
 from fastapi import Request, Response
 
 from common.auth import Public, origin_of
+from common.direct import direct_router
 from common.events.identity import AccessRefused
 from common.http import router
 from common.runtime import Runtime, RuntimeDep
@@ -13,13 +14,12 @@ from identity.problems import OAuthRefused, RefreshRefused
 from identity.sessions import service as sessions
 from identity.tokens import service
 from identity.tokens.clients import credentials_of, form_of
-from identity.tokens.direct import direct_router
 from identity.tokens.introspection import introspect
 from identity.tokens.schemas import AuthorizationServer, Introspection, Jwks, TokenAnswer
 
 __all__ = ["hot_routes", "routes"]
 
-hot_routes = direct_router("tokens")
+hot_routes = direct_router("/identity/oauth", "tokens")
 routes = router("", "tokens")
 
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
@@ -40,7 +40,7 @@ TOKEN_FORM = _form(
 INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"type": "string"})
 
 
-@hot_routes.post("/identity/oauth/token", openapi_extra=TOKEN_FORM, response_model=TokenAnswer)
+@hot_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenAnswer)
 async def issue_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
     """Issue an access token: to a system by client credentials from a registered network, to a person by refresh token."""
     try:
@@ -50,7 +50,7 @@ async def issue_token(request: Request, _: Public, runtime: RuntimeDep) -> Respo
         raise
 
 
-@hot_routes.post("/identity/oauth/introspect", openapi_extra=INTROSPECTION_FORM, response_model=Introspection)
+@hot_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=Introspection)
 async def introspect_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
     """Say whether an access token is alive now (RFC 7662), to a connected system that was shown it.
 
