@@ -105,7 +105,7 @@ class Door(BoundedHttp):
             content.append(b"connection: close\r\n")
         content += (b"x-request-id: ", request_id.encode(), b"\r\n\r\n", b"" if bodiless else body)
         cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"".join(content))
+        self.out.write_now(b"".join(content))
         if closes or not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()

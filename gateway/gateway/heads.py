@@ -27,6 +27,7 @@ HOPPING = frozenset(
 )
 """RFC 9110 §7.6.1."""
 FRAMING = (b"content-length", b"transfer-encoding")
+SAID_ANEW = frozenset((*FRAMING, b"host", b"expect"))
 REQUEST_ENDS_HERE = (HOPPING - {b"transfer-encoding"}) | {b"x-request-id", b"traceparent", b"forwarded", ORIGIN}
 """Of one hop, or said anew by us, or nothing that a caller may say."""
 ANSWER_ENDS_HERE = HOPPING | {b"date", b"server"}  # our server writes its own
@@ -78,9 +79,12 @@ def outgoing(scope: Scope, stamp: OriginStamp, request_id: str, traceparent: str
     method: str = scope["method"]
     length: int | None = None
     chunked = keyed = False
-    lines = []
+    lines: list[bytes] = []
     for name, value in passed_on(scope["headers"], request_id, traceparent):
-        if name == b"content-length":
+        if name not in SAID_ANEW:
+            keyed = keyed or name == b"idempotency-key"
+            lines += (name, b": ", value, b"\r\n")
+        elif name == b"content-length":
             if length is not None or not value.isdigit():
                 raise BadRequest
             length = int(value)
@@ -88,21 +92,18 @@ def outgoing(scope: Scope, stamp: OriginStamp, request_id: str, traceparent: str
             if chunked or value.lower() != b"chunked":
                 raise BadRequest
             chunked = True
-        elif name not in (b"host", b"expect"):
-            keyed = keyed or name == b"idempotency-key"
-            lines.append(b"%b: %b\r\n" % (name, value))
     if chunked and length is not None:
         raise BadRequest
     client = scope.get("client")
     proof = stamp.of(request_id, client[0]) if client else None
     if proof:
-        lines.append(b"%b: %b\r\n" % (ORIGIN, proof))
+        lines += (ORIGIN, b": ", proof, b"\r\n")
     query = scope["query_string"]
     target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
     first = b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
     together = b"".join(lines)
     # A line break in a name, a value or the target would be a second line, or a second request.
-    if together.count(b"\n") != len(lines) or together.count(b"\r") != len(lines) or len(first.split()) != 3:  # noqa: PLR2004
+    if not together.count(b"\n") == together.count(b"\r") == len(lines) // 4 or len(first.split()) != 3:  # noqa: PLR2004
         raise BadRequest
     # The doors that give out credentials keep no answers: a refresh token that came twice would end its session.
     repeatable = method in SAFE or (keyed and not PUBLIC.fullmatch(scope["path"]))

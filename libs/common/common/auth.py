@@ -40,6 +40,8 @@ __all__ = [
 AUDIENCE = "xindun"
 CACHED = 10_000
 """Verified tokens remembered per process: a second use costs a look-up and the cutoff check."""
+FORGED = 1_000
+"""Tokens remembered whose signature is none of ours: sent again, they cost no second look at it. At most 4 KiB each."""
 
 
 class CredentialInvalid(Unauthorized):
@@ -98,6 +100,7 @@ class Verifier:
     def __init__(self, point: EnforcementPoint, issuer: str, clock: Clock) -> None:
         self._point, self._issuer, self._clock = point, issuer, clock
         self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._forged: OrderedDict[str, None] = OrderedDict()
         self._generation = point.key_generation
 
     def principal(self, token: str) -> Principal:
@@ -118,21 +121,34 @@ class Verifier:
         now = self._clock.now()
         if self._generation != self._point.key_generation:
             self._verified.clear()  # a key may have been retired
+            self._forged.clear()  # or have come that made the signature
             self._generation = self._point.key_generation
         principal = self._verified.get(token)
-        if principal is None or principal.expires_at <= now:
+        if principal is None:
             principal = self._verify(token, now)
+        elif principal.expires_at <= now:
+            raise _invalid("expired")
         return principal
 
     def _verify(self, token: str, now: datetime) -> Principal:
+        if token in self._forged:
+            raise _invalid("signature")
         try:
             principal = _principal(verify(token, self._point.keys, issuer=self._issuer, audience=AUDIENCE, now=now))
         except TokenInvalid as error:
-            raise CredentialInvalid(reason=error.reason, headers=_challenge("invalid_token")) from None
+            if error.reason == "signature":
+                self._forged[token] = None
+                if len(self._forged) > FORGED:
+                    self._forged.popitem(last=False)
+            raise _invalid(error.reason) from None
         self._verified[token] = principal
         if len(self._verified) > CACHED:
             self._verified.popitem(last=False)
         return principal
+
+
+def _invalid(reason: str) -> CredentialInvalid:
+    return CredentialInvalid(reason=reason, headers=_challenge("invalid_token"))
 
 
 def _challenge(error: str | None = None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client import Histogram
@@ -12,8 +12,6 @@ from common.context import new_traceparent
 from common.ids import new_id_text
 
 __all__ = ["Begun", "Ended"]
-
-log = structlog.get_logger()
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 OK = 200
@@ -39,13 +37,14 @@ class Begun(NamedTuple):
     @classmethod
     def now(cls, headers: Mapping[bytes, bytes]) -> "Begun":
         """Begin a request."""
-        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
-        if not SAFE_ID.fullmatch(request_id):
-            request_id = new_id_text()
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        if not TRACEPARENT.fullmatch(traceparent):
-            traceparent = new_traceparent()
+        request_id = _fit(headers.get(b"x-request-id"), SAFE_ID) or new_id_text()
+        traceparent = _fit(headers.get(b"traceparent"), TRACEPARENT) or new_traceparent()
         return cls(request_id, traceparent, time.perf_counter())
+
+
+def _fit(value: bytes | None, form: re.Pattern[str]) -> str | None:
+    text = value.decode("latin-1") if value else ""
+    return text if text and form.fullmatch(text) else None
 
 
 class Ended:
@@ -54,6 +53,7 @@ class Ended:
     def __init__(self, service: str) -> None:
         self._service = service
         self._seconds: dict[tuple[str, str, int], Histogram] = {}
+        self._log: Any = None
 
     def note(self, begun: Begun, method: str, route: str, status: int, actor: str | None) -> None:
         """Measure and log a request; `status` 0: it had no answer."""
@@ -67,7 +67,11 @@ class Ended:
         series.observe(seconds)
         if status == OK and route in LOOKS:
             return
-        log.info(
+        if self._log is None:
+            # Where the log is set up for good, a third of what a line costs would be finding the logger each time.
+            logger, for_good = structlog.get_logger(), structlog.get_config()["cache_logger_on_first_use"]
+            self._log = logger.bind() if for_good else logger
+        self._log.info(
             "request",
             service=self._service,
             method=method,

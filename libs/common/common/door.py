@@ -41,6 +41,11 @@ class _OneWrite:
         if self._size > HELD:
             self._flush()
 
+    def write_now(self, data: bytes) -> None:
+        """Write what waits, and `data` with it."""
+        self._held.append(data)
+        self._flush()
+
     def _flush(self) -> None:
         if self._held:
             held, self._held, self._size = b"".join(self._held), [], 0
@@ -67,7 +72,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Give the first request its term."""
-        super().connection_made(cast("Transport", _OneWrite(transport, self.loop)))
+        self.out = _OneWrite(transport, self.loop)
+        super().connection_made(cast("Transport", self.out))
         self._closing = self.loop.call_later(HEAD_WITHIN, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -10,6 +10,8 @@ from typing import Any, TextIO, cast
 import orjson
 import structlog
 
+from common.clock import SystemClock
+
 __all__ = ["configure_logging", "without_messages"]
 
 
@@ -29,6 +31,15 @@ def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
         event["exception"] = error[0].__name__
         event["frames"] = frames[-12:]
     return event
+
+
+def _whole(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    """Make a line of an event of structlog, in one step: a chain of them took as long again."""
+    event["level"] = level
+    event["timestamp"] = SystemClock().now().isoformat().replace("+00:00", "Z")
+    if "exc_info" in event:
+        without_messages(logger, level, cast("dict[str, Any]", event))
+    return _line(logger, level, event)
 
 
 def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
@@ -74,7 +85,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         without_messages,
     ]
     structlog.configure(
-        processors=[*shared, _line],
+        processors=[_whole],
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(stream))),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,

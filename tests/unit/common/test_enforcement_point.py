@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from common import cutoffs
+from common import auth, cutoffs
 from common.auth import CredentialInvalid, Verifier
 from common.bus import Batch, BusUnavailable, Message
 from common.bus.in_process import InProcessBus
@@ -18,7 +18,7 @@ from common.cutoffs import CredentialRevoked, EnforcementPoint, FeedStale, Revok
 from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
 from common.ids import new_id
 from common.service import keep_running
-from common.tokens import SigningKey, sign
+from common.tokens import KeySet, SigningKey, sign
 
 ISSUER = "https://xindun.local"
 
@@ -346,6 +346,50 @@ async def test_a_retired_key_verifies_nothing_not_even_what_was_verified_before(
     await eventually(lambda: not ground.point.keys.jwks()["keys"])
     with pytest.raises(CredentialInvalid):
         ground.verifier.principal(token)
+
+
+def reason_for(ground, token: str) -> str:
+    with pytest.raises(CredentialInvalid) as refused:
+        ground.verifier.principal(token)
+    return refused.value.extra["reason"]
+
+
+async def test_a_forged_signature_is_looked_at_once_and_again_when_the_keys_have_changed(ground, monkeypatch):
+    looked: list[str] = []
+    verifies = KeySet.verifies
+    monkeypatch.setattr(KeySet, "verifies", lambda keys, kid, *more: looked.append(kid) or verifies(keys, kid, *more))
+    other = SigningKey.generate()
+    forged = ".".join([ground.token().split(".")[0], *ground.token(key=other).split(".")[1:]])
+    assert {reason_for(ground, forged) for _ in range(5)} == {"signature"}
+    assert looked == [ground.key.kid]
+    await ground.feed(VerificationKey(kid=other.kid, jwk=other.public_jwk))
+    await eventually(lambda: other.kid in ground.point.keys)
+    assert reason_for(ground, forged) == "signature"
+    assert looked == [ground.key.kid] * 2
+
+
+async def test_a_token_whose_key_comes_later_is_good_then(ground):
+    other = SigningKey.generate()
+    token = ground.token(key=other)
+    assert {reason_for(ground, token) for _ in range(2)} == {"key-unknown"}
+    await ground.feed(VerificationKey(kid=other.kid, jwk=other.public_jwk))
+    await eventually(lambda: other.kid in ground.point.keys)
+    assert ground.verifier.principal(token)
+
+
+async def test_forged_tokens_are_not_remembered_without_bound(ground, monkeypatch):
+    monkeypatch.setattr(auth, "FORGED", 3)
+    for number in range(10):
+        head, payload, signature = ground.token(f"account:{number}").split(".")
+        assert reason_for(ground, f"{head}.{payload}.{'A' * 43}{signature[43:]}") == "signature"
+    assert len(ground.verifier._forged) == 3
+
+
+async def test_a_token_that_was_good_says_that_it_has_expired(ground):
+    token = ground.token()
+    assert ground.verifier.principal(token)
+    ground.clock.advance(timedelta(seconds=600))
+    assert reason_for(ground, token) == "expired"
 
 
 @pytest.mark.clause("6.5")
