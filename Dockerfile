@@ -28,8 +28,8 @@ FROM python:3.13-slim
 RUN groupadd --gid 10001 xindun && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin xindun
 COPY --from=build /opt/xindun /opt/xindun
 ARG MEMBER
-# Two arenas: glibc's default of eight per core costs each process some 20 MB and gives an event loop nothing.
-ENV MEMBER=$MEMBER PATH=/opt/xindun/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
+# One arena: glibc's default of eight per core costs each process some 20 MB and gives an event loop nothing.
+ENV MEMBER=$MEMBER PATH=/opt/xindun/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
 USER 10001:10001
 EXPOSE 8000
 # A container is an instance: its host name tells it from the other replicas.

@@ -105,8 +105,8 @@ class Layout:
             "kafka_username": process.kind,
             **(self._service(process) if process.kind in SERVICES else self._gateway()),
         }
-        # Two arenas of memory: the C library's default of eight a core gives an event loop nothing, and costs some 20 MB.
-        others = {"XINDUN_SECRETS_DIR": str(self.secrets / process.kind), "MALLOC_ARENA_MAX": "2"}
+        # One arena of memory: the C library's default of eight a core gives an event loop nothing, and costs some 20 MB.
+        others = {"XINDUN_SECRETS_DIR": str(self.secrets / process.kind), "MALLOC_ARENA_MAX": "1"}
         return _settings(process.kind, values) | others
 
     def _service(self, process: Process) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """Passwords: how they are kept, and which are refused."""
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -131,3 +134,31 @@ def test_every_reason_speaks_both_languages():
         for weakness in check_strength(password, CONTEXT):
             assert any("\u4e00" <= character <= "\u9fff" for character in weakness.zh)
             assert weakness.en.isascii() or "’" in weakness.en
+
+
+MEASURED = """
+import asyncio, time
+from pathlib import Path
+from identity.passwords import Passwords
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+async def main():
+    passwords = Passwords(quiet=0.2)
+    await asyncio.gather(*(passwords.hash_password("quartz-Lantern 47 violet") for _ in range(6)))
+    most, deadline = resident(), time.monotonic() + 20
+    while resident() > most - 30 and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    print(most - resident())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_memory_of_hashing_is_given_back():
+    environment = os.environ | {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", MEASURED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) >= 30
