@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["LARGE", "PUBLIC", "SERVICES", "Route", "route_of"]
 
@@ -33,6 +34,9 @@ LARGE_LIMIT = 64 << 20
 LARGE_TERM = 310.0
 """Seconds: a little longer than the service takes for itself."""
 
+REMEMBERED = 100
+"""Characters of a path whose route is remembered: callers choose paths, and must not fill the memory with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -45,11 +49,13 @@ class Route:
 
 def route_of(path: str) -> Route | None:
     """Return where `path` leads, None for nowhere."""
-    service = path[1:].partition("/")[0]
+    return _remembered(path) if len(path) <= REMEMBERED else _found(path)
+
+
+def _found(path: str) -> Route | None:
     if not path.startswith("/"):
         return None
-    if path in WELL_KNOWN:
-        service = "identity"
+    service = "identity" if path in WELL_KNOWN else path[1:].partition("/")[0]
     if service not in SERVICES:
         return None
     return Route(
@@ -57,3 +63,6 @@ def route_of(path: str) -> Route | None:
         public=PUBLIC.fullmatch(path) is not None,
         body_limit=LARGE_LIMIT if LARGE.fullmatch(path) else None,
     )
+
+
+_remembered = lru_cache(1024)(_found)
