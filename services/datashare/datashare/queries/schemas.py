@@ -3,6 +3,7 @@
 import base64
 import binascii
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -18,6 +19,15 @@ __all__ = ["CheckAnswer", "Filter", "QueryAnswer", "QueryAsked", "QuotaLeft", "S
 Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=200)]
 
 
+@lru_cache(maxsize=1024)
+def _code(text: str) -> str:
+    """Return the code in its one spelling. Raises `ValueError`."""
+    try:
+        return str(uscc.validate(text.upper()))
+    except ValidationError:
+        raise ValueError("not a unified social credit code") from None
+
+
 class Subject(BaseModel):
     """Whom the query is about: the unified social credit code, or the exact name."""
 
@@ -29,12 +39,7 @@ class Subject(BaseModel):
     @field_validator("uscc")
     @classmethod
     def _valid(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            return uscc.validate(value.upper())
-        except ValidationError:
-            raise ValueError("not a unified social credit code") from None
+        return None if value is None else _code(value)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -88,6 +88,7 @@ async def usable_grants(session: AsyncSession, runtime: Runtime, principal: Prin
     ]
 
 
+@lru_cache(maxsize=1024)
 def address(origin: str) -> str | None:
     """Return a network address in its plain form (IPv4 inside IPv6 as IPv4), None for what is none."""
     try:
