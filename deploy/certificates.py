@@ -6,6 +6,7 @@ who serves. What is there stays; without its `certificate.pem` a process gets a 
 
 import argparse
 import datetime as dt
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from cryptography import x509
@@ -22,7 +23,7 @@ NAMES = {service: [service] for service in SERVICES} | {
     "postgres": ["postgres"],
     "kafka": ["kafka-1", "kafka-2", "kafka-3"],
 }
-"""Under which names those that serve are called, beside `localhost`."""
+"""Under which names those that serve are called, beside `localhost` and 127.0.0.1."""
 AUTHORITY_DAYS, DAYS = 3650, 730
 
 
@@ -38,7 +39,8 @@ def ensure_certificates(directory: Path) -> None:
     for process, names in NAMES.items():
         key = _key(files, f"{process}/key.pem")
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        known_as = x509.SubjectAlternativeName([x509.DNSName(name) for name in (*names, "localhost")])
+        here = x509.IPAddress(IPv4Address("127.0.0.1"))
+        known_as = x509.SubjectAlternativeName([*(x509.DNSName(name) for name in (*names, "localhost")), here])
         serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         files.keep(f"{process}/certificate.pem", _certificate(subject, issuer, key, signer, DAYS, known_as, serves))
 
