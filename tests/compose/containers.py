@@ -90,13 +90,30 @@ class Containers:
         }
         own = directory / "compose.env"
         own.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-        self._compose = ("docker", "compose", "--project-name", project, "--env-file", str(own), *more)
+        self.command = ("docker", "compose", "--project-name", project, "--env-file", str(own), *more)
 
     def compose(self, *words: str, text: str | None = None) -> str:
-        return run(*self._compose, *words, text=text)
+        return run(*self.command, *words, text=text)
 
     def up(self, *words: str) -> None:
         self.compose("up", "--detach", "--wait", "--wait-timeout", str(int(TERM)), *words)
+
+    async def token(self) -> str:
+        """Return a new access token of the center's administrator, who has activated the account in a life."""
+        center = self.people["center"]
+        async with httpx.AsyncClient(base_url=self.url(), timeout=60) as client:
+            await center.sign_in(Story(client, patience=TERM))
+        return str(center.access)
+
+    async def operations(self, *words: str) -> Any:
+        """Ask the operators' command line in a container, and return what it says as JSON, well or not."""
+        command = (*self.command, "run", "--rm", "--no-TTY", "-e", "XINDUN_TOKEN", "operations", *words, "--json")
+        return json.loads(run(*command, check=False, XINDUN_TOKEN=await self.token()))
+
+    async def operations_outside(self, *words: str) -> str:
+        """Ask it on the host, where keys and passwords are changed."""
+        command = (sys.executable, "-m", "common.operations", *words, "--secrets", str(self.secrets))
+        return await asyncio.to_thread(run, *command, XINDUN_TOKEN=await self.token(), XINDUN_URL=self.url())
 
     def down(self) -> None:
         """Take all away, its data too; the logs are kept beside the secrets."""
