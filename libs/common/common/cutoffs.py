@@ -23,7 +23,7 @@ from common.bus import Bus, BusUnavailable, Follower, Message
 from common.bus.topics import FEED, member_of, receipts_from
 from common.clock import Clock
 from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
-from common.policies import Policies
+from common.policies import CATALOGUE, Policies
 from common.problems import Unauthorized, Unavailable
 from common.tokens import KeySet
 
@@ -36,6 +36,7 @@ FEED_AGE = Gauge(
 )
 REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the point", ["point", "reason"])
 
+LEAST_BOUND = CATALOGUE["revocation-bound"].least / 1000
 POLL = 0.2
 """Seconds between questions to the bus whether there is anything new."""
 ANEW_AFTER = 10.0
@@ -125,7 +126,9 @@ class EnforcementPoint:
         """Whether the point may decide."""
         if self._announced_at is None or self._confirmed_at is None or self._confirmed_at < self._announced_at:
             return False
-        return time.monotonic() - self._alive_at <= LIVE_FOR and self.age() <= self.bound()
+        age = self.age()
+        # Each request asks: most need no look at the policies, because no version of this one can be below its least.
+        return time.monotonic() - self._alive_at <= LIVE_FOR and (age <= LEAST_BOUND or age <= self.bound())
 
     def require_fresh(self) -> None:
         """Raise `FeedStale` unless the point may decide."""
