@@ -151,6 +151,7 @@ class _Passing:
         language = preferred(headers.get(b"accept-language", b"").decode("latin-1"))
         lines, body = problem_parts(problem, language, self._begun.request_id)
         answer = [(name.lower().encode(), value.encode("latin-1")) for name, value in lines.items()]
+        answer.append((b"content-length", b"%d" % len(body)))  # to HEAD, too
         self._answer(problem.status, answer, body)
 
     def _asks(self) -> bool:
