@@ -42,7 +42,9 @@ ANSWER_LINES = (
     b"location: /x",
 )
 STATUSES = (200, 201, 204, 302, 304, 400, 404, 409, 500, 503)
-MADE_ANEW = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|00-[0-9a-f]{32}-[0-9a-f]{16}-01|;[0-9a-f]{64}|date: [^\r]*")
+MADE_ANEW = re.compile(
+    rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|00-[0-9a-f]{32}-[0-9a-f]{16}-01|;[0-9a-f]{64}|date: [^\r]*"
+)
 """Ids, traces, stamps and dates, which differ from one time to the next."""
 
 
