@@ -54,6 +54,7 @@ class LoadBalancer:
     async def request(self, method: str, path: str, **more) -> str:
         """Return the status of the answer and, where it is a problem, which; the name of the error where there is none."""
         if not self._ready:
+            await asyncio.sleep(LOOK_EVERY)
             return "no gateway is ready"
         self._turn += 1
         client = self._clients[self._ready[self._turn % len(self._ready)]]
