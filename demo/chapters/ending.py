@@ -169,6 +169,7 @@ async def contain(life: Life) -> None:
                 "detected_at": datetime.now(UTC).isoformat(),
                 "scope": {"systems": [life.system.system_id]},
             },
+            eventually=True,  # incident hears of the system by an event
             show=lambda body: body["containment"]["summary_zh"],
         )
     ).json()

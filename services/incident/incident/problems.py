@@ -26,10 +26,21 @@ class BreachUnknown(NotFound):
 
 
 class ScopeUnknown(NotFound):
-    """404: something of the scope does not exist, or is another unit's; `missing` quotes what was asked."""
+    """404: something of the scope does not exist, is another unit's, or is so new that this service has not heard of it yet.
+
+    `missing` quotes what was asked.
+    """
 
     slug = "breach-scope-not-found"
     zh, en = "事件范围内有未找到的对象", "Something in the scope of the breach was not found"
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(
+            "如对象刚刚登记，请按 Retry-After 稍后再报，报告内容不变",
+            "If it was registered only just now, report the same again after Retry-After",
+            headers={"Retry-After": "2"},
+            missing=missing,
+        )
 
 
 class PersonNeeded(Forbidden):

@@ -95,6 +95,7 @@ async def test_a_unit_that_reports_what_is_anothers_is_told_that_it_does_not_exi
     )
     absent = await world.report(world.person(mine), **{kind: [new_id()]})
     assert (refused.status_code, absent.status_code) == (404, 404)
+    assert refused.headers["retry-after"] == "2", "what was registered just now may not have been heard of yet"
     assert refused.json()["missing"] == [str(foreign)]
     assert refused.json()["type"] == absent.json()["type"]
     assert world.told_of("breach.reported") == []
