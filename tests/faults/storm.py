@@ -12,8 +12,8 @@ REFUSED = 401
 NOT_NOW = (UNANSWERED, 502, 503, 504)
 ANSWER_TERM = 30.0
 """Seconds that a use waits for its answer: longer than any process is stopped."""
-PACE = 0.01
-"""Seconds between uses at one door: the platform has other things to do, too."""
+PACE = 0.05
+"""Seconds between uses at one door until the acknowledgement, at which each is used at once: others need the machine, too."""
 WARM_TERM = 3.0
 """Seconds that a race waits for the doors to be in use before the token is revoked."""
 LAST_TERM = 5.0
@@ -75,6 +75,7 @@ async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable
     """Use `token` at all doors while `revoke` runs; it returns the acknowledgement."""
     outcome = Race(token)
     acknowledged: float | None = None
+    over = asyncio.Event()
     in_use: set[str] = set()
     warm = asyncio.Event()
 
@@ -86,7 +87,7 @@ async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable
                 if after:
                     outcome.refused.add(door.name)
                     return
-                await asyncio.sleep(PACE)
+                await _until(over, PACE)
             elif not took(status):
                 if acknowledged is not None and time.monotonic() - acknowledged > LAST_TERM:
                     return
@@ -97,7 +98,7 @@ async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable
                 if len(in_use) == len(doors):
                     warm.set()
                 if not after:
-                    await asyncio.sleep(PACE)
+                    await _until(over, PACE)
                 elif acknowledged is not None:
                     late = f"{(began - acknowledged) * 1000:.1f} ms after the acknowledgement {outcome.acknowledgement}"
                     outcome.violations.append(f"{door.name} answered {status} to a use that began {late}")
@@ -111,4 +112,11 @@ async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable
                 await warm.wait()
         outcome.acknowledgement = await revoke()
         acknowledged = time.monotonic()
+        over.set()
     return outcome
+
+
+async def _until(over: asyncio.Event, within: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await over.wait()

@@ -14,16 +14,14 @@ FAULTS = (
     ("kill", "identity"),
     ("kill", "kafka"),
     ("stop", "datashare"),
-    ("kill", "gateway"),
     ("kill", "postgresql"),
-    ("stop", "kafka"),
-    ("kill", "audit"),
+    ("kill", "gateway"),
 )
+"""A few; `make chaos` takes any number of any of them."""
 STOPPED_FOR = 4.0
 """Seconds: longer than the bound after which a point refuses, and than a point counts as alive."""
 
 
-@pytest.mark.long
 @pytest.mark.kafka
 @pytest.mark.timeout(1500)
 @pytest.mark.clause("6.5")
