@@ -22,6 +22,9 @@ from common.service import create_service
 
 __all__ = ["create_app"]
 
+GATHER = 0.1
+"""Seconds that what was said may wait for a batch: each is a transaction, a checkpoint and its signature."""
+
 
 def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
     """Return the service. It has no inbox: the log itself is what takes every event, once."""
@@ -39,7 +42,8 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         runtime.checks["log"] = sequencer.intact
         with contextlib.suppress(Unavailable):  # a broken log and an absent database: deliveries are refused, P10
             await sequencer.open()
-        await bus.subscribe("audit", [events_of(publisher) for publisher in PUBLISHERS], sequencer.deliver)
+        topics = [events_of(publisher) for publisher in PUBLISHERS]
+        await bus.subscribe("audit", topics, sequencer.deliver, gather=GATHER)
 
     app = create_service(
         "audit",

@@ -88,11 +88,14 @@ class Bus(Protocol):
         recognise what they had. Raises `ValueError` when one is over `MESSAGE_BYTES`: then none is held.
         """
 
-    async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+    async def subscribe(
+        self, group: str, topics: Sequence[str], deliver: Deliver, *, gather: float | None = None
+    ) -> None:
         """Give each message of `topics` to one member of `group`, at least once, from the topic's beginning.
 
         Messages of one topic and key come in order. A raise of `deliver` is followed by a back-off and the same
-        messages again; other topics go on meanwhile.
+        messages again; other topics go on meanwhile. For `gather` seconds messages may wait for others, where a
+        delivery costs the receiver more than a message.
         """
 
     def follow(self, *topics: str, from_end: bool = False) -> Follower:

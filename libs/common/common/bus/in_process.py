@@ -118,7 +118,14 @@ class InProcessBus:
     async def _call(deliver: Deliver, batch: list[Message]) -> None:
         await deliver(batch)
 
-    async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+    async def subscribe(
+        self,
+        group: str,
+        topics: Sequence[str],
+        deliver: Deliver,
+        *,
+        gather: float | None = None,  # noqa: ARG002 - here each publisher waits for every receiver
+    ) -> None:
         """Register `deliver` as a member of `group`."""
         for topic in topics:
             self._subscribers[topic].setdefault(group, []).append(deliver)

@@ -11,7 +11,7 @@ from common.bus.kafka.follower import KafkaFollower
 from common.bus.kafka.lag import PartitionLag, lag_of_groups
 from common.bus.kafka.publisher import Publisher
 from common.bus.kafka.scram import set_passwords
-from common.bus.kafka.subscription import Subscription
+from common.bus.kafka.subscription import GATHER, Subscription
 from common.settings import CommonSettings
 
 __all__ = [
@@ -80,10 +80,12 @@ class KafkaBus:
         except FAILURES as problem:
             raise BusUnavailable from problem
 
-    async def subscribe(self, group: str, topics: Sequence[str], deliver: Deliver) -> None:
+    async def subscribe(
+        self, group: str, topics: Sequence[str], deliver: Deliver, *, gather: float | None = None
+    ) -> None:
         """Join `group`; while it cannot be joined it is tried until `stop`, and `delivering` says so."""
         member = f"{self._member}-{len(self._subscriptions)}" if self._member else None
-        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver, member))
+        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver, member, gather or GATHER))
 
     def follow(self, *topics: str, from_end: bool = False) -> KafkaFollower:
         """Return a follower of `topics`, which connects when it is first polled."""

@@ -15,12 +15,14 @@ from aiokafka.abc import ConsumerRebalanceListener
 from common.bus import Deliver, Message
 from common.bus.kafka.clients import BACKOFF, BACKOFF_MOST, CHUNK, POLL, Arguments, begin, end, message_of
 
-__all__ = ["Subscription"]
+__all__ = ["GATHER", "Subscription"]
 
 WATCHDOG = 15.0
 """Seconds without an answered fetch of an assigned partition, after which a new consumer takes the place of the old."""
 HELD = 2 * CHUNK
 """Messages of one partition that may wait for their delivery; beyond it the partition is paused."""
+GATHER = 0.02
+"""Seconds after a look that found something; as much as that an effect may come later, while there is much to do."""
 REVOKE_TERM = 15.0
 """Seconds that deliveries get to end when their partition moves to another member; below `REBALANCE_TERM`."""
 REBALANCE_TERM = 30.0
@@ -49,12 +51,18 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     """
 
     def __init__(
-        self, arguments: Arguments, group: str, topics: Sequence[str], deliver: Deliver, member: str | None = None
+        self,
+        arguments: Arguments,
+        group: str,
+        topics: Sequence[str],
+        deliver: Deliver,
+        member: str | None = None,
+        gather: float = GATHER,
     ) -> None:
         # The answer to a request to join waits for all members, so it must not be given up earlier than they are.
         patience = int((REBALANCE_TERM + 10) * 1000)
         self._arguments = {**arguments, "group_id": group, "group_instance_id": member, "request_timeout_ms": patience}
-        self._topics, self._deliver = list(topics), deliver
+        self._topics, self._deliver, self._gather = list(topics), deliver, gather
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._marks: dict[TopicPartition, tuple[int | None, float]] = {}
         self._alive_at = -math.inf
@@ -109,6 +117,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 for partition, records in found.items():
                     self._enqueue(consumer, partition, records)
                 self._watch(consumer)
+                if 0 < sum(map(len, found.values())) < CHUNK:
+                    # Each look costs about as much as ten messages: under load a few wait for each other. The first one of
+                    # all has been taken already.
+                    await asyncio.sleep(self._gather)
         finally:
             self._closing = True
             await self._end_lanes(REVOKE_TERM)
