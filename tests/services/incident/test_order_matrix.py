@@ -32,7 +32,9 @@ EVENTS: dict[str, dict[OrderState, OrderState | str]] = {
     # These are probed, and the stand-in below gives the answer that shows it.
     | {OrderState.CONFIRMED: OrderState.PROBED, OrderState.RESTORED: OrderState.REOPENED},
     "probe asked again": dict.fromkeys(STATES, "containment-step-forbidden")
-    | {OrderState.NOT_REOPENED: OrderState.RESTORED},
+    | {OrderState.NOT_REOPENED: OrderState.RESTORED}
+    # These are being probed: whoever asks once more, after an answer that was lost, has what was asked for.
+    | {state: state for state in (OrderState.CONFIRMED, OrderState.RESTORED)},
 }
 UNDER_WAY = {OrderState.ORDERED, OrderState.CONFIRMED, OrderState.LIFTED, OrderState.RESTORED}
 
