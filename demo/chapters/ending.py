@@ -1,6 +1,7 @@
 """Chapters six to eight: the clerk leaves, a breach is contained, the evidence is taken away."""
 
 import io
+import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -292,6 +293,7 @@ async def prove(life: Life) -> None:
         show=lambda body: f"{body['bytes']} 字节",
     )
     folder = life.out / "evidence"
+    shutil.rmtree(folder, ignore_errors=True)  # records of an earlier package would not be in the list of this one
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         archive.extractall(folder)
     verifier = await story.step(
