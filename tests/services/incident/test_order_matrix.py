@@ -32,9 +32,7 @@ EVENTS: dict[str, dict[OrderState, OrderState | str]] = {
     # These are probed, and the stand-in below gives the answer that shows it.
     | {OrderState.CONFIRMED: OrderState.PROBED, OrderState.RESTORED: OrderState.REOPENED},
     "probe asked again": dict.fromkeys(STATES, "containment-step-forbidden")
-    | {OrderState.NOT_REOPENED: OrderState.RESTORED}
-    # These are being probed: whoever asks once more, after an answer that was lost, has what was asked for.
-    | {state: state for state in (OrderState.CONFIRMED, OrderState.RESTORED)},
+    | {OrderState.NOT_REOPENED: OrderState.RESTORED},
 }
 UNDER_WAY = {OrderState.ORDERED, OrderState.CONFIRMED, OrderState.LIFTED, OrderState.RESTORED}
 
@@ -162,6 +160,24 @@ async def test_every_role_may_do_what_its_post_says_and_nothing_else(world):
                 refusals.add((role == "foreign administrator", answer.status_code))
     assert allowed == MAY
     assert refusals == {(False, 403), (True, 404), (True, 403)}
+
+
+@pytest.mark.clause("12.3")
+async def test_a_probe_asked_for_twice_with_one_key_is_one_probe_and_one_answer(world):
+    world.executors = False
+    system = await world.system(await world.agency())
+    file = (await world.report(world.center(), wait_ms=0, systems=[system])).json()
+    async with world.runtime.database.transaction() as session:
+        order = await session.get_one(Order, UUID(file["orders"][0]["id"]))
+        order.move_to(OrderState.CONFIRMED, next_at=None)
+        order.confirmed_at = world.clock.now()
+        order.move_to(OrderState.FAILED, next_at=None)
+    path = f"/incident/orders/{order.id}/probes?wait_ms=0"
+    headers = world.center().headers | {"idempotency-key": "probe-it-once"}
+    answers = [await world.client.post(path, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202], answers[-1].text
+    assert answers[-1].headers["idempotency-replayed"] == "true"
+    assert len(await world.until_told("probe.requested")) == 1
 
 
 def test_every_state_of_the_matrix_is_named():

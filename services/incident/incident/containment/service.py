@@ -205,15 +205,10 @@ def fail(session: AsyncSession, runtime: Runtime, order: Order, reason: str) -> 
 async def probe_again(
     session: AsyncSession, runtime: Runtime, principal: Principal, order_id: UUID, *, unit: UUID | None
 ) -> Order:
-    """Probe an order again that its executor confirmed and no probe has shown; while it is probed, that is under way.
-
-    Raises `BreachUnknown`, `OrderStepForbidden`.
-    """
+    """Probe an order again that its executor confirmed and no probe has shown. Raises `BreachUnknown`, `OrderStepForbidden`."""
     order = await queries.visible_order(session, order_id, unit)
     if order is None:
         raise BreachUnknown
-    if order.state in (OrderState.CONFIRMED, OrderState.RESTORED):
-        return order  # asked again after an answer that was lost
     wanted = None
     if order.state == OrderState.FAILED and order.confirmed_at:
         wanted = OrderState.CONFIRMED
