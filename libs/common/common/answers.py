@@ -26,12 +26,12 @@ log = structlog.get_logger()
 
 
 def language_of(request: Request) -> str:
-    """Return "en" when `Accept-Language` prefers English to Chinese, else "zh"."""
+    """Return the language in which a request wants its answer, as `preferred` finds it."""
     return preferred(request.headers.get("accept-language", ""))
 
 
 def preferred(accepted: str) -> str:
-    """Return the language that the value of an `Accept-Language` prefers, as `language_of` does."""
+    """Return "en" when the value of an `Accept-Language` prefers English to Chinese, else "zh"."""
     best = {"zh": 0.0, "en": 0.0}
     for part in accepted.split(",")[:20] if accepted else ():
         tag, _, quality = part.strip().partition(";")
