@@ -22,7 +22,7 @@ from demo.play import play
 from demo.story import Failed, Step, Story
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.ledger import Ledger
-from tests.faults.patient import PatientTransport
+from tests.faults.patient import PatientTransport, lost_once
 from tests.faults.storm import Door
 from tests.platform.people import QUOTA, RESOURCE, FlowingClock, Person, System, Unit, World
 
@@ -36,8 +36,6 @@ PATHS = {
 """What a token is used for at each kind of door; an answer other than 401 and "not now" means that the door took it."""
 PATIENCE = 300.0
 """Seconds in which any request is answered, and any effect there, however often something dies meanwhile."""
-ONCE = ("/identity/sessions", "/identity/sessions/refresh", "/identity/activations/confirm")
-"""What takes a code or a token that serves once, and for a moment: where its answer is lost, somebody has to begin again."""
 SOON = timedelta(minutes=4)
 
 
@@ -173,11 +171,10 @@ class City(World):
         try:
             await play(Life(story, self.rng, people[0], people[1], out, short_term=None))
         except Failed as failed:
-            step = story.steps[-1]
-            if step.status == 401 and step.request.endswith(ONCE):
-                self.interrupted += 1
-                return str(failed)
-            raise
+            if not lost_once(story.steps[-1]):
+                raise
+            self.interrupted += 1
+            return str(failed)
         finally:
             for person, played in zip((self.authority, self.center), people, strict=True):
                 person.step = played.last_step

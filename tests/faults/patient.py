@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from demo.story import Step
+
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 NOT_NOW = (502, 503, 504)
+ONCE = ("/identity/sessions", "/identity/sessions/refresh")
+"""What takes a code or a token that serves once, and for a moment: where its answer is lost, somebody has to begin again."""
 PAUSE = 0.2
 """Seconds between attempts."""
 
@@ -25,6 +29,11 @@ class Acknowledged:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} ({self.request_id}, {self.attempts} attempts)"
+
+
+def lost_once(step: Step) -> bool:
+    """Whether the step was refused because it had been done, and the tokens it gave were lost with the answer."""
+    return step.status == 401 and step.request.endswith(ONCE)
 
 
 async def pause() -> None:

@@ -1,5 +1,6 @@
 """One person, one account: invitation, activation, suspension, revocation."""
 
+import asyncio
 from datetime import timedelta
 
 import pyotp
@@ -79,6 +80,30 @@ async def test_the_second_factor_must_be_confirmed_with_its_own_code(world):
     person.secret, person.step = secret, int(world.clock.now().timestamp()) // 30
     assert slug(await person.try_sign_in(totp=right)) == "sign-in-refused"
     await person.sign_in()
+
+
+@pytest.mark.clause("7.6")
+async def test_a_confirmation_asked_again_is_told_the_same_until_a_later_code_was_used(world):
+    _, admin = await world.unit()
+    invited = (await invite(world, admin)).json()
+    person = Person(world, invited["login"], invited["account_id"])
+    await person.activate(invited["activation_code"])
+    used = {"login": invited["login"], "code": invited["activation_code"]}
+    used["totp"] = pyotp.TOTP(person.secret).at(person.step * 30)
+
+    async def confirmed_again(**changed):
+        return await world.client.post("/identity/activations/confirm", json=used | changed)
+
+    again = await asyncio.gather(*(confirmed_again() for _ in range(3)))
+    assert [answer.status_code for answer in again] == [200] * 3
+    assert {answer.json()["id"] for answer in again} == {invited["account_id"]}
+    wrong = "000000" if used["totp"] != "000000" else "111111"
+    assert slug(await confirmed_again(totp=wrong)) == "activation-refused"
+    assert slug(await confirmed_again(code="another-code-than-the-one-sent")) == "activation-refused"
+    await person.sign_in()
+    assert slug(await confirmed_again()) == "activation-refused"
+    await world.heard("session.opened", account_id=person.id)
+    assert world.count("account.activated", account_id=person.id) == 1
 
 
 @pytest.mark.clause("6.5")

@@ -14,7 +14,7 @@ from common.runtime import Runtime
 from common.sealing import open_, seal
 from identity import totp
 from identity.accounts.models import Account, AccountState, Invitation
-from identity.accounts.queries import account_by_login, account_of, open_invitation
+from identity.accounts.queries import account_by_login, account_of, newest_invitation, open_invitation
 from identity.accounts.service import code_hash
 from identity.passwords import Passwords, check_strength
 from identity.posts import service as posts
@@ -66,8 +66,16 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
 
 
 async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: str, totp_code: str) -> Account:
-    """Activate the account and take up the post of the invitation. Clause 7.6. Raises `ActivationRefused`, `UnitNotActive`."""
-    account, invitation = await _invited(session, runtime, login, code, lock=True)
+    """Activate the account and take up the post of the invitation. Clause 7.6. Raises `ActivationRefused`, `UnitNotActive`.
+
+    Who asks again with the same two codes, the answer having been lost, is told the same; nothing happens twice.
+    """
+    try:
+        account, invitation = await _invited(session, runtime, login, code, lock=True)
+    except ActivationRefused:
+        if done := await _confirmed(session, runtime, login, code, totp_code):
+            return done
+        raise
     now = runtime.clock.now()
     if invitation.password_hash is None or invitation.totp_secret is None:
         raise ActivationRefused
@@ -82,6 +90,24 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     await _take_up(session, runtime, account, invitation.post_id, invitation.invited_by)
     invitation.end(now)
     return account
+
+
+async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: str, totp_code: str) -> Account | None:
+    """Return the account that these two codes activated, while the second still counts and no later one was used."""
+    account = await account_by_login(session, login)
+    if account is None or account.state != AccountState.ACTIVE or account.totp_secret is None:
+        return None
+    invitation = await newest_invitation(session, account.id)
+    if (
+        invitation is None
+        or invitation.ended_at != account.activated_at
+        or not hmac.compare_digest(invitation.code_hash, code_hash(code))
+    ):
+        return None
+    secret = open_(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
+    step = account.totp_step
+    assert step is not None
+    return account if totp.accept(secret, totp_code, runtime.clock.now(), step - 1) == step else None
 
 
 async def _take_up(
