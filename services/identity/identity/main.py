@@ -17,6 +17,7 @@ from identity.accounts.endpoints import routes as accounts
 from identity.cutoffs.endpoints import routes as cutoffs
 from identity.cutoffs.mending import mend_feed
 from identity.cutoffs.receipts import Receipts, confirm_cutoffs
+from identity.cutoffs.sweeping import sweep_feed
 from identity.departures.endpoints import routes as departures
 from identity.handlers import handlers
 from identity.handovers.endpoints import routes as handovers
@@ -68,7 +69,7 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         handlers=handlers,
         clock=clock,
         prepare=partial(_prepare, settings),
-        tasks=(_collect_receipts, confirm_cutoffs, tend_keys, mend_feed),
+        tasks=(_collect_receipts, confirm_cutoffs, tend_keys, mend_feed, sweep_feed),
         beats=(_feed_heartbeat,),
     )
 

@@ -5,7 +5,6 @@ come last, in the same order for every reader: first what was ended, then the ru
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import structlog
@@ -20,6 +19,7 @@ from common.feed import Cutoff, Entry, PolicyVersion, VerificationKey
 from common.problems import Unavailable
 from common.runtime import Runtime
 from identity.cutoffs.models import CutoffRow
+from identity.cutoffs.retained import retained_entries
 from identity.policies.models import PolicyRow
 from identity.signing.models import LONGEST_TERM, PublishedKey
 
@@ -52,7 +52,7 @@ async def mend(runtime: Runtime) -> int:
 
     Raises `Unavailable`, `BusUnavailable`.
     """
-    there = await _keys_on_the_feed(runtime)
+    there = set(await retained_entries(runtime))
     async with runtime.database.transaction() as session:
         waiting = select(outbox.outbox.c.key).where(
             outbox.outbox.c.topic == FEED.name, outbox.outbox.c.published_at.is_(None)
@@ -63,22 +63,6 @@ async def mend(runtime: Runtime) -> int:
         for entry in lost:
             outbox.add_entry(session, entry, at=runtime.clock.now())
     return len(lost)
-
-
-async def _keys_on_the_feed(runtime: Runtime) -> set[str]:
-    """Read the whole feed for itself: the point's memory says what was there, not what is."""
-    keys: set[str] = set()
-    follower = runtime.bus.follow(FEED.name)
-    try:
-        confirmed = None
-        while confirmed is None:
-            batch = await follower.poll(LOOK_EVERY)
-            keys.update(message.key for message in batch.messages if message.value is not None)
-            confirmed = batch.confirmed_at
-    finally:
-        with contextlib.suppress(BusUnavailable):
-            await follower.close()
-    return keys
 
 
 async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:

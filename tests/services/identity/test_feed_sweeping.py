@@ -1,0 +1,80 @@
+"""What ended tokens that have expired long ago leaves the feed: a point that starts later decides as all others do."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.cutoffs import CredentialRevoked
+from common.feed import Cutoff
+from identity.cutoffs.retained import retained_entries
+from identity.cutoffs.sweeping import MARGIN, spent, sweep
+from identity.signing.models import LONGEST_TERM
+from tests.services.identity.test_feed_mending import newcomer
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+AGES = sorted(base + LONGEST_TERM * part / 4 for base in (timedelta(), MARGIN) for part in range(7))
+ALIVE = [age for age in AGES if age <= LONGEST_TERM]
+
+
+@pytest.mark.clause("6.5")
+async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could_end(world):
+    _, admin = await world.unit()
+    person = await world.clerk(admin)
+
+    async def told_at_all():
+        return {key for key in await retained_entries(world.runtime) if key.startswith(("account:", "session:"))}
+
+    ended = await world.client.delete("/identity/sessions/current", headers=person.headers)
+    assert ended.status_code == 200
+    await world.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
+    await world.center.post(f"/accounts/{person.id}/reinstate", {"reason": "调查结束"})
+    before = await told_at_all()
+    assert len(before) > 1
+    everything = set(await retained_entries(world.runtime))
+    assert await sweep(world.runtime) == 0
+
+    world.clock.advance(LONGEST_TERM + MARGIN + timedelta(seconds=1))
+    await world.center.sign_in()
+    await admin.sign_in()
+    await world.center.post(f"/accounts/{person.id}/suspend", {"reason": "又一次调查"})
+    assert await sweep(world.runtime) == len(before)
+    left = await told_at_all()
+    assert left.isdisjoint(before)
+    assert f"account:{person.id}:2" in left
+    assert everything - before <= set(await retained_entries(world.runtime)), "keys and rules stay"
+    assert await sweep(world.runtime) == 0
+
+    point, running = await newcomer(world)
+    point.require_current({f"account:{person.id}": 2})
+    with pytest.raises(CredentialRevoked):
+        point.require_current({f"account:{person.id}": 1})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def cutoff(number: int, subject: int, epoch: int, age: timedelta) -> Cutoff:
+    return Cutoff(
+        id=UUID(int=number), subject=f"system:{subject}", epoch=epoch, reason="system-suspended", at=NOW - age
+    )
+
+
+@pytest.mark.clause("6.5")
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(AGES)), max_size=8))
+def test_no_token_that_may_be_alive_anywhere_is_refused_before_and_let_through_after(made):
+    """A token carries the number of cutoffs that its subject had when it was issued."""
+    epochs = [0, 0]
+    cutoffs = []
+    for number, (subject, age) in enumerate(sorted(made, key=lambda each: each[1], reverse=True)):
+        epochs[subject] += 1
+        cutoffs.append(cutoff(number, int(subject), epochs[subject], age))
+    gone = set(spent(cutoffs, NOW))
+    for subject, token_age in itertools.product((0, 1), ALIVE):
+        of_it = [c for c in cutoffs if c.subject == f"system:{subject}"]
+        epoch = max((c.epoch for c in of_it if c.at <= NOW - token_age), default=0)
+        above = [c for c in of_it if epoch < c.epoch]
+        assert not above or any(c.key not in gone for c in above)
