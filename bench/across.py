@@ -31,6 +31,8 @@ async def revocation(bench: Bench) -> None:
         took = [values for values, _ in rounds]
         bench.note(f"revoke to acknowledged, {points}, p50", "ms", [percentile(each, 0.5) for each in took], "≤ 50")
         bench.note(f"revoke to acknowledged, {points}, p99", "ms", [percentile(each, 0.99) for each in took], "≤ 1,000")
+    for name in gateways[1:]:
+        bench.platform.control("stop", f"gateways:{name}")
 
 
 async def _revocations(bench: Bench) -> tuple[list[float], str]:
