@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="which; all without a word")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
-        names = options.figures or list(FIGURES)
+        names = [name for name in FIGURES if name in (options.figures or FIGURES)]
         found: list[Figure] = []
         platform = ProcessPlatform(Path(directory), gateway=GATEWAYS if "revocation" in names else 1)
         try:
