@@ -5,6 +5,7 @@ from common.problems import Invalid, NotFound, Unavailable
 __all__ = [
     "EvidenceEmpty",
     "EvidenceTooLarge",
+    "EvidenceUnsettled",
     "LogBroken",
     "LogNotOpen",
     "RecordUnknown",
@@ -54,6 +55,17 @@ class EvidenceTooLarge(Invalid):
 
     slug = "evidence-too-large"
     zh, en = "证据范围过大", "The scope is too large for one package"
+    clause = "12.4"
+
+
+class EvidenceUnsettled(Unavailable):
+    """503: records of the scope are still on their way; `missing` has the producers and the numbers around each run.
+
+    They come, or are recorded as a gap once the patience with them ends (setting `gap_patience`, 30 s).
+    """
+
+    slug = "evidence-unsettled"
+    zh, en = "范围内尚有事件在途", "Events of the scope are still on their way"
     clause = "12.4"
 
 

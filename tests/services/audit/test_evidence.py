@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import zipfile
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -98,17 +99,18 @@ async def test_events_that_overtook_each_other_at_the_edge_of_a_range_are_no_gap
     assert (code, verdict["scope"]) == (0, {"first": 0, "last": 1, "complete": True})
 
 
-async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(world, tmp_path):
+async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(world, tmp_path, monkeypatch):
     one, two, three = world.messages(3)
     await world.deliver(one, three)
     asked = asyncio.Event()
-    look = world.producers.look
+    look = service.missing
 
-    async def looking():
-        await look()
+    async def looking(*arguments, **more):
+        found = await look(*arguments, **more)
         asked.set()
+        return found
 
-    world.producers.look = looking
+    monkeypatch.setattr(service, "missing", looking)
     export = asyncio.create_task(exported(world, tmp_path))
     await asked.wait()
     await world.deliver(two)
@@ -117,9 +119,31 @@ async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(world
     assert (await judge(world, root))[0] == 0
 
 
-async def test_a_missing_number_shows_in_the_evidence(world, tmp_path):
+async def test_nothing_is_signed_as_complete_while_a_number_may_only_be_late(make_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "SETTLE", 0)
+    world = await make_world(clock=ManualClock())
+    one, two, three, four, five = world.messages(5)
+    await world.deliver(one, three, five)
+    for scope in (None, {"from_index": 0, "to_index": 1}):
+        answer = await world.export(scope)
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:xindun:problem:evidence-unsettled")
+        assert answer.json()["missing"][0] == {"source": "/identity", "after": 1, "before": 3}
+        assert answer.headers["retry-after"]
+    for scope in ({"to_index": 0}, {"from_index": 1, "to_index": 1}, {"subjects": ["a-0", "a-2"]}):
+        assert (await world.export(scope)).status_code == 201, "nothing is missing of that"
+    await world.deliver(two, four)
+    assert (await judge(world, await exported(world, tmp_path)))[0] == 0
+
+
+async def test_a_number_that_stays_missing_shows_in_the_evidence(make_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "SETTLE", 0)
+    world = await make_world(clock=ManualClock())
     one, _, three = world.messages(3)
     await world.deliver(one, three)
+    await world.producers.look()
+    assert (await world.export()).status_code == 503
+    world.clock.advance(timedelta(seconds=31))
+    await world.producers.look()
     code, verdict = await judge(world, await exported(world, tmp_path))
     assert (code, verdict["what"], verdict["name"]) == (1, "gap", "records/00000001.json")
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from audit.producers.service import Producers
 from common.clock import ManualClock
 
 pytestmark = pytest.mark.clause("12.4")
@@ -67,6 +68,22 @@ async def test_a_number_that_stays_missing_is_told_once_and_seen_to_close(dated)
     assert await gaps(dated) == [(3, 5, 1, False, True), (1, 3, 0, True, True)]
     await wait_and_look(dated, 60)
     assert len(await told(dated, "gap.found")) == 2
+
+
+async def test_a_gap_that_grew_while_nobody_looked_is_told_as_far_as_it_was_not(dated):
+    await dated.deliver(*dated.messages(2), dated.beat(number=4))
+    await dated.producers.look()
+    await wait_and_look(dated, 31)
+    await dated.deliver(dated.message(number=6))
+    restarted = Producers(
+        dated.runtime.database, dated.clock, silence=timedelta(minutes=1), patience=timedelta(seconds=30)
+    )
+    await restarted.look()
+    assert restarted.pending == {"/identity": [(4, 6)]}
+    dated.clock.advance(timedelta(seconds=31))
+    await restarted.look()
+    found = await told(dated, "gap.found")
+    assert [(gap["after"], gap["before"]) for gap in found] == [(2, 5), (4, 6)]
 
 
 async def test_what_a_heartbeat_says_was_published_and_never_came_is_a_gap(dated):

@@ -1,8 +1,6 @@
 """Reads what goes into a package, and what went."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from audit.evidence.models import EvidenceExport
 from audit.evidence.schemas import Scope
 from audit.log.models import Leaf
+from audit.producers.queries import Span
 from common.pages import PageRequest
 
-__all__ = ["fillers", "list_exports", "measure", "records_of"]
+__all__ = ["fillers", "list_exports", "measure", "records_of", "spans"]
 
 
 def _conditions(scope: Scope, size: int) -> list[ColumnElement[bool]]:
@@ -41,36 +40,43 @@ async def measure(session: AsyncSession, scope: Scope, size: int) -> tuple[int, 
     return count, int(total)
 
 
-async def records_of(session: AsyncSession, scope: Scope, size: int) -> list[Any]:
-    """Return (index, source, sequence, body) of the scope's records, by index."""
+async def records_of(session: AsyncSession, scope: Scope, size: int) -> list[tuple[int, bytes]]:
+    """Return (index, body) of the scope's records, by index."""
+    found = await session.execute(select(Leaf.index, Leaf.body).where(*_conditions(scope, size)).order_by(Leaf.index))
+    return [(row[0], bytes(row[1])) for row in found]
+
+
+async def spans(session: AsyncSession, scope: Scope, size: int) -> list[Span]:
+    """Return from and to which number of each producer a whole scope reaches; from the log's beginning, that is from 1."""
     found = await session.execute(
-        select(Leaf.index, Leaf.source, Leaf.sequence, Leaf.body).where(*_conditions(scope, size)).order_by(Leaf.index)
+        select(Leaf.source, func.min(Leaf.index), func.min(Leaf.sequence), func.max(Leaf.sequence))
+        .where(*_conditions(scope, size))
+        .group_by(Leaf.source)
     )
-    return list(found)
+    rows = found.all()
+    begins = min(row[1] for row in rows) == 0
+    return [Span(source, 0 if begins else low - 1, high) for source, _, low, high in rows]
 
 
-async def fillers(session: AsyncSession, records: Sequence[Any], size: int) -> list[tuple[int, bytes]]:
-    """Return leaves outside of a whole range whose numbers would seem to be missing in it.
+async def fillers(
+    session: AsyncSession, reach: Sequence[Span], first: int, last: int, size: int
+) -> list[tuple[int, bytes]]:
+    """Return the leaves outside of first..last whose numbers are within `reach`, and would seem to be missing.
 
     Events of one producer may overtake each other on the way to the log, so a number within the range's span may stand
     before or after it.
     """
-    first, last = records[0].index, records[-1].index
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for record in records:
-        numbers[record.source].append(record.sequence)
-    spans = {source: (1 if first == 0 else min(found), max(found)) for source, found in numbers.items()}
     found = await session.execute(
         text("""
             SELECT l.index, l.body
-            FROM unnest(CAST(:sources AS text[]), CAST(:lows AS bigint[]), CAST(:highs AS bigint[]))
-                AS w (source, low, high)
-            JOIN leaves l ON l.source = w.source AND l.sequence BETWEEN w.low AND w.high
+            FROM unnest(CAST(:sources AS text[]), CAST(:afters AS bigint[]), CAST(:lasts AS bigint[]))
+                AS w (source, after, last)
+            JOIN leaves l ON l.source = w.source AND l.sequence > w.after AND l.sequence <= w.last
             WHERE (l.index < :first OR l.index > :last) AND l.index < :size ORDER BY l.index"""),
         {
-            "sources": list(spans),
-            "lows": [low for low, _ in spans.values()],
-            "highs": [high for _, high in spans.values()],
+            "sources": [span.source for span in reach],
+            "afters": [span.after for span in reach],
+            "lasts": [span.last for span in reach],
             "first": first,
             "last": last,
             "size": size,

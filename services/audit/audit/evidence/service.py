@@ -7,7 +7,6 @@ import io
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -22,8 +21,8 @@ from audit.log.merkle import NodeReader, inclusion_proof
 from audit.log.models import SignedCheckpoint
 from audit.log.notes import Signer
 from audit.log.queries import with_nodes
-from audit.problems import EvidenceEmpty, EvidenceTooLarge, LogBroken
-from audit.producers.service import Producers
+from audit.problems import EvidenceEmpty, EvidenceTooLarge, EvidenceUnsettled, LogBroken
+from audit.producers.queries import missing
 from audit.settings import Settings
 from common import outbox
 from common.auth import Principal
@@ -37,7 +36,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every file: the archive's bytes depend on nothing but its content."""
 
 SETTLE = 2.0
-"""Seconds to wait for events that were overtaken, so that what claims to be complete has no gap that closes a moment later."""
+"""Seconds to wait for events that were overtaken: what claims to be complete must not show a gap that closes a moment later."""
+LOOK_AGAIN = 0.1
+"""Seconds between looks meanwhile: what is missing may come to another replica."""
+MOST_SHOWN = 20
+"""Runs of missing numbers that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,11 @@ class _Content:
 async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest) -> Archive:
     """Build a package and record that it left; returns once that is durable (P3). Clause 12.4.
 
-    Raises `EvidenceTooLarge`, `EvidenceEmpty`, and `LogBroken` when a stored record is not the one that was logged.
+    Raises `EvidenceTooLarge`, `EvidenceEmpty`, `EvidenceUnsettled`, and `LogBroken` when a stored record is not the one
+    that was logged.
     """
-    if not wanted.scope.selective:
-        producers: Producers = runtime.parts["producers"]
-        await producers.settle(SETTLE)
+    content = await _settled(runtime, wanted)
     now = runtime.clock.now()
-    async with runtime.database.transaction() as session:
-        content = await _collect(session, runtime, wanted)
     scope = wanted.scope.model_dump(mode="json", exclude_defaults=True)
     context = {
         "why": wanted.purpose,
@@ -120,6 +120,20 @@ async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest
     return archive
 
 
+async def _settled(runtime: Runtime, wanted: EvidenceRequest) -> _Content:
+    """Collect, again and again for a while if numbers are missing that may only be late. Raises as `_collect`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SETTLE
+    while True:
+        try:
+            async with runtime.database.transaction() as session:
+                return await _collect(session, runtime, wanted)
+        except EvidenceUnsettled:
+            if loop.time() > until:
+                raise
+        await asyncio.sleep(LOOK_AGAIN)
+
+
 async def _collect(session: AsyncSession, runtime: Runtime, wanted: EvidenceRequest) -> _Content:
     settings = runtime.settings
     assert isinstance(settings, Settings)
@@ -134,12 +148,14 @@ async def _collect(session: AsyncSession, runtime: Runtime, wanted: EvidenceRequ
             most_records=settings.evidence_most_records,
             most_bytes=settings.evidence_most_bytes,
         )
-    records: list[Any] = await queries.records_of(session, wanted.scope, stored.size)
-    leaves = [(record.index, bytes(record.body)) for record in records]
+    reach = [] if wanted.scope.selective else await queries.spans(session, wanted.scope, stored.size)
+    if late := await missing(session, reach, size=stored.size):
+        raise EvidenceUnsettled(missing=[each._asdict() for each in late[:MOST_SHOWN]])
+    leaves = await queries.records_of(session, wanted.scope, stored.size)
     complete = None
     if not wanted.scope.selective:
         complete = (leaves[0][0], leaves[-1][0])
-        leaves = sorted(leaves + await queries.fillers(session, records, stored.size))
+        leaves = sorted(leaves + await queries.fillers(session, reach, *complete, stored.size))
 
     def prove(read: NodeReader) -> dict[int, list[bytes]]:
         return {index: inclusion_proof(index, stored.size, read) for index, _ in leaves}

@@ -14,7 +14,9 @@ __all__ = [
     "MOST_RANGES",
     "Heard",
     "LoggedGap",
+    "Missing",
     "Producer",
+    "Span",
     "gaps_of",
     "list_producers",
     "missing",
@@ -25,6 +27,7 @@ __all__ = [
 
 MOST_RANGES = 1_000
 MOST_GAPS = 100
+ENDLESS = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,22 @@ class LoggedGap:
     before: int
     found_at: datetime
     missing: int
+
+
+class Span(NamedTuple):
+    """Numbers of one producer: those above `after`, up to and with `last`."""
+
+    source: str
+    after: int
+    last: int
+
+
+class Missing(NamedTuple):
+    """Numbers of one producer that are not there: those between `after` and `before`."""
+
+    source: str
+    after: int
+    before: int
 
 
 class Heard(NamedTuple):
@@ -122,24 +141,38 @@ async def watermark(session: AsyncSession, source: str) -> int:
     return found or 0
 
 
-async def missing(session: AsyncSession, source: str, after: int, last: int) -> list[tuple[int, int]]:
-    """Return (after, before) around each run of numbers up to `last` that is neither in the log nor in a recorded gap."""
+async def missing(session: AsyncSession, spans: Sequence[Span], *, size: int = ENDLESS) -> list[Missing]:
+    """Return each run of numbers of the spans that is neither in the first `size` leaves nor in a recorded gap."""
     found = await session.execute(
         text("""
-            SELECT previous, sequence FROM (
-                SELECT sequence, lag(sequence, 1, CAST(:after AS bigint)) OVER (ORDER BY sequence) AS previous
-                FROM (
-                    SELECT sequence FROM leaves WHERE source = :source AND sequence > :after AND sequence <= :last
-                    UNION ALL SELECT CAST(:last AS bigint) + 1
-                ) numbers
+            SELECT source, previous, low FROM (
+                SELECT w.source, n.low, max(n.high) OVER (
+                    PARTITION BY w.source ORDER BY n.low ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS previous
+                FROM unnest(CAST(:sources AS text[]), CAST(:afters AS bigint[]), CAST(:lasts AS bigint[]))
+                    AS w (source, after, last)
+                CROSS JOIN LATERAL (
+                    SELECT w.after AS low, w.after AS high
+                    UNION ALL
+                    SELECT sequence, sequence FROM leaves l
+                    WHERE l.source = w.source AND l.sequence > w.after AND l.sequence <= w.last AND l.index < :size
+                    UNION ALL
+                    SELECT g.after + 1, g.before - 1 FROM gaps g
+                    WHERE g.source = w.source AND g.before > w.after AND g.after < w.last
+                    UNION ALL
+                    SELECT w.last + 1, w.last + 1
+                ) n
             ) steps
-            WHERE sequence > previous + 1 AND NOT EXISTS (
-                SELECT FROM gaps g WHERE g.source = :source AND g.after <= steps.previous AND g.before >= steps.sequence
-            )
-            ORDER BY sequence LIMIT :limit"""),
-        {"source": source, "after": after, "last": last, "limit": MOST_RANGES},
+            WHERE low > previous + 1 ORDER BY source, low LIMIT :limit"""),
+        {
+            "sources": [span.source for span in spans],
+            "afters": [span.after for span in spans],
+            "lasts": [span.last for span in spans],
+            "size": size,
+            "limit": MOST_RANGES,
+        },
     )
-    return [(row[0], row[1]) for row in found]
+    return [Missing(*row) for row in found]
 
 
 async def gaps_of(session: AsyncSession, sources: Sequence[str]) -> dict[str, list[LoggedGap]]:

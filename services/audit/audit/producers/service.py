@@ -1,7 +1,6 @@
 """Watches over the producers: what number is missing for too long, and who says nothing any more."""
 
 import asyncio
-import contextlib
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.producers import queries
 from audit.producers.models import Silence, Watermark
-from audit.producers.queries import Heard
+from audit.producers.queries import Heard, Span
 from common import outbox
 from common.clock import Clock
 from common.context import ActContext, act
@@ -29,8 +28,6 @@ EXPECTED = ("/identity", "/datashare", "/incident", "/audit")
 """Producers that beat as long as they live; another one is expected to from its first beat on."""
 LOOK_EVERY = 5.0
 """Seconds; so old may be what one replica knows of what another heard."""
-LOOK_AGAIN = 0.25
-"""Seconds between looks while somebody waits for what is missing."""
 REMEMBERED = timedelta(hours=1)
 """How far back signs of producers that do not beat are taken up from other replicas."""
 MARK_EVERY = 10_000
@@ -54,7 +51,6 @@ class Producers:
         self._noticed: dict[tuple[str, int], datetime] = {}
         self._loaded = False
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
         self._listening_from = clock.now()
         self._unshared: dict[str, Heard] = {}
         self.heard: dict[str, Heard] = {}
@@ -75,7 +71,6 @@ class Producers:
         sign = Heard(source, number, beats, now, now)
         for known in (self.heard, self._unshared):
             known[source] = sign.joined(known.get(source))
-        self._news.set()
 
     def deaf(self) -> None:
         """Take note that the bus gives nothing now: a producer's silence cannot be told from our own deafness."""
@@ -101,20 +96,6 @@ class Producers:
         """Look once; what is found is told in the transaction that records it. Raises `Unavailable`."""
         async with self._turn:
             await self._look(self._clock.now())
-
-    async def settle(self, term: float) -> None:
-        """Return when no number is missing that may only be late, or after `term` seconds. Raises `Unavailable`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(term):
-                while True:
-                    self._news.clear()
-                    await self.look()
-                    if not self.pending:
-                        return
-                    # What is missing may also come to another replica, which wakes nobody here.
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_AGAIN):
-                            await self._news.wait()
 
     async def _look(self, now: datetime) -> None:
         await self._load()
@@ -166,11 +147,11 @@ class Producers:
         """Return the ranges that may still come, and up to which number all is accounted for."""
         if source not in self._whole:
             self._whole[source] = self._marked[source] = await queries.watermark(session, source)
-        ranges = await queries.missing(session, source, self._whole[source], last)
+        ranges = await queries.missing(session, [Span(source, self._whole[source], last)])
         if len(ranges) == queries.MOST_RANGES:
-            last = ranges[-1][1] - 1
+            last = ranges[-1].before - 1
         late = []
-        for after, before in ranges:
+        for _, after, before in ranges:
             noticed = self._noticed.setdefault((source, after), now)
             if now - noticed < self._patience:
                 late.append((after, before))
