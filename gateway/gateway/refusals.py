@@ -53,7 +53,7 @@ class Refusals:
             self._windows[key] = _Window(time.monotonic(), refusal)
         try:
             await self._publish(refusal)
-        except BusUnavailable:
+        except BaseException:
             self._windows.pop(key, None)
             raise
 
@@ -100,10 +100,12 @@ class Refusals:
             try:
                 async with asyncio.timeout(WITHIN):
                     await self.bus.publish([message])
-            except (TimeoutError, BusUnavailable) as error:
+            except BaseException as error:
                 # It may be held or not: whichever, no later message may take its number. A new start has its own.
                 self._start, self._sequence = str(new_id()), 0
-                raise BusUnavailable from error
+                if isinstance(error, TimeoutError):
+                    raise BusUnavailable from error
+                raise
             self._sequence += 1
 
 

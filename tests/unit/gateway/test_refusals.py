@@ -1,5 +1,7 @@
 """The gateway's own record of refusals."""
 
+import asyncio
+
 import pytest
 
 from common.bus import BusUnavailable
@@ -15,11 +17,14 @@ class Recorder:
     def __init__(self) -> None:
         self.taken: list[Envelope] = []
         self.away = False
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def publish(self, messages) -> None:
         if self.away:
             raise BusUnavailable
         self.taken += [Envelope.model_validate_json(message.value) for message in messages]
+        await self.open.wait()
 
 
 def _refusal(subject: str = "account:1") -> AccessRefused:
@@ -57,3 +62,19 @@ async def test_a_refusal_that_cannot_be_recorded_says_so_and_the_numbers_begin_a
     first, second = bus.taken
     assert first.source != second.source
     assert (first.sequence, second.sequence) == (1, 1)
+
+
+async def test_a_request_given_up_while_its_refusal_is_written_leaves_its_number_to_nobody_and_counts_for_nothing():
+    bus = Recorder()
+    refusals = Refusals(bus, ManualClock(), "1")
+    bus.open.clear()
+    writing = asyncio.create_task(refusals.record(_refusal()))
+    await asyncio.sleep(0)
+    assert len(bus.taken) == 1
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    bus.open.set()
+    await refusals.record(_refusal())
+    first, second = bus.taken
+    assert first.source != second.source
