@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from demo.play import play
 from demo.story import Story
 from deploy.secrets import ensure_secrets
 from gateway.first_administrators import invented
+from tests.deployment.embedded import free_port
 from tests.faults.patient import PatientTransport
 
 ROOT = Path(__file__).parents[2]
@@ -49,19 +49,6 @@ def until(done: Callable[[], Any], what: str) -> Any:
     raise TimeoutError(what)
 
 
-def _free_ports(count: int) -> int:
-    """Return the first of `count` neighbouring ports that are free now."""
-    for first in range(18_000, 19_000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.create_server(("127.0.0.1", port)):
-                    pass
-        except OSError:
-            continue
-        return first
-    raise RuntimeError("no free ports")
-
-
 class _Story(Story):
     def __init__(self, client: httpx.AsyncClient, at_step: Callable[[int], None]) -> None:
         super().__init__(client, patience=TERM)
@@ -82,7 +69,7 @@ class Containers:
         self.people: dict[str, Person] = {}
         self._rng = random.Random()
         ensure_secrets(self.secrets)
-        first = _free_ports(10)
+        first = free_port(10)
         variables = {
             "XINDUN_SECRETS": str(self.secrets),
             "XINDUN_SECRETS_GROUP": str((self.secrets / "identity").stat().st_gid),

@@ -27,7 +27,8 @@ class ProcessPlatform:
     """`python -m deploy.processes` on `directory`, with as many of a kind as `counts` says."""
 
     def __init__(self, directory: Path, *, port: int | None = None, **counts: int) -> None:
-        self.directory, self.port, self.counts = directory, port or free_port(), counts
+        self.directory, self.counts = directory, counts
+        self.port = port or free_port(counts.get("gateway", 1))
         self.starter: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -123,11 +123,10 @@ async def test_a_kept_connection_that_the_service_closed_meanwhile_loses_nothing
     world, one, other = two
     for _ in range(4):
         await world.client.post("/identity/sessions", json={})
-    for service in (one, other):
-        for writer in list(service.open):
-            writer.close()  # as a keep-alive term that has passed
-    await eventually(lambda: not any(service.open for service in (one, other)) or True)
-    await asyncio.sleep(0.01)
+    kept = [(service, writer) for service in (one, other) for writer in service.open]
+    for _, writer in kept:
+        writer.write_eof()  # as after a keep-alive term that has passed
+    await eventually(lambda: not any(writer in service.open for service, writer in kept))  # the gateway closed as well
     for _ in range(4):
         assert (await world.client.post("/identity/sessions", json={})).status_code == 200
 
