@@ -53,7 +53,7 @@ class Restarting:
 
 @pytest.mark.timeout(900)
 @pytest.mark.clause("12.4")
-@pytest.mark.parametrize("kills", [15, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.long)])
 async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there_exactly_once(
     tmp_path: Path, kills: int
 ):
