@@ -213,6 +213,18 @@ async def test_while_the_bus_is_away_nobody_is_taken_to_be_silent(dated):
     assert len(await silences(dated, "/incident")) == 1
 
 
+async def test_while_the_bus_is_away_no_number_is_given_up(dated):
+    one, _, three = dated.messages(3)
+    await dated.deliver(one, three)
+    await dated.producers.look()
+    dated.clock.advance(timedelta(seconds=300))
+    dated.producers.deaf()
+    await wait_and_look(dated, 29)
+    assert await gaps(dated) == [(1, 3, 1, False, False)]
+    await wait_and_look(dated, 2)
+    assert await gaps(dated) == [(1, 3, 1, False, True)]
+
+
 async def test_an_ended_start_of_an_instance_is_not_silent_for_ever(dated):
     await dated.deliver(dated.beat("/gateway/1/a"), dated.beat("/gateway/2/a"))
     await wait_and_look(dated, 20)

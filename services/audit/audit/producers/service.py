@@ -73,7 +73,10 @@ class Producers:
             known[source] = sign.joined(known.get(source))
 
     def deaf(self) -> None:
-        """Take note that the bus gives nothing now: a producer's silence cannot be told from our own deafness."""
+        """Take note that the bus gives nothing now: a producer's silence cannot be told from our own deafness.
+
+        Nor can a number come that is missing.
+        """
         self._listening_from = self._clock.now()
 
     def silent(self, now: datetime) -> set[str]:
@@ -153,7 +156,7 @@ class Producers:
         late = []
         for _, after, before in ranges:
             noticed = self._noticed.setdefault((source, after), now)
-            if now - noticed < self._patience:
+            if now - max(noticed, self._listening_from) < self._patience:
                 late.append((after, before))
             elif await self._record(session, source, after, before, now):
                 found = GapFound(producer=source, after=after, before=before, found_at=now)
