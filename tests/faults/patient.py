@@ -12,7 +12,7 @@ from demo.story import Step
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 NOT_NOW = (502, 503, 504)
-ONCE = ("/identity/sessions", "/identity/sessions/refresh")
+ONCE = ("/identity/sessions", "/identity/sessions/refresh", "/identity/activations/confirm")
 """What takes a code or a token that serves once, and for a moment: where its answer is lost, somebody has to begin again."""
 PAUSE = 0.2
 """Seconds between attempts."""
@@ -32,7 +32,7 @@ class Acknowledged:
 
 
 def lost_once(step: Step) -> bool:
-    """Whether the step was refused because it had been done, and the tokens it gave were lost with the answer."""
+    """Whether the step was refused because it had been done and its answer lost, or its code had run out meanwhile."""
     return step.status == 401 and step.request.endswith(ONCE)
 
 

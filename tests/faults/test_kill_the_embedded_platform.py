@@ -62,13 +62,16 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
     platform = EmbeddedPlatform(tmp_path / "data")
     await asyncio.to_thread(platform.start)
     people = json.loads(platform.first_administrators())
+    authority = administrator("authority", people["authority"], rng)
+    center = administrator("center", people["center"], rng)
+    async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
+        for person in (authority, center):  # no later life could begin without them
+            await person.activate(Story(client), person.extra.pop("code"))
     platform.kill()
     restarting = Restarting(platform, rng, kills)
     killing = asyncio.create_task(restarting.run())
     lives: list[Path] = []
     try:
-        authority = administrator("authority", people["authority"], rng)
-        center = administrator("center", people["center"], rng)
         transport = PatientTransport(platform.url, again=restarting.running)
         async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
             while restarting.left or not lives:
