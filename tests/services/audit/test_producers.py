@@ -225,6 +225,14 @@ async def test_while_the_bus_is_away_no_number_is_given_up(dated):
     assert await gaps(dated) == [(1, 3, 1, False, True)]
 
 
+@pytest.mark.parametrize("number", [10**18 - 1, (1 << 63) - 1])
+async def test_the_largest_number_that_a_producer_can_give_stops_neither_looks_nor_evidence(dated, number):
+    await dated.deliver(dated.message("/datashare", number=number), dated.beat("/incident", number), dated.message())
+    await dated.producers.look()
+    await wait_and_look(dated, 31)
+    assert (await dated.export()).status_code == 201
+
+
 async def test_an_ended_start_of_an_instance_is_not_silent_for_ever(dated):
     await dated.deliver(dated.beat("/gateway/1/a"), dated.beat("/gateway/2/a"))
     await wait_and_look(dated, 20)

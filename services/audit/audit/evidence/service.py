@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from audit.evidence import queries
 from audit.evidence.models import EvidenceExport
 from audit.evidence.package import PackageError, build_package
-from audit.evidence.schemas import EvidenceRequest
+from audit.evidence.schemas import EvidenceRequest, Scope
 from audit.log import service as log
 from audit.log.merkle import NodeReader, inclusion_proof
 from audit.log.models import SignedCheckpoint
@@ -148,19 +148,25 @@ async def _collect(session: AsyncSession, runtime: Runtime, wanted: EvidenceRequ
             most_records=settings.evidence_most_records,
             most_bytes=settings.evidence_most_bytes,
         )
-    reach = [] if wanted.scope.selective else await queries.spans(session, wanted.scope, stored.size)
-    if late := await missing(session, reach, size=stored.size):
-        raise EvidenceUnsettled(missing=[each._asdict() for each in late[:MOST_SHOWN]])
-    leaves = await queries.records_of(session, wanted.scope, stored.size)
-    complete = None
-    if not wanted.scope.selective:
-        complete = (leaves[0][0], leaves[-1][0])
-        leaves = sorted(leaves + await queries.fillers(session, reach, *complete, stored.size))
+    if wanted.scope.selective:
+        leaves, complete = await queries.records_of(session, wanted.scope, stored.size), None
+    else:
+        leaves, complete = await _whole(session, wanted.scope, stored.size)
 
     def prove(read: NodeReader) -> dict[int, list[bytes]]:
         return {index: inclusion_proof(index, stored.size, read) for index, _ in leaves}
 
     return _Content(stored, leaves, await with_nodes(session, stored.size, prove), complete)
+
+
+async def _whole(session: AsyncSession, scope: Scope, size: int) -> tuple[list[tuple[int, bytes]], tuple[int, int]]:
+    """Return every leaf from first to last, with what fills their numbers, and (first, last). Raises `EvidenceUnsettled`."""
+    reach = await queries.spans(session, scope, size)
+    if late := await missing(session, reach, size=size):
+        raise EvidenceUnsettled(missing=[each._asdict() for each in late[:MOST_SHOWN]])
+    leaves = await queries.records_of(session, scope, size)
+    first, last = leaves[0][0], leaves[-1][0]
+    return sorted(leaves + await queries.fillers(session, reach, first, last, size)), (first, last)
 
 
 def _build(signer: Signer, content: _Content, context: dict[str, str]) -> bytes:

@@ -21,7 +21,8 @@ MOST_NAME = 200
 """Characters of a source and of a type: an index row has to hold them."""
 MOST_WORD = 300
 """Characters of a search column: what is longer is found by its beginning, and read in the leaf."""
-MOST_NUMBER = (1 << 63) - 1
+MOST_NUMBER = 10**18 - 1
+"""The largest number that the evidence's verifier reads, and one to which PostgreSQL's bigint can add."""
 
 
 class Reason(StrEnum):
