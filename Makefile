@@ -14,7 +14,7 @@ SECRETS ?= secrets
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.venv/.ready: uv.lock pyproject.toml libs/common/pyproject.toml services/*/pyproject.toml gateway/pyproject.toml
+.venv/.ready: uv.lock pyproject.toml libs/common/pyproject.toml services/*/pyproject.toml gateway/pyproject.toml operations/pyproject.toml deploy/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@test -x $(UV) && $(UV) --version | grep -q $(UV_VERSION) || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
@@ -25,11 +25,11 @@ setup: .venv/.ready  ## virtual environment with the locked dependencies
 
 .PHONY: run
 run: .venv/.ready  ## start the whole platform in one process on 127.0.0.1:$(PORT); data in .data
-	@exec $(PY) -m gateway.all_in_one --port $(PORT)
+	@exec $(PY) -m deploy.embedded_platform --port $(PORT)
 
 .PHONY: run-processes
 run-processes: .venv/.ready  ## the same as separate processes on Kafka and PostgreSQL (GATEWAYS=1 IDENTITY=1 DATASHARE=1 INCIDENT=1 AUDIT=1)
-	@exec $(PY) -m deploy.processes --port $(PORT)
+	@exec $(PY) -m deploy.local_platform --port $(PORT)
 
 .PHONY: admins
 admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once (COMPOSE=1: in containers, PEOPLE=file)
@@ -37,7 +37,7 @@ admins: .venv/.ready  ## the first administrators of authority and center on the
 
 .PHONY: secrets
 secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)
-	@$(PY) -m deploy.secrets $(SECRETS) --compose .env
+	@$(PY) -m deploy.secret_files $(SECRETS) --compose .env
 
 .PHONY: certificates
 certificates: secrets  ## an authority of one's own and certificates for TLS between the processes, once, in $(SECRETS)
@@ -53,8 +53,8 @@ check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: unde
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-cache
-	@$(PY) -m tools.generated --check
-	@$(PY) -m tools.clauses >/dev/null
+	@$(PY) -m tools.generate --check
+	@$(PY) -m tools.clause_coverage >/dev/null
 	@echo "check: all well"
 
 .PHONY: test
@@ -76,7 +76,7 @@ chaos: .venv/.ready  ## kill, stop and end processes RUNS= times while lives run
 
 .PHONY: generate
 generate: .venv/.ready  ## write the files that are made from code
-	@$(PY) -m tools.generated
+	@$(PY) -m tools.generate
 
 .PHONY: format
 format: .venv/.ready  ## format the code
@@ -84,7 +84,7 @@ format: .venv/.ready  ## format the code
 
 .PHONY: clauses
 clauses: .venv/.ready  ## each obligation of the regulation with its tests
-	@$(PY) -m tools.clauses
+	@$(PY) -m tools.clause_coverage
 
 .PHONY: test-compose
 test-compose: .venv/.ready  ## the platform in containers: built, played on, killed, scaled, taken down; needs a Docker engine

@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench import across, figures
-from bench.bench import Bench, Figure
-from bench.world import build
+from bench import end_to_end as across
+from bench import single_service as figures
+from bench.fixtures import build
+from bench.harness import Bench, Figure
 from tests.deployment.processes import ProcessPlatform
 
 HISTORY = Path(__file__).with_name("history.jsonl")

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 
 from demo.actors import Person
-from demo.life import Life
 from demo.play import play
-from demo.story import Failed, Story
+from demo.runner import Failed, Story
+from demo.scenario import Life
 
 READY_WITHIN = 60.0
 """Seconds."""
@@ -38,7 +38,7 @@ def _own_platform() -> Iterator[tuple[str, Path]]:
     directory = Path(tempfile.mkdtemp(prefix="xindun-demo-"))
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "gateway.all_in_one", "--data", str(directory), "--port", str(port)]
+    command = [sys.executable, "-m", "deploy.embedded_platform", "--data", str(directory), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         begun = time.perf_counter()
@@ -47,7 +47,7 @@ def _own_platform() -> Iterator[tuple[str, Path]]:
                 raise SystemExit("平台未能启动 / the platform did not start")
             time.sleep(0.05)
         print(f"平台就绪，用时 {time.perf_counter() - begun:.1f} 秒 / ready at {url}")
-        administrators = [sys.executable, "-m", "gateway.first_administrators", "--data", str(directory)]
+        administrators = [sys.executable, "-m", "deploy.bootstrap", "--data", str(directory)]
         bootstrap = directory / "first-administrators.json"
         bootstrap.write_bytes(subprocess.run(administrators, check=True, capture_output=True).stdout)  # noqa: S603
         yield url, bootstrap

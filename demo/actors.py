@@ -11,7 +11,7 @@ from typing import Any
 import pyotp
 from stdnum.cn import ric, uscc
 
-from demo.story import Expected, Story
+from demo.runner import Expected, Story
 
 __all__ = ["Person", "System", "id_number", "unit_code"]
 

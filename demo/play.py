@@ -1,10 +1,10 @@
 """Plays the chapters in their order."""
 
-from demo.chapters.ending import contain, leave, prove
-from demo.chapters.granting import agree, open_resource
-from demo.chapters.joining import join, register
-from demo.chapters.using import use
-from demo.life import Life
+from demo.scenario import Life
+from demo.steps.granting import agree, open_resource
+from demo.steps.offboarding import contain, leave, prove
+from demo.steps.onboarding import join, register
+from demo.steps.querying import use
 
 __all__ = ["CHAPTERS", "play"]
 

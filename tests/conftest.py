@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from common.logging import without_messages
+from common.log_config import without_messages
 from tests.deployment.databases import Databases, ServiceDatabase
 
 

@@ -2,9 +2,9 @@
 
 from starlette.types import ASGIApp
 
-from common.bus import Bus
-from common.origin import OriginStamp, key_of
-from common.process import serve
+from common.messaging.bus import Bus
+from common.web.client_address import ClientAddressStamp, service_key
+from common.web.entrypoint import serve
 from gateway.main import create_app
 from gateway.replicas import Replicas
 from gateway.routes import SERVICES
@@ -15,7 +15,9 @@ from gateway.upstream import Upstream
 def _create(settings: Settings, bus: Bus) -> ASGIApp:
     upstreams = {
         service: Upstream(
-            service, Replicas(settings.targets(service)), OriginStamp(service, key_of(settings.origin_key, service))
+            service,
+            Replicas(settings.targets(service)),
+            ClientAddressStamp(service, service_key(settings.origin_key, service)),
         )
         for service in SERVICES
     }

@@ -14,12 +14,12 @@ from starlette.types import Receive
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from common.answers import preferred, problem_parts
-from common.auth import Principal
-from common.begun import Begun, Ended
-from common.cutoffs import CredentialRevoked
-from common.door import BoundedHttp
+from common.enforcement.authentication import Principal
+from common.enforcement.enforcement_point import CredentialRevoked
 from common.problems import Problem
+from common.web.access_log import Begun, Ended
+from common.web.exception_handlers import negotiate_language, render_problem
+from common.web.http_protocol import BoundedHttp
 from gateway.exchange import Exchange
 from gateway.guard import Guard
 from gateway.heads import BODILESS
@@ -148,8 +148,8 @@ class _Passing:
         return True
 
     def _refuse(self, problem: Problem, headers: dict[bytes, bytes]) -> None:
-        language = preferred(headers.get(b"accept-language", b"").decode("latin-1"))
-        lines, body = problem_parts(problem, language, self._begun.request_id)
+        language = negotiate_language(headers.get(b"accept-language", b"").decode("latin-1"))
+        lines, body = render_problem(problem, language, self._begun.request_id)
         answer = [(name.lower().encode(), value.encode("latin-1")) for name, value in lines.items()]
         answer.append((b"content-length", b"%d" % len(body)))  # to HEAD, too
         self._answer(problem.status, answer, body)

@@ -3,11 +3,11 @@
 from fastapi import Request
 from starlette.types import Receive, Scope, Send
 
-from common.answers import problem_response
-from common.auth import Principal, Verifier, bearer_in
-from common.cutoffs import CredentialRevoked
-from common.events.gateway import AccessRefused
+from common.contracts.events.gateway import AccessRefused
+from common.enforcement.authentication import Principal, Verifier, bearer_token_in
+from common.enforcement.enforcement_point import CredentialRevoked
 from common.problems import Problem
+from common.web.exception_handlers import problem_response
 from gateway.refusals import Refusals
 from gateway.routes import Route
 
@@ -21,12 +21,12 @@ class Guard:
         self._verifier, self._refusals = verifier, refusals
 
     def judge(self, route: Route, scope: Scope) -> Principal | None:
-        """Return who asks, None where anybody may. Raises the problems of `bearer_in` and of `Verifier.principal`."""
+        """Return who asks, None where anybody may. Raises the problems of `bearer_token_in` and of `Verifier.principal`."""
         if route.public:
             return None
         if revoked := scope.get("xindun.revoked"):
             raise revoked
-        return self._verifier.principal(bearer_in(scope["headers"]))
+        return self._verifier.authenticate_and_check_revocation(bearer_token_in(scope["headers"]))
 
     async def lets_pass(self, route: Route, scope: Scope, receive: Receive, send: Send) -> bool:
         """Return whether the request may go on to its service; if not, it has been answered."""

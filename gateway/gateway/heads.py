@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from common.origin import HEADER as ORIGIN
-from common.origin import OriginStamp
+from common.web.client_address import CLIENT_ADDRESS_HEADER as ORIGIN
+from common.web.client_address import ClientAddressStamp
 from gateway.problems import BadRequest
 from gateway.routes import PUBLIC
 
@@ -74,7 +74,7 @@ def _without_hops(headers: Iterable[tuple[bytes, bytes]], ends: frozenset[bytes]
     return [header for header in headers if header[0] not in ends and not header[0].startswith(b"x-forwarded")]
 
 
-def outgoing(scope: Scope, stamp: OriginStamp, request_id: str, traceparent: str) -> Outgoing:
+def outgoing(scope: Scope, stamp: ClientAddressStamp, request_id: str, traceparent: str) -> Outgoing:
     """Read a request's head. Raises `BadRequest` where it is in doubt."""
     method: str = scope["method"]
     length: int | None = None

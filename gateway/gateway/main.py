@@ -12,15 +12,15 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.answers import install_problems, problem_response
-from common.auth import Verifier
-from common.bus import Bus
 from common.clock import Clock, SystemClock
-from common.context import current
-from common.cutoffs import EnforcementPoint
-from common.http import Requests, allow_file
+from common.context import get_context
+from common.enforcement.authentication import Verifier
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.messaging.bus import Bus
 from common.problems import NotFound
-from common.service import keep_running
+from common.web.application import supervise
+from common.web.exception_handlers import add_exception_handlers, problem_response
+from common.web.middleware import Requests, allow_file
 from gateway import openapi
 from gateway.door import Door, Gate, believing
 from gateway.guard import Guard
@@ -84,7 +84,7 @@ class Gateway:
 
 def _forwarded(scope: Scope) -> Scope:
     """Return the scope for a service in this process: nothing of what we found out, which proves nothing there."""
-    ids = current()
+    ids = get_context()
     return {name: scope[name] for name in KEPT if name in scope} | {
         "headers": passed_on(scope["headers"], ids.requestid or "", ids.traceparent or ""),
         "root_path": "",
@@ -104,7 +104,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         running = {"point": point.run, "refusals": refusals.run}
         running |= {name: upstream.run for name, upstream in upstreams.items() if isinstance(upstream, Upstream)}
-        jobs = [asyncio.create_task(keep_running("gateway", name, run)) for name, run in running.items()]
+        jobs = [asyncio.create_task(supervise("gateway", name, run)) for name, run in running.items()]
         try:
             yield
         finally:
@@ -127,7 +127,7 @@ def create_app(
 
 
 def _own_pages(app: FastAPI, point: EnforcementPoint, upstreams: Mapping[str, ASGIApp], *, show_metrics: bool) -> None:
-    install_problems(app, None)
+    add_exception_handlers(app, None)
     _documents(app, upstreams)
 
     @app.get("/health")

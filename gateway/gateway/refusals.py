@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.bus import Bus, BusUnavailable, Message
-from common.bus.topics import events_of
 from common.clock import Clock
-from common.events import Envelope
-from common.events.gateway import AccessRefused
+from common.contracts.events.gateway import AccessRefused
+from common.contracts.topics import events_topic
 from common.ids import new_id
+from common.messaging.bus import Bus, BusUnavailable, Message
+from common.messaging.events import Envelope
 
 __all__ = ["Refusals"]
 
@@ -96,7 +96,7 @@ class Refusals:
                 requestid=refusal.request_id,
                 data=refusal.model_dump(mode="json"),
             )
-            message = Message(events_of("gateway"), refusal.subject, envelope.to_bytes())
+            message = Message(events_topic("gateway"), refusal.subject, envelope.to_bytes())
             try:
                 async with asyncio.timeout(WITHIN):
                     await self.bus.publish([message])

@@ -11,9 +11,9 @@ import structlog
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from common.begun import Begun
-from common.context import current
-from common.origin import OriginStamp
+from common.context import get_context
+from common.web.access_log import Begun
+from common.web.client_address import ClientAddressStamp
 from gateway.connection import Broken, Connection, Late, Unreadable
 from gateway.exchange import ClientGone, Exchange, held
 from gateway.heads import answer_headers, outgoing
@@ -36,7 +36,7 @@ TROUBLE = Counter("xindun_gateway_upstream_trouble_total", "Exchanges with a ser
 class Upstream:
     """Requests to one service. `run` must run beside it."""
 
-    def __init__(self, service: str, replicas: Replicas, stamp: OriginStamp) -> None:
+    def __init__(self, service: str, replicas: Replicas, stamp: ClientAddressStamp) -> None:
         self.service, self.replicas, self._stamp = service, replicas, stamp
         self._under_way: set[Exchange] = set()
 
@@ -110,7 +110,7 @@ class Upstream:
 
     async def _read(self, scope: Scope, receive: Receive) -> Exchange | None:
         """Read a request as far as it is held; None when the client has gone. Raises `BadRequest`."""
-        context = current()
+        context = get_context()
         request = outgoing(scope, self._stamp, context.requestid or "", context.traceparent or "")
         body, streams = b"", False
         if request.chunked or request.length:

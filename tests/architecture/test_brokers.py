@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from deploy.node import BrokerSecurity, node_settings
+from deploy.kafka_config import BrokerSecurity, node_settings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "compose" / "kafka.sh"
 

@@ -4,9 +4,9 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from common.auth import Requires, is_open
-from common.http import Route, SessionDep
-from tools.surface import _calls, _routes, apps
+from common.enforcement.authentication import Requires, is_anonymous
+from common.web.dependencies import Route, SessionDep
+from tools.api_inventory import _calls, _routes, apps
 
 OPERATIONS = {"/health", "/ready", "/metrics"}
 
@@ -21,7 +21,7 @@ def named(service: str, route: APIRoute) -> str:
 
 
 def is_mark(call: object) -> bool:
-    return isinstance(call, Requires) or is_open(call)
+    return isinstance(call, Requires) or is_anonymous(call)
 
 
 @pytest.mark.clause("6.2")

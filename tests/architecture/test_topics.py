@@ -3,7 +3,7 @@
 import datashare.handlers
 import identity.handlers
 import incident.handlers
-from common.bus.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, RECEIPTS, TOPICS, events_of
+from common.contracts.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, RECEIPTS, TOPICS, events_topic
 
 REACTS = {
     "identity": identity.handlers.handlers.publishers,
@@ -17,7 +17,7 @@ REACTS = {
 
 def test_each_member_may_read_exactly_the_events_that_it_reacts_to():
     assert set(REACTS) == set(PUBLISHERS)
-    events = {events_of(publisher): publisher for publisher in PUBLISHERS}
+    events = {events_topic(publisher): publisher for publisher in PUBLISHERS}
     for member, publishers in REACTS.items():
         assert {events[name] for name in events if member in TOPICS[name].readers} == publishers, member
 
@@ -28,7 +28,7 @@ def test_who_receives_in_a_group_has_one_of_its_own_and_the_others_have_none():
 
 def test_every_topic_has_an_owner_and_every_publisher_a_topic_of_its_events():
     assert {topic.owner for topic in TOPICS.values()} == set(PUBLISHERS)
-    assert all(TOPICS[events_of(publisher)].owner == publisher for publisher in PUBLISHERS)
+    assert all(TOPICS[events_topic(publisher)].owner == publisher for publisher in PUBLISHERS)
 
 
 def test_every_member_follows_the_feed_and_answers_on_a_topic_of_its_own_that_identity_reads():

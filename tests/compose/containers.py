@@ -15,11 +15,11 @@ import httpx
 
 from demo.__main__ import administrator
 from demo.actors import Person
-from demo.life import Life
 from demo.play import play
-from demo.story import Story
-from deploy.secrets import ensure_secrets
-from gateway.first_administrators import invented
+from demo.runner import Story
+from demo.scenario import Life
+from deploy.bootstrap import invented
+from deploy.secret_files import ensure_secrets
 from tests.deployment.embedded import free_port
 from tests.faults.patient import PatientTransport
 
@@ -99,7 +99,7 @@ class Containers:
 
     async def operations_outside(self, *words: str) -> str:
         """Ask it on the host, where keys and passwords are changed."""
-        command = (sys.executable, "-m", "common.operations", *words, "--secrets", str(self.secrets))
+        command = (sys.executable, "-m", "operations", *words, "--secrets", str(self.secrets))
         return await asyncio.to_thread(run, *command, XINDUN_TOKEN=await self.token(), XINDUN_URL=self.url())
 
     def down(self) -> None:

@@ -36,4 +36,4 @@ async def test_a_broker_dies_while_the_life_plays(three):
 
 
 def test_every_topic_is_on_three_brokers_and_the_job_finds_nothing_to_complain_of(three):
-    three.compose("run", "--rm", "--no-deps", "topics", "python", "-m", "common.jobs", "topics", "--check")
+    three.compose("run", "--rm", "--no-deps", "topics", "python", "-m", "deploy.setup_commands", "topics", "--check")

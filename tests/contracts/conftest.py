@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from common.embedded import ensure_databases
-from common.migrate import migrate
-from deploy.jars import KafkaUnavailable
-from deploy.kafka import KafkaBroker
+from common.storage.migrations import migrate
+from deploy.embedded_postgres import ensure_databases
+from deploy.kafka_broker import KafkaBroker
+from deploy.kafka_jars import KafkaUnavailable
 from tests.contracts.ground import Ground, ground
 from tests.deployment.databases import Databases
 

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.bus import Bus, BusUnavailable, Deliver, Follower, Message
-from common.bus.in_process import InProcessBus
-from common.bus.kafka import KafkaBus, ensure_topics
-from common.bus.topics import TOPICS, Topic, events_of
-from deploy.kafka import KafkaBroker
+from common.contracts.topics import TOPICS, Topic, events_topic
+from common.messaging.bus import Bus, BusUnavailable, Follower, Message, MessageHandler
+from common.messaging.in_process import InProcessBus
+from common.messaging.kafka import KafkaBus, ensure_topics
+from deploy.kafka_broker import KafkaBroker
 
 TERM = 30.0
 """Seconds after which something that should happen has not."""
 
-Subscribed = tuple[str, Sequence[str], Deliver]
+Subscribed = tuple[str, Sequence[str], MessageHandler]
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -96,7 +96,7 @@ class Ground:
 
     async def topic(self, *, partitions: int = 1, retained: bool = False, owner: str | None = None) -> str:
         """Declare a topic that no other test knows: the events of `owner`, which then must be new, too."""
-        name = events_of(owner) if owner else f"xindun.test.{uuid.uuid4().hex}"
+        name = events_topic(owner) if owner else f"xindun.test.{uuid.uuid4().hex}"
         topic = Topic(name, owner=owner or "test", partitions=partitions, retained=retained)
         TOPICS[topic.name] = topic
         self.made.append(topic.name)
@@ -116,7 +116,7 @@ class Ground:
         for group, topics, deliver in subscribed:
             await bus.subscribe(group, topics, deliver)
         await bus.start()
-        await eventually(bus.delivering)
+        await eventually(bus.healthy)
         return bus
 
     async def close(self) -> None:

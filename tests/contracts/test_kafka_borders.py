@@ -15,22 +15,22 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
-from common.bus import BusUnavailable, Message
-from common.bus.kafka import (
+from common.contracts.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, TOPICS, Topic, events_topic, receipts_topic
+from common.messaging.bus import BusUnavailable, Message
+from common.messaging.kafka import (
     BusRefused,
     KafkaBus,
     KafkaSecurity,
-    ensure_borders,
+    ensure_acls,
     ensure_topics,
     kafka_bus,
     set_passwords,
 )
-from common.bus.kafka.admin import admin_client
-from common.bus.kafka.borders import ALLOW, LITERAL, Kind, Operation, Right, _change
-from common.bus.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, TOPICS, Topic, events_of, receipts_from
+from common.messaging.kafka.acls import ALLOW, LITERAL, AclBinding, Kind, Operation, _change
+from common.messaging.kafka.admin import admin_client
 from common.settings import CommonSettings
-from deploy.jars import KafkaUnavailable
-from deploy.kafka import BrokerSecurity, KafkaBroker
+from deploy.kafka_broker import BrokerSecurity, KafkaBroker
+from deploy.kafka_jars import KafkaUnavailable
 from tests.contracts.conftest import MISSING
 from tests.contracts.ground import eventually, read_whole
 from tests.deployment.certificates import Certificates, certificates
@@ -75,7 +75,7 @@ class Secured:
             await bus.stop()
 
     async def differences(self, *, check: bool = True) -> list[str]:
-        return await ensure_borders(self.bootstrap, DECLARED, security=self.security(), check=check)
+        return await ensure_acls(self.bootstrap, DECLARED, security=self.security(), check=check)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, p
         await ensure_topics(secured.bootstrap, [Topic("xindun.new", owner=principal)], security=security)
     with pytest.raises(BusRefused):
         await set_passwords(secured.bootstrap, {principal: "another"}, security=security)
-    everything = Right(Kind.TOPIC, FEED.name, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
+    everything = AclBinding(Kind.TOPIC, FEED.name, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
     with pytest.raises(BusRefused):
         async with admin_client(secured.bootstrap, security) as client:
             await _change(client, {everything}, set())
@@ -165,13 +165,16 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
         taken.extend(messages)
 
     bus = kafka_bus(secured.settings("identity"), "identity")
-    await bus.subscribe("identity", [events_of("datashare"), events_of("incident")], deliver)
+    await bus.subscribe("identity", [events_topic("datashare"), events_topic("incident")], deliver)
     await bus.start()
     try:
-        await eventually(bus.delivering)
-        receipts = bus.follow(*(receipts_from(member) for member in PUBLISHERS), from_end=True)
+        await eventually(bus.healthy)
+        receipts = bus.follow(*(receipts_topic(member) for member in PUBLISHERS), from_end=True)
         async with secured.bus("datashare") as datashare:
-            said = [Message(events_of("datashare"), "k", b"event"), Message(receipts_from("datashare"), "p", b"alive")]
+            said = [
+                Message(events_topic("datashare"), "k", b"event"),
+                Message(receipts_topic("datashare"), "p", b"alive"),
+            ]
             await read_whole(receipts)
             await datashare.publish(said)
             await eventually(lambda: said[0] in taken)
@@ -185,7 +188,7 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
 async def test_the_operator_sees_how_everything_is_and_needs_no_right_to_change(secured: Secured):
     security = secured.security(OPERATOR)
     assert await ensure_topics(secured.bootstrap, DECLARED, security=security, check=True) == []
-    assert await ensure_borders(secured.bootstrap, DECLARED, security=security, check=True) == []
+    assert await ensure_acls(secured.bootstrap, DECLARED, security=security, check=True) == []
 
 
 async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secured: Secured):
@@ -209,16 +212,16 @@ async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secur
         kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity")
 
 
-async def _put(secured: Secured, *rights: Right) -> None:
+async def _put(secured: Secured, *rights: AclBinding) -> None:
     async with admin_client(secured.bootstrap, secured.security()) as client:
         await _change(client, set(rights), set())
 
 
 async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
-    def may(principal: str, operation: Operation, topic: str, pattern: int = LITERAL) -> Right:
-        return Right(Kind.TOPIC, topic, pattern, f"User:{principal}", "*", operation, ALLOW)
+    def may(principal: str, operation: Operation, topic: str, pattern: int = LITERAL) -> AclBinding:
+        return AclBinding(Kind.TOPIC, topic, pattern, f"User:{principal}", "*", operation, ALLOW)
 
-    prefixed, receipts = 4, receipts_from("gateway")
+    prefixed, receipts = 4, receipts_topic("gateway")
     extra = [
         may("datashare", Operation.WRITE, FEED.name),
         may("*", Operation.READ, receipts),
@@ -244,7 +247,7 @@ async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
 
 
 async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
-    lost = Right(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
+    lost = AclBinding(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
     async with admin_client(secured.bootstrap, secured.security()) as client:
         await _change(client, set(), {lost})
     assert await secured.differences() == [f"missing: {lost}"]
@@ -255,13 +258,13 @@ async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
 async def test_a_new_password_counts_at_once_and_who_is_connected_stays(secured: Secured):
     async with secured.bus("audit") as before:
         await set_passwords(secured.bootstrap, {"audit": "the new one"}, security=secured.security())
-        await before.publish([Message(events_of("audit"), "k", b"before")])
+        await before.publish([Message(events_topic("audit"), "k", b"before")])
         with pytest.raises(BusUnavailable):
             async with secured.bus("audit"):
                 pass
         secured.passwords["audit"] = "the new one"
         async with secured.bus("audit") as after:
-            await after.publish([Message(events_of("audit"), "k", b"after")])
+            await after.publish([Message(events_topic("audit"), "k", b"after")])
 
 
 def _job(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
@@ -277,7 +280,7 @@ def _job(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
         "XINDUN_JOBS_PATIENCE": "20",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "common.jobs", "topics", "--json", *words],
+        [sys.executable, "-m", "deploy.setup_commands", "topics", "--json", *words],
         env={key: value for key, value in os.environ.items() if not key.startswith("XINDUN_")} | environment,
         capture_output=True,
         check=False,
@@ -296,14 +299,14 @@ async def test_the_job_is_safe_to_repeat_and_its_check_fails_when_something_is_n
     for words in ((), ("--check",), ()):
         code, said = await asyncio.to_thread(job, *words)
         assert (code, said["job"], said["found"]) == (0, "topics", [])
-    extra = Right(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
+    extra = AclBinding(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
     await _put(secured, extra)
     code, said = await asyncio.to_thread(job, "--check")
     assert (code, said["found"]) == (1, [f"too much: {extra}"])
     code, said = await asyncio.to_thread(job)
     assert (code, said["found"]) == (0, [f"taken: {extra}"])
     async with secured.bus("gateway") as bus:  # with the password that the job has set
-        await bus.publish([Message(receipts_from("gateway"), "k", b"v")])
+        await bus.publish([Message(receipts_topic("gateway"), "k", b"v")])
 
 
 def test_a_node_is_prepared_once_and_keeps_its_secrets_to_itself(tmp_path: Path):

@@ -9,11 +9,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import CommitFailedError, KafkaError
 
-import common.bus.kafka as kafka_bus
-from common.bus import BusUnavailable, Message
-from common.bus.kafka import KafkaBus, ensure_topics, subscription
-from common.bus.topics import TOPICS, Topic
-from deploy.kafka import KafkaBroker
+import common.messaging.kafka as kafka_bus
+from common.contracts.topics import TOPICS, Topic
+from common.messaging.bus import BusUnavailable, Message
+from common.messaging.kafka import KafkaBus, ensure_topics
+from common.messaging.kafka import consumer as subscription
+from deploy.kafka_broker import KafkaBroker
 from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
 
 pytestmark = pytest.mark.kafka
@@ -67,7 +68,7 @@ async def test_a_broker_killed_in_the_middle_loses_nothing_and_keeps_the_order(o
     assert in_order(given, [m for m in messages if m.topic == retained])
     given += await read_whole(follower)
     assert given == await read_whole(bus.follow(retained)), "a follower reads on at its very position"
-    await eventually(bus.delivering)
+    await eventually(bus.healthy)
 
 
 async def test_a_publication_given_up_at_a_frozen_broker_does_not_overtake_later_ones(
@@ -143,7 +144,7 @@ async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker
     bus = KafkaBus("127.0.0.1:1", client_id="test")
     with pytest.raises(BusUnavailable):
         await bus.start()
-    assert not bus.delivering()
+    assert not bus.healthy()
     with pytest.raises(BusUnavailable):
         await bus.publish([Message("xindun.gateway.receipts", "k", b"v")])
     with pytest.raises(BusUnavailable):
@@ -425,7 +426,7 @@ async def test_a_consumer_that_hangs_is_replaced(over_kafka, monkeypatch):
     await eventually(lambda: consumers[0].last_poll_timestamp(next(iter(consumers[0].assignment()))) is not None)
     consumers[0]._fetcher._fetch_task.cancel()  # so it was seen to hang: alive, assigned, and fetching no more
     await bus.publish(numbered(topic, 3))
-    await eventually(lambda: not bus.delivering())
+    await eventually(lambda: not bus.healthy())
     await receiver.has(numbered(topic, 3))
-    await eventually(bus.delivering)
+    await eventually(bus.healthy)
     assert len(consumers) == 2

@@ -11,17 +11,17 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from common import outbox
-from common.bus import Bus, Message
 from common.clock import ManualClock
-from common.cutoffs import EnforcementPoint
-from common.database import Database
-from common.events import REGISTRY, Envelope, Event
-from common.inbox import Handlers, Inbox
-from common.outbox import Relay
-from common.runtime import Runtime
-from common.service import dsn_of, keep_running
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.messaging import outbox
+from common.messaging.bus import Bus, Message
+from common.messaging.events import REGISTRY, Envelope, Event
+from common.messaging.inbox import Handlers, Inbox
+from common.messaging.outbox import Relay
 from common.settings import ServiceSettings
+from common.storage.database import Database
+from common.web.application import asyncpg_dsn, supervise
+from common.web.runtime import Runtime
 from tests.contracts.ground import TERM, Ground, in_order
 from tests.deployment.databases import ServiceDatabase
 from tests.services.common.world import eventually
@@ -153,9 +153,9 @@ class Life:
                 await death.at("untaken", BATCH)
                 return await super()._drain(connection)
 
-        relay = MortalRelay(publisher=publisher, dsn=dsn_of(lasting.sender.app), bus=self, clock=self._clock)
+        relay = MortalRelay(publisher=publisher, dsn=asyncpg_dsn(lasting.sender.app), bus=self, clock=self._clock)
         for what, run in (("inbox", self._inbox.run), ("relay", relay.run)):
-            self._jobs.append(asyncio.create_task(keep_running(publisher, what, run)))
+            self._jobs.append(asyncio.create_task(supervise(publisher, what, run)))
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Take the relay's messages to the bus."""

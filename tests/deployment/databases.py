@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 
-from common.embedded import EmbeddedPostgres, copy_database, drop_database, ensure_databases
-from common.migrate import migrate
+from common.storage.migrations import migrate
+from deploy.embedded_postgres import EmbeddedPostgres, copy_database, drop_database, ensure_databases
 
 SERVICES = ("identity", "datashare", "incident", "audit")
 

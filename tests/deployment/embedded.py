@@ -31,7 +31,7 @@ def free_port(row: int = 1) -> int:
 
 
 class EmbeddedPlatform:
-    """`python -m gateway.all_in_one` on `directory`."""
+    """`python -m deploy.embedded_platform` on `directory`."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.directory, self.port = directory, port or free_port()
@@ -46,7 +46,15 @@ class EmbeddedPlatform:
         begun = time.perf_counter()
         self.directory.mkdir(parents=True, exist_ok=True)
         output = (self.directory / "output.txt").open("ab")
-        command = [sys.executable, "-m", "gateway.all_in_one", "--data", str(self.directory), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.embedded_platform",
+            "--data",
+            str(self.directory),
+            "--port",
+            str(self.port),
+        ]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         output.close()
         pause = 0.02
@@ -77,6 +85,6 @@ class EmbeddedPlatform:
 
     def first_administrators(self) -> bytes:
         """Run the one-time command and return what it prints."""
-        command = [sys.executable, "-m", "gateway.first_administrators", "--data", str(self.directory)]
+        command = [sys.executable, "-m", "deploy.bootstrap", "--data", str(self.directory)]
         environment = os.environ | {"PYTHONUTF8": "1"}
         return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60).stdout

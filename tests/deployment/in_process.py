@@ -11,10 +11,10 @@ import orjson
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from common.bus.in_process import InProcessBus
 from common.clock import Clock
-from common.cutoffs import EnforcementPoint
-from gateway.all_in_one import Secrets, build_services
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.messaging.in_process import InProcessBus
+from deploy.embedded_platform import Secrets, build_services
 from gateway.main import create_app
 from gateway.routes import SERVICES
 from gateway.settings import Settings

@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import psutil
 
-from deploy.layout import STORES, Layout
+from deploy.topology import STORES, Layout
 from tests.deployment.embedded import ROOT, free_port
 
 READY_WITHIN = 600.0
@@ -24,7 +24,7 @@ LOOK_EVERY = 0.05
 
 
 class ProcessPlatform:
-    """`python -m deploy.processes` on `directory`, with as many of a kind as `counts` says."""
+    """`python -m deploy.local_platform` on `directory`, with as many of a kind as `counts` says."""
 
     def __init__(self, directory: Path, *, port: int | None = None, **counts: int) -> None:
         self.directory, self.counts = directory, counts
@@ -53,7 +53,15 @@ class ProcessPlatform:
         self.directory.mkdir(parents=True, exist_ok=True)
         names = {kind: "GATEWAYS" if kind == "gateway" else kind.upper() for kind in self.counts}
         asked = {names[kind]: str(count) for kind, count in self.counts.items()}
-        command = [sys.executable, "-m", "deploy.processes", "--data", str(self.directory), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.local_platform",
+            "--data",
+            str(self.directory),
+            "--port",
+            str(self.port),
+        ]
         with (self.directory / "output.txt").open("ab") as output:
             self.starter = subprocess.Popen(
                 command, cwd=ROOT, env=os.environ | asked, stdout=output, stderr=subprocess.STDOUT

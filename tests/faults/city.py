@@ -17,9 +17,9 @@ import httpx
 
 from demo import actors
 from demo.actors import STEP
-from demo.life import Life
 from demo.play import play
-from demo.story import Failed, Step, Story
+from demo.runner import Failed, Step, Story
+from demo.scenario import Life
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.ledger import Ledger
 from tests.faults.patient import PatientTransport, lost_once

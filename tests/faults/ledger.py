@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from common.inbox import Handlers
+from common.messaging.inbox import Handlers
 from datashare.handlers import handlers as datashare
 from gateway.routes import SERVICES
 from identity.handlers import handlers as identity

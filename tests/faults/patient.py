@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from demo.story import Step
+from demo.runner import Step
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 NOT_NOW = (502, 503, 504)

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from demo.__main__ import administrator
-from demo.life import Life
 from demo.play import play
-from demo.story import Failed, Story
-from gateway.all_in_one import Secrets
+from demo.runner import Failed, Story
+from demo.scenario import Life
+from deploy.embedded_platform import Secrets
 from tests.deployment.embedded import EmbeddedPlatform
 from tests.faults.ledger import Ledger
 from tests.faults.patient import PatientTransport, lost_once

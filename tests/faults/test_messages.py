@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from common.bus.topics import FEED, events_of
+from common.contracts.topics import FEED, events_topic
 from common.ids import new_id
 from tests.faults.city import City
 from tests.faults.storm import REFUSED, took
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 LARGE = 10 * 1024 * 1024
 MANY = 10_000
-TOPIC = events_of("datashare")
+TOPIC = events_topic("datashare")
 
 
 def _client(city: City, principal: str) -> dict:
@@ -159,7 +159,7 @@ async def _topics(city: City, *words: str) -> tuple[int, bool]:
     """Run the job; return its exit status, and whether it names the topic as missing."""
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "common.jobs", "topics", *words],
+        [sys.executable, "-m", "deploy.setup_commands", "topics", *words],
         env=os.environ | city.processes.layout().jobs_environment(),
         capture_output=True,
         text=True,

@@ -121,7 +121,13 @@ async def test_migrations_that_run_twice_at_once_all_end_well(city: City):
     environment = os.environ | city.processes.layout().jobs_environment()
     jobs = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "common.jobs", "migrate", service, env=environment, stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "deploy.setup_commands",
+            "migrate",
+            service,
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
         )
         for service in SERVICES
         for _ in range(2)

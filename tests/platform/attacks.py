@@ -2,7 +2,7 @@
 
 import json
 
-from common.http import DEEPEST
+from common.web.middleware import DEEPEST
 from tests.platform.people import RESOURCE
 
 

@@ -13,9 +13,9 @@ import pyotp
 from stdnum.cn import uscc
 
 from demo.actors import STEP, id_number, unit_code
-from demo.records import FIELDS
+from demo.sample_data import FIELDS
 from identity.bootstrap import FirstPeople, bootstrap
-from identity.training.material import questions, undertaking
+from identity.training.course import questions, undertaking
 from tests.deployment.in_process import HERE, InProcessPlatform
 
 RESOURCE = "administrative-penalties"

@@ -11,8 +11,8 @@ from common.ids import new_id
 from gateway.routes import PUBLIC, route_of
 from tests.deployment.in_process import InProcessPlatform
 from tests.platform.people import RESOURCE, Person, Unit, World, bearer, slug
-from tools.matrix import OWNED, ROLES, USING, allowed, hides
-from tools.surface import Door, apps, doors
+from tools.access_matrix import OWNED, ROLES, USING, allowed, hides
+from tools.api_inventory import Door, apps, doors
 
 DOORS = sorted(doors(apps()), key=lambda door: (door.path, door.method))
 GUARDED = [door for door in DOORS if door.requires is not None]

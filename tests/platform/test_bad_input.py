@@ -14,8 +14,8 @@ from tests.deployment.in_process import HERE
 from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TIMES, TYPES
 from tests.platform.bad_cases import BadCase, cases_from
 from tests.platform.people import RESOURCE, Unit, World, bearer, slug
-from tools.matrix import ROLES, allowed
-from tools.surface import apps, doors
+from tools.access_matrix import ROLES, allowed
+from tools.api_inventory import apps, doors
 
 DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/contracts/openapi.json").read_text())
 AT_ONCE = 6

@@ -15,7 +15,7 @@ import schemathesis
 import uvicorn
 
 from gateway.openapi import STATIC
-from tools.surface import apps, doors
+from tools.api_inventory import apps, doors
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 REFERENCES = {"src", "href", "action", "data", "poster", "srcset", "formaction", "ping", "manifest"}

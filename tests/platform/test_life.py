@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from demo.__main__ import administrator
-from demo.life import Life
 from demo.play import play as play_life
-from demo.story import Story
+from demo.runner import Story
+from demo.scenario import Life
 from tests.deployment.embedded import ROOT, EmbeddedPlatform
 
 SECRET_MEMBERS = {
@@ -154,7 +154,7 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
 
 
 def test_a_second_start_on_the_same_data_says_so_and_the_first_goes_on(platform):
-    command = [sys.executable, "-m", "gateway.all_in_one", "--data", str(platform.directory), "--port", "0"]
+    command = [sys.executable, "-m", "deploy.embedded_platform", "--data", str(platform.directory), "--port", "0"]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert second.returncode == 1
     assert str(platform.process.pid) in second.stderr.decode()
@@ -172,7 +172,7 @@ def test_sigterm_ends_it_in_order_and_started_again_it_has_everything(platform, 
 
 @pytest.mark.clause("7.6")
 def test_the_first_administrators_are_made_once(platform, administrators):
-    command = [sys.executable, "-m", "gateway.first_administrators", "--data", str(platform.directory)]
+    command = [sys.executable, "-m", "deploy.bootstrap", "--data", str(platform.directory)]
     again = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert again.returncode == 1
     assert again.stdout == b""

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from common.ids import new_id
-from common.operations.checkpoints import Checkpoint, continues, keep
+from operations.checkpoints import Checkpoint, continues, keep
 from tests.platform.people import World
 
 
@@ -44,7 +44,7 @@ class Command:
         await self.world.center.renew()
         told = os.environ | {"XINDUN_URL": self.url, "XINDUN_TOKEN": self.world.center.access} | environment
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "common.operations", *arguments),
+            *(sys.executable, "-m", "operations", *arguments),
             env=told,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -4,7 +4,7 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-__all__ = ["ActContext", "act", "acting", "current", "new_traceparent"]
+__all__ = ["ActContext", "bind_actor", "get_context", "new_traceparent", "set_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +17,20 @@ class ActContext:
     traceparent: str | None = None
 
 
-_current: ContextVar[ActContext] = ContextVar("act", default=ActContext())  # noqa: B039 - frozen
+_current: ContextVar[ActContext] = ContextVar("act_context", default=ActContext())  # noqa: B039 - frozen
 
 
-def current() -> ActContext:
+def get_context() -> ActContext:
     """Return the context of the running task."""
     return _current.get()
 
 
-def act(context: ActContext) -> None:
+def set_context(context: ActContext) -> None:
     """Set the context of the running task."""
     _current.set(context)
 
 
-def acting(*, actor: str, unit: str | None) -> None:
+def bind_actor(*, actor: str, unit: str | None) -> None:
     """Name who acts in the running task."""
     _current.set(replace(_current.get(), actor=actor, actorunit=unit))
 

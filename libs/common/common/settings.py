@@ -44,7 +44,7 @@ class CommonSettings(BaseSettings):
     """PEM chain with which this process proves itself to its callers; None serves without TLS."""
     tls_key: Path | None = None
     origin_key: SecretStr | None = None
-    """Proves the gateway's word on a caller's address (`common.origin`); the gateway's own is what all are derived from."""
+    """Key of the signature on a client address (`common.web.client_address`); service keys are derived from the gateway's."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

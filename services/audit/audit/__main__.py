@@ -2,7 +2,7 @@
 
 from audit.main import create_app
 from audit.settings import Settings
-from common.process import serve
+from common.web.entrypoint import serve
 
 if __name__ == "__main__":
     serve("audit", Settings.load(), create_app)

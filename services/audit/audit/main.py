@@ -12,13 +12,13 @@ from audit.log.sequencer import Sequencer, keep_open
 from audit.producers.endpoints import routes as producers_routes
 from audit.producers.service import Producers, watch_producers
 from audit.settings import Settings
-from common.bus import Bus
-from common.bus.topics import PUBLISHERS, events_of
 from common.clock import Clock
-from common.events.audit import AccessRefused
+from common.contracts.events.audit import AccessRefused
+from common.contracts.topics import PUBLISHERS, events_topic
+from common.messaging.bus import Bus
 from common.problems import Unavailable
-from common.runtime import Runtime
-from common.service import create_service
+from common.web.application import create_service
+from common.web.runtime import Runtime
 
 __all__ = ["create_app"]
 
@@ -42,8 +42,8 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         runtime.checks["log"] = sequencer.intact
         with contextlib.suppress(Unavailable):  # a broken log and an absent database: deliveries are refused, P10
             await sequencer.open()
-        topics = [events_of(publisher) for publisher in PUBLISHERS]
-        await bus.subscribe("audit", topics, sequencer.deliver, gather=GATHER)
+        topics = [events_topic(publisher) for publisher in PUBLISHERS]
+        await bus.subscribe("audit", topics, sequencer.deliver, linger=GATHER)
 
     app = create_service(
         "audit",

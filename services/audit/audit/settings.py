@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from audit.log.notes import NoteError, Signer
+from audit.tlog.signed_notes import NoteError, Signer
 from common.settings import ServiceSettings
 
 __all__ = ["Settings"]
@@ -17,7 +17,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="XINDUN_AUDIT_", extra="ignore", hide_input_in_errors=True)
 
     log_key: SecretStr
-    """`PRIVATE+KEY+<name>+<hash>+<seed>`, as `audit.log.notes.generate_signer` makes it; its name is the origin."""
+    """`PRIVATE+KEY+<name>+<hash>+<seed>`, as `audit.tlog.signed_notes.generate_signer` makes it; its name is the origin."""
     log_origin: str
     """The log's name, for good: it stands in every checkpoint."""
     evidence_most_records: int = Field(default=10_000, ge=1)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 
-from common.database import naming
+from common.storage.database import naming
 
 __all__ = ["Base"]
 

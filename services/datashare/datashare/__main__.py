@@ -1,6 +1,6 @@
 """`python -m datashare`: settings from the environment, Kafka, one HTTP server."""
 
-from common.process import serve
+from common.web.entrypoint import serve
 from datashare.main import create_app
 from datashare.settings import Settings
 

@@ -4,8 +4,7 @@ from ipaddress import ip_network
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Envelope
-from common.events.identity import (
+from common.contracts.events.identity import (
     AccountActivated,
     AccountInvited,
     AccountReinstated,
@@ -26,9 +25,10 @@ from common.events.identity import (
     UnitReinstated,
     UnitSuspended,
 )
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.inbox import Handlers
-from common.runtime import Runtime
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.messaging.events import Envelope
+from common.messaging.inbox import Handlers
+from common.web.runtime import Runtime
 from datashare.applications import service as applications
 from datashare.containment import service as containment
 from datashare.holdings import service as holdings

@@ -2,17 +2,17 @@
 
 from fastapi import FastAPI
 
-from common.bus import Bus
 from common.clock import Clock
-from common.events.datashare import AccessRefused
-from common.service import create_service
+from common.contracts.events.datashare import AccessRefused
+from common.messaging.bus import Bus
+from common.web.application import create_service
 from datashare.agreements.endpoints import routes as agreements
 from datashare.applications.endpoints import routes as applications
+from datashare.data_queries.endpoints import routes as queries
 from datashare.data_rules.endpoints import routes as data_rules
 from datashare.grants.endpoints import routes as grants
 from datashare.handlers import handlers
 from datashare.openings.endpoints import routes as openings
-from datashare.queries.endpoints import routes as queries
 from datashare.resources.endpoints import routes as resources
 from datashare.settings import Settings
 

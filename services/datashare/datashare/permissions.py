@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from common.auth import Principal, requires
+from common.enforcement.authentication import Principal, requires
 
 __all__ = [
     "CanAdvise",

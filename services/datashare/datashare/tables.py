@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 
-from common.database import naming
+from common.storage.database import naming
 
 __all__ = ["Base"]
 

@@ -1,6 +1,6 @@
 """`python -m identity`: settings from the environment, Kafka, one HTTP server."""
 
-from common.process import serve
+from common.web.entrypoint import serve
 from identity.main import create_app
 from identity.settings import Settings
 

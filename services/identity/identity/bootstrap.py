@@ -15,14 +15,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from stdnum.cn import uscc
 
-from common.bus.in_process import InProcessBus
 from common.clock import SystemClock
-from common.context import ActContext, act, new_traceparent
-from common.cutoffs import EnforcementPoint
-from common.database import Database
-from common.permissions import UnitKind
+from common.context import ActContext, new_traceparent, set_context
+from common.contracts.permissions import UnitKind
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.messaging.in_process import InProcessBus
 from common.problems import Conflict, Invalid, Problem
-from common.runtime import Runtime
+from common.storage.database import Database
+from common.web.runtime import Runtime
 from identity.accounts import service as accounts
 from identity.accounts.schemas import InvitedView, Invitee, Login
 from identity.posts.queries import post_named
@@ -74,7 +74,7 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
 
     Raises `AlreadyBootstrapped`, `Invalid` for a wrong code, and what an invitation raises.
     """
-    act(ActContext(actor="service:identity", traceparent=new_traceparent()))
+    set_context(ActContext(actor="service:identity", traceparent=new_traceparent()))
     invited: dict[str, InvitedView] = {}
     async with runtime.database.transaction() as session:
         await lock_registration(session)

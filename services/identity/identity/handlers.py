@@ -2,11 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Envelope
-from common.events.datashare import HoldingsListed
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.inbox import Handlers
-from common.runtime import Runtime
+from common.contracts.events.datashare import HoldingsListed
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.messaging.events import Envelope
+from common.messaging.inbox import Handlers
+from common.web.runtime import Runtime
 from identity.containment import service as containment
 from identity.handovers import service as handovers
 

@@ -6,22 +6,22 @@ from importlib import import_module
 
 from fastapi import FastAPI
 
-from common.bus import Bus, Message
-from common.bus.topics import FEED
 from common.clock import Clock
-from common.events.identity import AccessRefused
-from common.feed import Heartbeat
-from common.runtime import Runtime
-from common.service import create_service
+from common.contracts.events.identity import AccessRefused
+from common.contracts.topics import FEED
+from common.enforcement.revocation_feed import Heartbeat
+from common.messaging.bus import Bus, Message
+from common.web.application import create_service
+from common.web.runtime import Runtime
 from identity.accounts.endpoints import routes as accounts
+from identity.acknowledgements.service import Receipts, confirm_cutoffs
+from identity.credentials.passwords import Passwords
 from identity.cutoffs.endpoints import routes as cutoffs
-from identity.cutoffs.mending import mend_feed
-from identity.cutoffs.receipts import Receipts, confirm_cutoffs
-from identity.cutoffs.sweeping import sweep_feed
 from identity.departures.endpoints import routes as departures
+from identity.feed.expiry import expire_feed_entries
+from identity.feed.repair import repair_feed
 from identity.handlers import handlers
 from identity.handovers.endpoints import routes as handovers
-from identity.passwords import Passwords
 from identity.policies.endpoints import routes as policies
 from identity.policies.service import publish_first_versions
 from identity.posts.endpoints import routes as posts
@@ -30,7 +30,7 @@ from identity.sessions.endpoints import routes as sessions
 from identity.settings import Settings
 from identity.signing.endpoints import routes as signing
 from identity.signing.keys import SigningKeys
-from identity.signing.service import publish_keys, tend_keys
+from identity.signing.service import publish_keys, rotate_signing_keys
 from identity.systems.endpoints import routes as systems
 from identity.tokens.endpoints import hot_routes
 from identity.tokens.endpoints import routes as tokens
@@ -69,7 +69,7 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         handlers=handlers,
         clock=clock,
         prepare=partial(_prepare, settings),
-        tasks=(_collect_receipts, confirm_cutoffs, tend_keys, mend_feed, sweep_feed),
+        tasks=(_collect_receipts, confirm_cutoffs, rotate_signing_keys, repair_feed, expire_feed_entries),
         beats=(_feed_heartbeat,),
     )
 
@@ -81,7 +81,7 @@ async def _prepare(settings: Settings, runtime: Runtime) -> None:
     runtime.parts["passwords"] = Passwords()
     runtime.parts["receipts"] = Receipts(runtime)
     runtime.parts["clients"] = Clients()
-    asyncio.get_running_loop().run_in_executor(None, import_module, "identity.spellings")
+    asyncio.get_running_loop().run_in_executor(None, import_module, "identity.credentials.password_dictionary")
     await publish_keys(runtime)
     await publish_first_versions(runtime)
 

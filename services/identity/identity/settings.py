@@ -9,9 +9,9 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common.runtime import Runtime
-from common.sealing import KEY_BYTES
 from common.settings import ServiceSettings
+from common.storage.encryption import KEY_BYTES
+from common.web.runtime import Runtime
 
 __all__ = ["Settings", "settings_of"]
 

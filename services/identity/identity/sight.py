@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from common.auth import Principal
-from common.permissions import UnitKind
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 
 __all__ = ["border_of"]
 

@@ -1,6 +1,6 @@
 """`python -m incident`: settings from the environment, Kafka, one HTTP server."""
 
-from common.process import serve
+from common.web.entrypoint import serve
 from incident.main import create_app
 from incident.settings import Settings
 

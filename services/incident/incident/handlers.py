@@ -2,10 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Envelope, datashare, identity
-from common.inbox import Handlers
-from common.runtime import Runtime
-from incident.containment import service as containment
+from common.contracts.events import datashare, identity
+from common.messaging.events import Envelope
+from common.messaging.inbox import Handlers
+from common.web.runtime import Runtime
+from incident.orders import service as containment
 from incident.projections import service as projections
 
 __all__ = ["handlers"]

@@ -3,18 +3,18 @@
 import httpx
 from fastapi import FastAPI
 
-from common.bus import Bus
 from common.clock import Clock
-from common.events.incident import AccessRefused
-from common.runtime import Runtime
-from common.service import create_service
+from common.contracts.events.incident import AccessRefused
+from common.messaging.bus import Bus
+from common.web.application import create_service
+from common.web.runtime import Runtime
 from incident.breaches.endpoints import routes as breaches
-from incident.containment.endpoints import routes as containment
-from incident.containment.prober import probe_orders
 from incident.handlers import handlers
 from incident.lifting.endpoints import routes as lifting
+from incident.notifier import Signal
+from incident.orders.endpoints import routes as containment
+from incident.probes.worker import probe_orders
 from incident.settings import Settings
-from incident.signal import Signal
 
 __all__ = ["create_app"]
 

@@ -13,19 +13,19 @@ import orjson
 from pydantic import SecretStr
 
 from audit.fsck.check import check
-from audit.log.notes import Signer, generate_signer
 from audit.main import create_app
 from audit.settings import Settings
-from common.bus import Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, events_of
+from audit.tlog.signed_notes import Signer, generate_signer
 from common.clock import SystemClock
-from common.database import Database
-from common.events import PREFIX, Envelope
-from common.feed import Heartbeat, VerificationKey
+from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.topics import FEED, events_topic
+from common.enforcement.revocation_feed import Heartbeat, VerificationKey
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
-from common.permissions import POSTS, UnitKind
-from common.tokens import SigningKey, sign
+from common.messaging.bus import Message
+from common.messaging.events import PREFIX, Envelope
+from common.messaging.in_process import InProcessBus
+from common.storage.database import Database
 from tests.deployment.databases import ServiceDatabase
 
 ISSUER = "https://xindun.local"
@@ -53,7 +53,7 @@ class World:
 
     async def __aenter__(self) -> Self:
         await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        await self.bus.subscribe("stand-in", [events_of("audit")], self._listen)
+        await self.bus.subscribe("stand-in", [events_topic("audit")], self._listen)
         await self.bus.start()
         self._ends.push_async_callback(self.bus.stop)
         entries = VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now())
@@ -116,7 +116,7 @@ class World:
             "requestid": f"request-{number}",
             "data": {"note": "数据"},
         } | more
-        return Message(events_of(topic or publisher), members["subject"], Envelope(**members).to_bytes())
+        return Message(events_topic(topic or publisher), members["subject"], Envelope(**members).to_bytes())
 
     def messages(self, count: int, source="/identity") -> list[Message]:
         return [self.message(source, subject=f"a-{n % 7}") for n in range(count)]

@@ -12,7 +12,7 @@ import pytest
 
 from audit.evidence import service
 from common.clock import ManualClock
-from common.database import DatabaseUnavailable
+from common.storage.database import DatabaseUnavailable
 from tests.services.audit.audit_world import unpack
 
 pytestmark = pytest.mark.clause("12.4")

@@ -3,9 +3,9 @@
 import pytest
 from asyncpg import InsufficientPrivilegeError
 
-from audit.log.merkle import leaf_hash
-from audit.log.notes import Checkpoint, generate_signer, sign_checkpoint
-from audit.log.tiles import Tile, grow
+from audit.tlog.merkle import leaf_hash
+from audit.tlog.signed_notes import Checkpoint, generate_signer, sign_checkpoint
+from audit.tlog.tiles import Tile, grow
 from common.problems import Unavailable
 from tests.services.audit.audit_world import ORIGIN
 

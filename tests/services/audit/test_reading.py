@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit.log.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
-from audit.log.notes import Verifier, open_checkpoint
-from audit.log.proofs import ProofError, TlogProof
-from audit.log.tiles import ENTRIES, Tile, changed_bundles, decode_bundle
+from audit.tlog.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
+from audit.tlog.proofs import ProofError, TlogProof
+from audit.tlog.signed_notes import Verifier, open_checkpoint
+from audit.tlog.tiles import ENTRIES, Tile, changed_bundles, decode_bundle
 
 
 def decoded(parts):

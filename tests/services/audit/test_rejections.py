@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from common.bus import Message
-from common.bus.topics import events_of
 from common.clock import ManualClock
+from common.contracts.topics import events_topic
+from common.messaging.bus import Message
 from tests.services.audit.test_producers import told
 
 pytestmark = pytest.mark.clause("7.4")
@@ -68,7 +68,7 @@ async def test_forgeries_that_trickle_are_as_few_warnings(world):
 async def test_each_topic_reason_and_day_counts_by_itself(make_world):
     world = await make_world(clock=ManualClock())
     first, second = forged(world, 12), forged(world, 12)
-    await world.deliver(*first, *forged(world, 1, topic="incident"), Message(events_of("identity"), "k", b"no"))
+    await world.deliver(*first, *forged(world, 1, topic="incident"), Message(events_topic("identity"), "k", b"no"))
     assert len(await told(world, "anomaly.detected")) == 10 + 1 + 1
     world.clock.advance(timedelta(days=1))
     await world.deliver(*second)
@@ -103,7 +103,7 @@ async def test_events_of_an_unknown_type_are_leaves_like_others(world):
 
 
 async def test_a_message_of_ten_megabytes_and_garbage_stop_nobody(world):
-    topic = events_of("identity")
+    topic = events_topic("identity")
     bad = [
         Message(topic, "k", bytes(10 << 20)),
         Message(topic, "k", world.message(number=1, data={"note": "x" * (10 << 20)}).value),

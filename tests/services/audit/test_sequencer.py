@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 
 from audit.log import sequencer as sequencer_module
-from audit.log.merkle import leaf_hash, tree_root
-from audit.log.notes import open_checkpoint
-from audit.log.tiles import Tile, changed_tiles, grow
-from common.bus import Message
-from common.bus.topics import events_of
-from common.database import DatabaseUnavailable
+from audit.tlog.merkle import leaf_hash, tree_root
+from audit.tlog.signed_notes import open_checkpoint
+from audit.tlog.tiles import Tile, changed_tiles, grow
+from common.contracts.topics import events_topic
+from common.messaging.bus import Message
 from common.problems import Unavailable
+from common.storage.database import DatabaseUnavailable
 
 
 async def checkpoint(world):
@@ -88,7 +88,7 @@ async def test_the_bus_brings_what_every_publisher_says(world):
 
 def bad_messages(world):
     good = world.message(number=1)
-    topic = events_of("identity")
+    topic = events_topic("identity")
     yield "not-an-event", Message(topic, "k", None)
     yield "not-an-event", Message(topic, "k", b"not json")
     yield "not-an-event", Message(topic, "k", b"[]")

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from audit.log.notes import generate_signer
 from audit.settings import Settings
+from audit.tlog.signed_notes import generate_signer
 from common.problems import Unavailable
 from tests.services.audit.audit_world import ORIGIN
 

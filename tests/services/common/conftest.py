@@ -5,8 +5,8 @@ import secrets
 import asyncpg
 import pytest
 
-from common.embedded import ensure_databases
-from common.migrate import migrate
+from common.storage.migrations import migrate
+from deploy.embedded_postgres import ensure_databases
 from tests.deployment.databases import Databases
 from tests.services.common.toy import events
 from tests.services.common.world import World

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from common.embedded import (
-    AlreadyRunning,
+from deploy.embedded_postgres import (
+    AlreadyRunningError,
     EmbeddedPostgres,
     copy_database,
     database_url,
@@ -26,7 +26,7 @@ PASSWORDS = {f"{service}_{role}": f"{service}-{role}-p@ss'w/rd" for service in S
 
 STARTER = """
 import pathlib, sys
-from common.embedded import EmbeddedPostgres
+from deploy.embedded_postgres import EmbeddedPostgres
 server = EmbeddedPostgres.start(pathlib.Path(sys.argv[1]))
 print("up", flush=True)
 sys.stdin.read()
@@ -214,7 +214,7 @@ async def test_a_killed_server_finds_its_data_again(tmp_path):
 def test_a_second_start_on_the_same_data_says_who_is_there(tmp_path):
     first = starter(tmp_path)
     try:
-        with pytest.raises(AlreadyRunning, match=str(first.pid)) as refused:
+        with pytest.raises(AlreadyRunningError, match=str(first.pid)) as refused:
             EmbeddedPostgres.start(tmp_path)
         assert refused.value.pid == first.pid
     finally:

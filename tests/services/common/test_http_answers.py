@@ -12,11 +12,11 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.auth import Principal
 from common.context import new_traceparent
-from common.feed import Cutoff, Heartbeat
+from common.enforcement.authentication import Principal
+from common.enforcement.revocation_feed import Cutoff, Heartbeat
 from common.ids import new_id
-from common.logging import configure_logging
+from common.log_config import configure_logging
 from tests.services.common.world import World, eventually
 
 ID_NUMBER = "110101199003070012"
@@ -291,7 +291,7 @@ async def test_what_takes_too_long_is_given_up_and_rolled_back(toy_database, adm
         answer = await world.client.get("/toy/slow")
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
-        assert await world.runtime.database.answers()
+        assert await world.runtime.database.ping()
     idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'toy_app' AND state = 'idle in transaction'"
     assert await admin.fetchval(idle) == 0
 
@@ -399,7 +399,7 @@ async def test_without_the_database_the_answer_is_503_and_later_all_is_well(worl
         assert refused.status_code == 503, "a refusal that cannot be recorded is not given as if it were"
     finally:
         await admin.execute("ALTER ROLE toy_app LOGIN")
-    await eventually(world.runtime.database.answers)
+    await eventually(world.runtime.database.ping)
     assert (await world.client.post("/toy/things", json={"name": "later"}, headers=who)).status_code == 201
 
 

@@ -10,18 +10,18 @@ import pytest
 from prometheus_client import REGISTRY as METRICS
 from sqlalchemy import text
 
-from common import inbox as inbox_module
-from common.bus import BusUnavailable, Message
-from common.bus.topics import events_of
-from common.database import Database, DatabaseUnavailable
-from common.events import PREFIX
+from common.contracts.topics import events_topic
 from common.ids import new_id
-from common.inbox import ATTEMPTS, LONGEST, Inbox
+from common.messaging import inbox as inbox_module
+from common.messaging.bus import BusUnavailable, Message
+from common.messaging.events import PREFIX
+from common.messaging.inbox import ATTEMPTS, LONGEST, Inbox
 from common.problems import Conflict, Invalid, NotFound, Unavailable
+from common.storage.database import Database, DatabaseUnavailable
 from tests.services.common.toy.events import QuestionAsked
 from tests.services.common.world import World, eventually
 
-ASKER = events_of("asker")
+ASKER = events_topic("asker")
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ async def test_without_the_database_the_bus_keeps_the_message_and_no_attempt_is_
             await still.bus.publish([message])
     finally:
         await admin.execute("ALTER ROLE toy_app LOGIN")
-    await eventually(still.runtime.database.answers)
+    await eventually(still.runtime.database.ping)
     assert await admin.fetchval("SELECT count(*) FROM inbox") == 0
     await still.bus.publish([message])
     assert (await states(admin))["a"] == ("done", 0)

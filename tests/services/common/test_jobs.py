@@ -8,15 +8,15 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from common.embedded import EmbeddedPostgres
-from common.jobs import SERVICES, JobFailed, JobSettings, databases, migrate_service
+from deploy.embedded_postgres import EmbeddedPostgres
+from deploy.setup_commands import SERVICES, SetupError, SetupSettings, databases, migrate_service
 
 
 def settings(host, **more):
     passwords = {
         f"{s}_{kind}_password": SecretStr(secrets.token_urlsafe()) for s in SERVICES for kind in ("owner", "app")
     }
-    return JobSettings(
+    return SetupSettings(
         database_host=host, superuser="someone", superuser_password=SecretStr("of the super user"), **(passwords | more)
     )
 
@@ -64,7 +64,7 @@ async def test_a_job_waits_for_its_server(tmp_path_factory, server):
 @pytest.mark.parametrize("job", [databases, lambda known: migrate_service(known, "audit")])
 async def test_but_not_for_ever(tmp_path, job):
     began = time.monotonic()
-    with pytest.raises(JobFailed, match="did not answer"):
+    with pytest.raises(SetupError, match="did not answer"):
         await job(settings(str(tmp_path), patience=0.5))
     assert time.monotonic() - began < 5
 
@@ -72,14 +72,14 @@ async def test_but_not_for_ever(tmp_path, job):
 async def test_a_wrong_password_is_no_matter_of_waiting(server):
     known = settings(str(server.socket_dir), patience=60)
     wrong = known.model_copy(update={"superuser_password": SecretStr("another password than his")})
-    with pytest.raises(JobFailed, match="password authentication failed"):
+    with pytest.raises(SetupError, match="password authentication failed"):
         await databases(wrong)
     await databases(known)
     wrong = known.model_copy(update={"audit_owner_password": SecretStr("another password than his")})
-    with pytest.raises(JobFailed, match="password authentication failed"):
+    with pytest.raises(SetupError, match="password authentication failed"):
         await migrate_service(wrong, "audit")
 
 
 async def test_a_missing_secret_is_named(tmp_path):
     with pytest.raises(SystemExit, match="XINDUN_JOBS_AUDIT_OWNER_PASSWORD"):
-        await migrate_service(JobSettings(database_host=str(tmp_path)), "audit")
+        await migrate_service(SetupSettings(database_host=str(tmp_path)), "audit")

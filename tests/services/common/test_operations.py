@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from common.outbox import Relay
-from common.service import dsn_of
+from common.messaging.outbox import Relay
+from common.web.application import asyncpg_dsn
 from tests.services.common.toy.events import QuestionAsked
 from tests.services.common.world import eventually
 
@@ -60,7 +60,7 @@ async def test_what_waits_to_be_published_is_counted_with_its_age(world):
 
 
 async def test_it_is_told_which_replica_relays(world, toy_database, admin):
-    other = Relay(publisher="toy", instance="7", dsn=dsn_of(toy_database.app), bus=world.bus, clock=world.clock)
+    other = Relay(publisher="toy", instance="7", dsn=asyncpg_dsn(toy_database.app), bus=world.bus, clock=world.clock)
     running = asyncio.create_task(other.run())
     assert (await status(world))["relay"]["holder"] == "1"
     killing = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '1'"

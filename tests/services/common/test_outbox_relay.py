@@ -9,15 +9,15 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from common import outbox
-from common.bus.topics import FEED
 from common.clock import ManualClock
-from common.database import Database
-from common.events import Envelope
-from common.feed import Cutoff
+from common.contracts.topics import FEED
+from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
-from common.outbox import Relay
-from common.service import dsn_of, keep_running
+from common.messaging import outbox
+from common.messaging.events import Envelope
+from common.messaging.outbox import Relay
+from common.storage.database import Database
+from common.web.application import asyncpg_dsn, supervise
 from tests.services.common.toy.events import ThingMade
 from tests.services.common.world import Bus, eventually
 
@@ -30,7 +30,7 @@ class Ground:
     """The toy's database, a bus, and as many relays as a test starts."""
 
     def __init__(self, urls, bus: Bus) -> None:
-        self.dsn, self.bus, self.clock = dsn_of(urls.app), bus, ManualClock()
+        self.dsn, self.bus, self.clock = asyncpg_dsn(urls.app), bus, ManualClock()
         self.database = Database(urls.app, pool_size=10)
         self.relays: list[asyncio.Task] = []
 
@@ -41,7 +41,7 @@ class Ground:
 
     def relay(self, **options) -> Relay:
         relay = Relay(publisher="toy", dsn=self.dsn, bus=self.bus, clock=self.clock, **options)
-        self.relays.append(asyncio.create_task(keep_running("toy", "relay", relay.run)))
+        self.relays.append(asyncio.create_task(supervise("toy", "relay", relay.run)))
         return relay
 
     async def kill(self) -> None:
@@ -144,7 +144,7 @@ async def test_a_long_transaction_that_commits_late_is_not_passed_by(ground):
     ground.relay()
     async with ground.database.transaction() as late:
         outbox.add(late, ThingMade(name="late"), at=ground.clock.now())
-        await outbox.write(late)
+        await outbox.flush(late)
         await ground.say("early")
         await ground.has("early")
     await ground.has("late")
@@ -244,11 +244,11 @@ async def test_a_commit_without_a_notification_wakes_the_relay_be_it_this_or_ano
     holder = ground.relay(heartbeat_every=600)
     await ground.has("first")
     idle = ground.relay(heartbeat_every=600)
-    ground.database.told = {"own": holder, "other": idle}[woken].wake
+    ground.database.on_commit = {"own": holder, "other": idle}[woken].wake
     await ground.say("one")
     await ground.has("one")
-    async with ground.database.direct() as connection:
-        await outbox.tell(connection, ThingMade(name="two"), at=ground.clock.now())
+    async with ground.database.raw_transaction() as connection:
+        await outbox.add_on_connection(connection, ThingMade(name="two"), at=ground.clock.now())
     await ground.has("two")
 
 
@@ -401,5 +401,5 @@ async def test_a_relay_recovers_when_the_database_comes_back(ground, admin, monk
         await ground.say(f"turn {turn}")
         await ground.has(f"turn {turn}")
         await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHERS}")
-        await eventually(ground.database.answers)
+        await eventually(ground.database.ping)
     assert sorted(say_once(ground.bus.events())) == [1, 2, 3]

@@ -6,11 +6,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from common import pruning
-from common.bus.topics import TOPICS
+from common.contracts.topics import TOPICS
 from common.ids import new_id
-from common.pruning import prune
-from common.service import dsn_of
+from common.storage import pruning
+from common.storage.pruning import prune
+from common.web.application import asyncpg_dsn
 from tests.services.common.world import eventually
 
 SEGMENT = timedelta(days=7)
@@ -81,7 +81,7 @@ async def test_of_several_replicas_one_prunes(world, admin):
 
 async def test_a_service_prunes_by_itself(world, admin, monkeypatch):
     monkeypatch.setattr(pruning, "EVERY", 0.01)
-    running = asyncio.create_task(pruning.prune_now_and_then(world.runtime))
+    running = asyncio.create_task(pruning.prune_periodically(world.runtime))
     await admin.execute(OUTBOX, "xindun.toy.events", "old", 31 * DAY)
     try:
         await eventually(lambda: gone(admin))
@@ -98,7 +98,7 @@ async def gone(admin) -> bool:
 async def test_the_serving_role_cannot_make_anything_young_go(world, toy_database, admin):
     """Who took the service over can neither delete nor shorten a term."""
     await admin.execute(OUTBOX, "xindun.toy.events", "young", 29 * DAY)
-    connection = await asyncpg.connect(dsn_of(toy_database.app))
+    connection = await asyncpg.connect(asyncpg_dsn(toy_database.app))
     for term in ("0 days", "-100 years", "1 day"):
         assert await connection.fetchval("SELECT prune($1::text::interval, 1000000)", term) == 0
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

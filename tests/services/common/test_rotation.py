@@ -5,11 +5,11 @@ import stat
 import asyncpg
 import pytest
 
-from common.embedded import EmbeddedPostgres
-from common.jobs import JobSettings, databases
-from common.operations.door import Failed, WrongUse
-from common.operations.rotation import rotate_database_password
-from deploy.secrets import ensure_secrets
+from deploy.embedded_postgres import EmbeddedPostgres
+from deploy.secret_files import ensure_secrets
+from deploy.setup_commands import SetupSettings, databases
+from operations.client import Failed, WrongUse
+from operations.rotation import rotate_database_password
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def known(tmp_path, server):
     admin = await asyncpg.connect(server.admin_dsn)
     await admin.execute(f"ALTER ROLE someone PASSWORD '{password}'")
     await admin.close()
-    await databases(JobSettings(_secrets_dir=tmp_path / "secrets" / "jobs"))
+    await databases(SetupSettings(_secrets_dir=tmp_path / "secrets" / "jobs"))
     return tmp_path / "secrets"
 
 

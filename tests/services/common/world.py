@@ -8,15 +8,15 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from common.bus import BusUnavailable, Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, events_of, receipts_from
 from common.clock import ManualClock
-from common.events import Envelope, Event
-from common.feed import Heartbeat, VerificationKey
+from common.contracts.topics import FEED, events_topic, receipts_topic
+from common.enforcement.revocation_feed import Heartbeat, VerificationKey
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
+from common.messaging.bus import BusUnavailable, Message
+from common.messaging.events import Envelope, Event
+from common.messaging.in_process import InProcessBus
 from common.settings import ServiceSettings
-from common.tokens import SigningKey, sign
 from tests.deployment.databases import ServiceDatabase
 from tests.services.common.toy.main import create_app
 
@@ -48,7 +48,7 @@ class Bus(InProcessBus):
         self.held: list[Message] = []
 
     async def publish(self, messages) -> None:
-        mine = [m for m in messages if m.topic != receipts_from("toy")]
+        mine = [m for m in messages if m.topic != receipts_topic("toy")]
         if not mine:
             await super().publish(messages)
             return
@@ -69,7 +69,7 @@ class Bus(InProcessBus):
 
     def events(self, publisher: str = "toy") -> list[Envelope]:
         """What was held, except heartbeats."""
-        found = [Envelope.model_validate_json(m.value) for m in self.held if m.topic == events_of(publisher)]
+        found = [Envelope.model_validate_json(m.value) for m in self.held if m.topic == events_topic(publisher)]
         return [envelope for envelope in found if not envelope.type.endswith("heartbeat.v1")]
 
 
@@ -137,7 +137,7 @@ class World:
             "sequence": self.asked,
             "data": event.model_dump(mode="json"),
         } | changed
-        return Message(events_of("asker"), event.key, Envelope(**members).to_bytes())
+        return Message(events_topic("asker"), event.key, Envelope(**members).to_bytes())
 
     def pass_(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))

@@ -13,17 +13,18 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from stdnum.cn import uscc
 
-from common.bus import Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, events_of
 from common.clock import ManualClock
-from common.events import Envelope, identity
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.feed import Heartbeat, VerificationKey
+from common.contracts.events import identity
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.topics import FEED, events_topic
+from common.enforcement.revocation_feed import Heartbeat, VerificationKey
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
-from common.outbox import outbox
-from common.permissions import POSTS, UnitKind
-from common.tokens import SigningKey, sign
+from common.messaging.bus import Message
+from common.messaging.events import Envelope
+from common.messaging.in_process import InProcessBus
+from common.messaging.outbox import outbox
 from datashare.main import create_app
 from datashare.settings import Settings
 from tests.deployment.databases import ServiceDatabase
@@ -199,7 +200,7 @@ class World:
             sequence=self.sequences[event.publisher],
             data=event.model_dump(mode="json"),
         )
-        return Message(events_of(event.publisher), event.key, envelope.to_bytes())
+        return Message(events_topic(event.publisher), event.key, envelope.to_bytes())
 
     async def say(self, *events) -> None:
         for event in events:

@@ -5,8 +5,8 @@ import hashlib
 import orjson
 import pytest
 
+from common.contracts.permissions import POSTS, UnitKind
 from common.ids import new_id
-from common.permissions import POSTS, UnitKind
 from datashare.grants.models import TRANSITIONS, GrantState
 from tests.services.datashare.datashare_world import Actor, problem
 

@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from common.events import identity
+from common.contracts.events import identity
+from common.contracts.permissions import POSTS, UnitKind
 from common.ids import new_id
-from common.permissions import POSTS, UnitKind
 from datashare.applications.models import TRANSITIONS, ApplicationState
 from tests.services.datashare.datashare_world import APPLICATION, Actor, problem
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.events import identity
+from common.contracts.events import identity
 from common.ids import new_id
 from tests.services.datashare.datashare_world import CODE, ELSEWHERE, PURPOSE, problem
 
@@ -50,7 +50,7 @@ async def test_lifting_one_order_leaves_what_another_suspended(world):
 
 
 async def test_an_order_for_identity_is_none_of_ours(world):
-    from common.events.incident import ContainmentOrdered
+    from common.contracts.events.incident import ContainmentOrdered
 
     await world.all_ready()
     await world.say(
@@ -130,7 +130,7 @@ async def test_a_probe_opens_no_other_door(world):
 
 async def test_an_order_that_comes_twice_is_carried_out_once(world):
     grant = await world.all_ready()
-    from common.events.incident import ContainmentOrdered
+    from common.contracts.events.incident import ContainmentOrdered
 
     order = ContainmentOrdered(
         order_id=new_id(),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.events import identity
+from common.contracts.events import identity
 from common.ids import new_id
 from datashare.holdings import service
 from tests.services.datashare.datashare_world import Actor

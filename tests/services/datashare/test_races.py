@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from common.auth import Principal
-from common.permissions import UnitKind
-from datashare.queries import service
-from datashare.queries.schemas import QueryAsked
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
+from datashare.data_queries import service
+from datashare.data_queries.schemas import QueryAsked
 from tests.services.datashare.datashare_world import CODE, OFFICE, PURPOSE, problem
 
 
@@ -103,7 +103,7 @@ async def test_an_end_waits_for_the_query_that_came_first(world, ending):
     asked = QueryAsked.model_validate(world.asked(3))
     watching = await asyncpg.connect(world.database.admin_dsn)
     try:
-        async with world.runtime.database.direct() as connection:
+        async with world.runtime.database.raw_transaction() as connection:
             await service.query(connection, world.runtime, clerk, asked, OFFICE)
             end = asyncio.create_task(world.authority.post(f"/grants/{grant}/{ending}", {"reason": "终止"}))
             while not await watching.fetchval(

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from common.events import identity
+from common.contracts.events import identity
+from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from common.permissions import UnitKind
 from tests.services.datashare.datashare_world import CODE, ELSEWHERE, Actor, problem, subject
 
 

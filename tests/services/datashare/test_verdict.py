@@ -13,12 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from common.clock import CITY
-from common.database import driver_of
+from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from common.permissions import UnitKind
-from datashare.queries.verdict import LINKS, Question
-from datashare.queries.verdict import verdict as verdict_on
-from datashare.queries.verdict import verdicts as verdicts_on
+from common.storage.database import driver_connection
+from datashare.data_queries.authorization import LINKS, Question
+from datashare.data_queries.authorization import verdict as verdict_on
+from datashare.data_queries.authorization import verdicts as verdicts_on
 from tests.services.datashare.datashare_world import CODE, OFFICE, PURPOSE, World, mark, subject
 
 SUSPEND = """INSERT INTO suspensions (id, grant_id, cause, reason, suspended_by, suspended_at)
@@ -116,11 +116,11 @@ async def rolled_back(engine):
 
 
 async def verdict(session, question):
-    return await verdict_on(await driver_of(session), question)
+    return await verdict_on(await driver_connection(session), question)
 
 
 async def verdicts(session, question, most):
-    return await verdicts_on(await driver_of(session), question, most)
+    return await verdicts_on(await driver_connection(session), question, most)
 
 
 async def narrow(session, statement, day):
@@ -237,7 +237,7 @@ async def test_what_is_asked_must_be_in_the_grant(engine, question, change):
 
 @pytest.mark.parametrize("origin", [None, "::1", "10.20.1.7", "10.20.0.256", "2001:db8::1"])
 async def test_an_address_that_is_not_registered_is_refused(lived, engine, origin):
-    from datashare.queries.service import address
+    from datashare.data_queries.service import address
 
     async with rolled_back(engine) as session:
         found = await verdict(session, replace(ask(lived, "system"), origin=address(origin or "")))
@@ -245,7 +245,7 @@ async def test_an_address_that_is_not_registered_is_refused(lived, engine, origi
 
 
 async def test_an_ipv4_address_inside_ipv6_is_the_same_address(lived, engine):
-    from datashare.queries.service import address
+    from datashare.data_queries.service import address
 
     async with rolled_back(engine) as session:
         found = await verdict(session, replace(ask(lived, "system"), origin=address(f"::ffff:{OFFICE}")))

@@ -11,15 +11,15 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from common.bus import Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED
 from common.clock import SystemClock
-from common.feed import Cutoff, Heartbeat, VerificationKey
+from common.contracts.topics import FEED
+from common.enforcement.revocation_feed import Cutoff, Heartbeat, VerificationKey
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
-from common.origin import OriginStamp, key_of
-from common.server import http_server
-from common.tokens import SigningKey, sign
+from common.messaging.bus import Message
+from common.messaging.in_process import InProcessBus
+from common.web.client_address import ClientAddressStamp, service_key
+from common.web.http_server import http_server
 from gateway.main import create_app
 from gateway.replicas import Replicas, Target
 from gateway.routes import SERVICES
@@ -161,7 +161,7 @@ class GatewayWorld:
     async def __aenter__(self) -> Self:
         targets = Target.parse(self.urls, self._ca_file)
         self.upstreams = {
-            service: Upstream(service, Replicas(targets), OriginStamp(service, key_of(ORIGIN_KEY, service)))
+            service: Upstream(service, Replicas(targets), ClientAddressStamp(service, service_key(ORIGIN_KEY, service)))
             for service in SERVICES
         }
         self.app = create_app(self.settings, self.bus, self.upstreams)

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from common import door
+from common.web import http_protocol as door
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,19 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from common.http import Requests
-from common.origin import HEADER, OriginStamp, key_of
+from common.web.client_address import CLIENT_ADDRESS_HEADER, ClientAddressStamp, service_key
+from common.web.middleware import Requests
 from tests.services.gateway.gateway_world import ORIGIN_KEY
 
 ID = "request-1234"
 PEER = "192.0.2.1"
 
 
-def stamp_of(service: str = "datashare", key: SecretStr | None = ORIGIN_KEY) -> OriginStamp:
-    return OriginStamp(service, key_of(key, service))
+def stamp_of(service: str = "datashare", key: SecretStr | None = ORIGIN_KEY) -> ClientAddressStamp:
+    return ClientAddressStamp(service, service_key(key, service))
 
 
-async def origin_seen(headers: list[tuple[bytes, bytes]], stamp: OriginStamp | None) -> str:
+async def origin_seen(headers: list[tuple[bytes, bytes]], stamp: ClientAddressStamp | None) -> str:
     """Return what a service behind `Requests` takes as the caller's address."""
     seen = []
 
@@ -39,7 +39,7 @@ def ignored() -> float:
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "2001:db8::1", "::ffff:10.0.0.1"])
 async def test_a_service_takes_the_address_that_the_gateway_stamped(address):
-    headers = [(b"x-request-id", ID.encode()), (HEADER, stamp_of().of(ID, address))]
+    headers = [(b"x-request-id", ID.encode()), (CLIENT_ADDRESS_HEADER, stamp_of().of(ID, address))]
     assert await origin_seen(headers, stamp_of()) == address
 
 
@@ -47,9 +47,9 @@ FOREIGN = {
     "forged": lambda: b"10.1.2.3;" + b"0" * 64,
     "of another request": lambda: stamp_of().of("request-5678", "10.1.2.3"),
     "of another service": lambda: stamp_of("audit").of(ID, "10.1.2.3"),
-    "for another service with this one's key": lambda: OriginStamp("audit", key_of(ORIGIN_KEY, "datashare")).of(
-        ID, "10.1.2.3"
-    ),
+    "for another service with this one's key": lambda: ClientAddressStamp(
+        "audit", service_key(ORIGIN_KEY, "datashare")
+    ).of(ID, "10.1.2.3"),
     "of another gateway": lambda: stamp_of(key=SecretStr("somebody else's key!")).of(ID, "10.1.2.3"),
     "on another address": lambda: stamp_of().of(ID, "10.1.2.3").replace(b"10.1.2.3", b"10.1.2.4"),
     "cut": lambda: stamp_of().of(ID, "10.1.2.3")[:-1],
@@ -63,14 +63,14 @@ FOREIGN = {
 @pytest.mark.parametrize("stamp", FOREIGN.values(), ids=FOREIGN.keys())
 async def test_a_stamp_that_proves_nothing_is_ignored_and_counted(stamp):
     before = ignored()
-    assert await origin_seen([(b"x-request-id", ID.encode()), (HEADER, stamp())], stamp_of()) == PEER
+    assert await origin_seen([(b"x-request-id", ID.encode()), (CLIENT_ADDRESS_HEADER, stamp())], stamp_of()) == PEER
     assert ignored() == before + 1
 
 
 async def test_without_a_key_no_stamp_is_made_and_none_is_believed():
-    assert OriginStamp("datashare", None).of(ID, "10.1.2.3") is None
-    headers = [(b"x-request-id", ID.encode()), (HEADER, stamp_of().of(ID, "10.1.2.3"))]
-    assert await origin_seen(headers, OriginStamp("datashare", None)) == PEER
+    assert ClientAddressStamp("datashare", None).of(ID, "10.1.2.3") is None
+    headers = [(b"x-request-id", ID.encode()), (CLIENT_ADDRESS_HEADER, stamp_of().of(ID, "10.1.2.3"))]
+    assert await origin_seen(headers, ClientAddressStamp("datashare", None)) == PEER
     assert await origin_seen([(b"x-request-id", ID.encode())], stamp_of()) == PEER
 
 
@@ -84,7 +84,7 @@ async def test_the_gateway_speaks_for_the_peer_and_never_for_what_a_caller_claim
     headers = {"x-request-id": "request-from-outside", "x-xindun-origin": claimed, "X-Forwarded-For": "10.9.9.9"}
     assert (await world.client.get("/identity/units", headers=headers)).status_code == 200
     (seen,) = service.seen
-    (stamp,) = seen.header(HEADER)
+    (stamp,) = seen.header(CLIENT_ADDRESS_HEADER)
     (request_id,) = seen.header(b"x-request-id")
     assert stamp_of("identity").address(stamp.decode(), request_id.decode()) == "127.0.0.1"
     assert stamp_of("audit").address(stamp.decode(), request_id.decode()) is None

@@ -142,7 +142,7 @@ async def test_a_connection_whose_answer_asks_for_its_end_is_not_used_again(two)
 
 
 async def test_a_rolling_restart_under_load_loses_no_request(two):
-    """As `common.server` drains: not ready, every answer with `Connection: close`, then the door shuts."""
+    """As `common.web.http_server` drains: not ready, every answer with `Connection: close`, then the door shuts."""
     world, one, other = two
     failed, done, stop = [], 0, False
 

@@ -9,7 +9,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from common.origin import HEADER as ORIGIN
+from common.web.client_address import CLIENT_ADDRESS_HEADER as ORIGIN
 from gateway import refusals
 from gateway.door import Door
 from tests.services.gateway.gateway_world import OK, GatewayWorld, RawService, answer, eventually

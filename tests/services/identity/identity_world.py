@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from stdnum.cn import ric, uscc
 
 import identity.main
-from common.bus.in_process import InProcessBus
-from common.bus.topics import events_of
 from common.clock import ManualClock
-from common.events import Envelope
-from common.tokens import SigningKey
+from common.contracts.topics import events_topic
+from common.enforcement.tokens import SigningKey
+from common.messaging.events import Envelope
+from common.messaging.in_process import InProcessBus
 from identity.bootstrap import FirstPeople, bootstrap
 from identity.settings import Settings
-from identity.training.material import questions, undertaking
+from identity.training.course import questions, undertaking
 from tests.deployment.databases import ServiceDatabase
 
 STEP = timedelta(seconds=30)
@@ -132,7 +132,7 @@ class World:
         self.runtime = self.app.state.runtime
         self._ends.push_async_callback(self.bus.stop)
         await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        await self.bus.subscribe("listener", [events_of("identity")], self._listen)
+        await self.bus.subscribe("listener", [events_topic("identity")], self._listen)
         await self.bus.start()
         await self.runtime.point.loaded()
         # The key and the first heartbeat come by the outbox.

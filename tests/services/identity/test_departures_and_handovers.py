@@ -8,12 +8,12 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from common.bus import Message
-from common.bus.topics import events_of, receipts_from
-from common.events import Envelope
-from common.events.datashare import HoldingsListed
-from common.feed import Receipt
+from common.contracts.events.datashare import HoldingsListed
+from common.contracts.topics import events_topic, receipts_topic
+from common.enforcement.revocation_feed import Receipt
 from common.ids import new_id
+from common.messaging.bus import Message
+from common.messaging.events import Envelope
 
 
 async def _report(world, by, account_id, *, kind="departure", ago=timedelta(hours=1)):
@@ -34,7 +34,7 @@ async def _list_holdings(world, handover_id, account_id, items, *, part=1, parts
         sequence=world.said,
         data=event.model_dump(mode="json"),
     )
-    await world.bus.publish([Message(events_of("datashare"), event.key, envelope.to_bytes())])
+    await world.bus.publish([Message(events_topic("datashare"), event.key, envelope.to_bytes())])
 
 
 def _item(reference="one"):
@@ -179,7 +179,7 @@ async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itsel
     _, admin = await world.unit()
     clerk = await world.clerk(admin)
     begun = asyncio.get_running_loop().time()
-    await world.bus.publish([Message(receipts_from("gateway"), "gateway-9", _alive(world, "gateway-9"))])
+    await world.bus.publish([Message(receipts_topic("gateway"), "gateway-9", _alive(world, "gateway-9"))])
     answer = await _report(world, admin, clerk.id)
     waited = asyncio.get_running_loop().time() - begun
     assert answer.json()["effective"]["silent"] == ["gateway-9"]
@@ -191,7 +191,7 @@ async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itsel
 async def test_a_member_can_answer_for_its_own_points_only(world):
     _, admin = await world.unit()
     clerk = await world.clerk(admin)
-    await world.bus.publish([Message(receipts_from("datashare"), "gateway-9", _alive(world, "gateway-9"))])
+    await world.bus.publish([Message(receipts_topic("datashare"), "gateway-9", _alive(world, "gateway-9"))])
     answer = await _report(world, admin, clerk.id)
     assert answer.json()["effective"]["silent"] == []
     assert "gateway-9" not in answer.json()["effective"]["receipts"]

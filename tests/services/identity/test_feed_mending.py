@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from common.bus.in_process import _Log
-from common.bus.topics import FEED
-from common.cutoffs import CredentialRevoked, EnforcementPoint
-from identity.cutoffs.mending import mend
+from common.contracts.topics import FEED
+from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint
+from common.messaging.in_process import _Log
+from identity.feed.repair import mend
 
 
 async def newcomer(world) -> tuple[EnforcementPoint, asyncio.Task]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.cutoffs import CredentialRevoked
-from common.feed import Cutoff
-from identity.cutoffs.retained import retained_entries
-from identity.cutoffs.sweeping import MARGIN, spent, sweep
+from common.enforcement.enforcement_point import CredentialRevoked
+from common.enforcement.revocation_feed import Cutoff
+from identity.feed.expiry import MARGIN, spent, sweep
+from identity.feed.snapshot import retained_entries
 from identity.signing.models import LONGEST_TERM
 from tests.services.identity.test_feed_mending import newcomer
 

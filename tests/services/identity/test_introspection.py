@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from common.tokens import SigningKey, sign
+from common.enforcement.tokens import SigningKey, sign
 from identity.systems import service as systems
 from identity.tokens.introspection import TERM
 from tests.platform.kept import claims_of

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.cutoffs import EnforcementPoint
+from common.enforcement.enforcement_point import EnforcementPoint
 
 POINTS = "/operations/points"
 

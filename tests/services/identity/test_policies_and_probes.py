@@ -6,12 +6,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from common.bus import Message
-from common.bus.topics import events_of
-from common.events import Envelope
-from common.events.incident import ContainmentLifted, ContainmentOrdered
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.contracts.policies import CATALOGUE
+from common.contracts.topics import events_topic
 from common.ids import new_id
-from common.policies import CATALOGUE
+from common.messaging.bus import Message
+from common.messaging.events import Envelope
 
 
 async def _version(world, name):
@@ -101,7 +101,7 @@ async def _incident_says(world, event):
         sequence=world.said,
         data=event.model_dump(mode="json"),
     )
-    await world.bus.publish([Message(events_of("incident"), event.key, envelope.to_bytes())])
+    await world.bus.publish([Message(events_topic("incident"), event.key, envelope.to_bytes())])
 
 
 async def _contain(world, target_id, *, executor="identity", kind="system"):

@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import update
 
-from common.operations.door import Door, WrongUse
-from common.operations.rotation import SIGNING_KEY, rotate_signing_key
 from identity.signing.keys import SigningKeys
 from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
+from operations.client import Door, WrongUse
+from operations.rotation import SIGNING_KEY, rotate_signing_key
 from tests.services.identity.identity_world import World
 
 

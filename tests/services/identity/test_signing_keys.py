@@ -11,8 +11,8 @@ from jose import jwt
 from pydantic import SecretStr
 
 import identity.main
-from common.feed import VerificationKey
-from common.tokens import KeyInvalid, SigningKey
+from common.enforcement.revocation_feed import VerificationKey
+from common.enforcement.tokens import KeyInvalid, SigningKey
 from identity.problems import SigningKeyMissing
 from identity.signing.keys import SigningKeys
 from identity.signing.models import LEASE, LONGEST_TERM

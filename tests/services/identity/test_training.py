@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from identity.training.material import questions, undertaking
+from identity.training.course import questions, undertaking
 from tests.services.identity.identity_world import right_answers, slug, train, undertake
 
 

@@ -5,20 +5,20 @@ from typing import Self
 
 from sqlalchemy import func, select
 
-from common.auth import Principal
 from common.clock import ManualClock
-from common.context import ActContext, act
+from common.context import ActContext, set_context
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.inbox import Inbox
-from common.outbox import outbox
-from common.permissions import UnitKind
+from common.messaging.inbox import Inbox
+from common.messaging.outbox import outbox
 from incident.breaches import service as breaches
-from incident.breaches.file import read_file
 from incident.breaches.schemas import BreachReport
-from incident.containment import probing
-from incident.containment.knocking import Knocker
+from incident.breaches.views import read_file
 from incident.handlers import handlers
-from incident.signal import Signal
+from incident.notifier import Signal
+from incident.probes import queue as probing
+from incident.probes.client import Knocker
 from tests.services.incident.incident_world import World
 
 
@@ -47,7 +47,7 @@ class Pieces(World):
         await self.hear(*(self.message(event) for event in events))
 
     async def breach(self, unit, **scope):
-        act(ActContext())
+        set_context(ActContext())
         principal = Principal(
             "account", str(new_id()), unit, UnitKind.AGENCY, frozenset(), None, {}, self.clock.now() + timedelta(days=1)
         )

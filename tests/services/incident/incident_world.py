@@ -22,21 +22,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from common.answers import problem_response
-from common.auth import Verifier, bearer_of
-from common.bus import Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, events_of
 from common.clock import SystemClock
-from common.cutoffs import EnforcementPoint
-from common.events import Envelope, datashare, identity
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.feed import Cutoff, Heartbeat, VerificationKey
+from common.contracts.events import datashare, identity
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.topics import FEED, events_topic
+from common.enforcement.authentication import Verifier, bearer_token
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.enforcement.revocation_feed import Cutoff, Heartbeat, VerificationKey
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
-from common.permissions import POSTS, UnitKind
+from common.messaging.bus import Message
+from common.messaging.events import Envelope
+from common.messaging.in_process import InProcessBus
 from common.problems import Problem
-from common.service import keep_running
-from common.tokens import SigningKey, sign
+from common.web.application import supervise
+from common.web.exception_handlers import problem_response
 from incident.main import create_app
 from incident.settings import Settings
 from tests.deployment.databases import ServiceDatabase
@@ -104,12 +105,12 @@ class World:
 
     async def open(self) -> None:
         """Start the surroundings alone."""
-        await self.bus.subscribe("stand-in", [events_of("incident")], self._listen)
+        await self.bus.subscribe("stand-in", [events_topic("incident")], self._listen)
         await self.bus.start()
         self._ends.push_async_callback(self.bus.stop)
         await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
         point = EnforcementPoint("gateway-stand-in", self.bus, self.clock)
-        following = asyncio.create_task(keep_running("stand-in", "point", point.run))
+        following = asyncio.create_task(supervise("stand-in", "point", point.run))
         self._ends.callback(following.cancel)
         await point.loaded()
         await self.runtime.point.loaded() if self.runtime.parts.get("signal") else None
@@ -169,7 +170,7 @@ class World:
             sequence=sequence,
             data=orjson.loads(event.model_dump_json()),
         )
-        return Message(events_of(event.publisher), event.key, envelope.to_bytes())
+        return Message(events_topic(event.publisher), event.key, envelope.to_bytes())
 
     async def say(self, *events) -> None:
         for event in events:
@@ -284,7 +285,7 @@ class World:
         return JSONResponse({"access_token": self.token(CLIENT, 0), "token_type": "Bearer", "expires_in": 600})
 
     async def _issue_probe(self, request: Request) -> JSONResponse:
-        assert self.verifier.principal(bearer_of(request)).subject == CLIENT
+        assert self.verifier.authenticate_and_check_revocation(bearer_token(request)).subject == CLIENT
         body = await request.json()
         order = self.orders.get(UUID(body["order_id"]))
         if order is None:
@@ -298,7 +299,7 @@ class World:
         body = await request.json()
         if self.bend and (bent := self.bend(body)):
             return bent
-        principal = self.verifier.principal(bearer_of(request))
+        principal = self.verifier.authenticate_and_check_revocation(bearer_token(request))
         self.knocks.append({"subject": principal.subject} | body)
         grant = UUID(body["grant_id"])
         links = [

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from common.clock import ManualClock
-from common.feed import PolicyVersion
+from common.enforcement.revocation_feed import PolicyVersion
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 from starlette.responses import JSONResponse
 
-from common.events import identity
+from common.contracts.events import identity
+from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from common.permissions import UnitKind
 from common.problems import CONTENT_TYPE
 
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from starlette.responses import JSONResponse
 
-from common.events import datashare, identity
-from common.feed import Cutoff
+from common.contracts.events import datashare, identity
+from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
-from incident.containment import probing, queries, service
-from incident.containment.prober import probe_round
+from incident.orders import queries, service
+from incident.probes import queue as probing
+from incident.probes.worker import probe_round
 
 
 async def an_account_order(pieces):

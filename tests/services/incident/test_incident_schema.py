@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import incident.main
-from common.events import datashare, identity
+from common.contracts.events import datashare, identity
 from common.ids import new_id
 from incident.projections.models import AccountView, GrantView, SystemView
 from incident.tables import Base

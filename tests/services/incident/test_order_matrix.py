@@ -5,14 +5,14 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from common.auth import Principal
-from common.events import identity
+from common.contracts.events import identity
+from common.contracts.permissions import POSTS, UnitKind
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.permissions import POSTS, UnitKind
 from common.problems import Problem
-from incident.containment import queries, service
-from incident.containment.models import TRANSITIONS, Order, OrderState
-from incident.containment.prober import probe_round
+from incident.orders import queries, service
+from incident.orders.models import TRANSITIONS, Order, OrderState
+from incident.probes.worker import probe_round
 
 STATES = list(OrderState)
 STAYS = {state: state for state in STATES}

@@ -4,9 +4,9 @@ import json
 
 from audit.evidence.package import build_package
 from audit.evidence.verify import main
-from audit.log.merkle import inclusion_proof, leaf_hash, tree_root
-from audit.log.notes import Checkpoint, Signer, sign_checkpoint
-from audit.log.tiles import Tile, grow, node_reader
+from audit.tlog.merkle import inclusion_proof, leaf_hash, tree_root
+from audit.tlog.signed_notes import Checkpoint, Signer, sign_checkpoint
+from audit.tlog.tiles import Tile, grow, node_reader
 
 LOG = Signer("log.example/audit", b"the seed of the log in all tests")
 THIEF = Signer("log.example/audit", b"the seed of somebody else's key.")

@@ -6,7 +6,7 @@ import pytest
 
 from audit.evidence import verify
 from audit.evidence.package import PackageError
-from audit.log.notes import Checkpoint, sign_checkpoint, sign_note
+from audit.tlog.signed_notes import Checkpoint, sign_checkpoint, sign_note
 from tests.unit.audit.packages import LEAVES, LOG, THIEF, Log, leaf, verdict, write
 
 pytestmark = pytest.mark.clause("12.4")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.log.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
-from audit.log.notes import Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
-from audit.log.tiles import ENTRIES, Tile, grow, grow_bundles, node_reader
+from audit.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
+from audit.tlog.signed_notes import Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
+from audit.tlog.tiles import ENTRIES, Tile, grow, grow_bundles, node_reader
 
 GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "vectors" / "tessera-golden-log"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden log is not beside this checkout")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.log.notes import (
+from audit.tlog.signed_notes import (
     Checkpoint,
     NoteError,
     Signer,

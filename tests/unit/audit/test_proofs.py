@@ -2,10 +2,10 @@
 
 import pytest
 
-from audit.log.merkle import inclusion_proof, leaf_hash, tree_root
-from audit.log.notes import Checkpoint, generate_signer, sign_checkpoint
-from audit.log.proofs import ProofError, TlogProof
-from audit.log.tiles import Tile, grow, node_reader
+from audit.tlog.merkle import inclusion_proof, leaf_hash, tree_root
+from audit.tlog.proofs import ProofError, TlogProof
+from audit.tlog.signed_notes import Checkpoint, generate_signer, sign_checkpoint
+from audit.tlog.tiles import Tile, grow, node_reader
 
 LOG = generate_signer("log.example/audit")
 LEAVES = [b"a", b"b", b"c", b"d", b"e"]

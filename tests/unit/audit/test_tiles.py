@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.log.merkle import (
+from audit.tlog.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
@@ -12,7 +12,7 @@ from audit.log.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from audit.log.tiles import (
+from audit.tlog.tiles import (
     ENTRIES,
     MOST_LEAF_BYTES,
     LeafTooLongError,

@@ -13,8 +13,8 @@ import pytest
 from audit.evidence import verify
 from audit.evidence.package import render_verifier
 from audit.evidence.verify import main
-from audit.log import merkle
-from audit.log.notes import NoteError
+from audit.tlog import merkle
+from audit.tlog.signed_notes import NoteError
 from tests.unit.audit.packages import KEY, LEAVES, LOG, THIEF, Log, verdict, write
 
 pytestmark = pytest.mark.clause("12.4")

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from common.database import DatabaseUnavailable, _failures
+from common.storage.database import DatabaseUnavailable, _failures
 
 LOST = [
     asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),

@@ -7,11 +7,12 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.answers import install_problems
-from common.auth import Public
-from common.direct import direct_router, doors_of
-from common.http import Requests, router
+from common.enforcement.authentication import Anonymous
 from common.problems import Forbidden
+from common.web.dependencies import router
+from common.web.exception_handlers import add_exception_handlers
+from common.web.fast_routes import fast_router, fast_routes
+from common.web.middleware import Requests
 
 
 class Asked(BaseModel):
@@ -21,12 +22,12 @@ class Asked(BaseModel):
     deep: list[object] = []
 
 
-direct, usual = direct_router("/direct", "doors"), router("/usual", "doors")
+direct, usual = fast_router("/direct", "doors"), router("/usual", "doors")
 
 
 @direct.post("/echo")
 @usual.post("/echo")
-async def echo(body: Asked, request: Request, _: Public) -> Response:
+async def echo(body: Asked, request: Request, _: Anonymous) -> Response:
     """Say it again, or no."""
     if body.name == "no":
         raise Forbidden
@@ -38,8 +39,8 @@ async def client():
     app = FastAPI()
     for routes in (direct, usual):
         app.include_router(routes)
-    install_problems(app, None)
-    app.add_middleware(Requests, service="doors", body_limit=1000, timeout=5, doors=doors_of([direct, usual]))
+    add_exception_handlers(app, None)
+    app.add_middleware(Requests, service="doors", body_limit=1000, timeout=5, doors=fast_routes([direct, usual]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://doors") as client:
         yield client
 
@@ -86,8 +87,8 @@ async def test_another_method_or_path_is_not_behind_the_door(client):
 
 
 def test_a_direct_door_takes_no_parameters_of_the_path():
-    async def of_one(name: str, _: Public) -> Response:
+    async def of_one(name: str, _: Anonymous) -> Response:
         return Response(name)
 
     with pytest.raises(TypeError, match="a direct door takes"):
-        direct_router("", "doors").get("/{name}")(of_one)
+        fast_router("", "doors").get("/{name}")(of_one)

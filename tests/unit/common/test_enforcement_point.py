@@ -8,22 +8,23 @@ from datetime import timedelta
 
 import pytest
 
-from common import auth, cutoffs
-from common.auth import CredentialInvalid, Verifier
-from common.bus import Batch, BusUnavailable, Message
-from common.bus.in_process import InProcessBus
-from common.bus.topics import FEED, receipts_from
 from common.clock import ManualClock
-from common.cutoffs import CredentialRevoked, EnforcementPoint, FeedStale, RevokerSilent
-from common.feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
+from common.contracts.topics import FEED, receipts_topic
+from common.enforcement import authentication as auth
+from common.enforcement import enforcement_point as cutoffs
+from common.enforcement.authentication import CredentialInvalid, Verifier
+from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint, FeedStale, RevokerSilent
+from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
+from common.enforcement.tokens import KeySet, SigningKey, sign
 from common.ids import new_id
-from common.service import keep_running
-from common.tokens import KeySet, SigningKey, sign
+from common.messaging.bus import Batch, BusUnavailable, Message
+from common.messaging.in_process import InProcessBus
+from common.web.application import supervise
 
 ISSUER = "https://xindun.local"
 
 
-RECEIPTS = receipts_from("gateway")
+RECEIPTS = receipts_topic("gateway")
 
 
 class Bus(InProcessBus):
@@ -74,7 +75,7 @@ class Ground:
 
     async def start(self) -> None:
         self.receipts = self.bus.follow(RECEIPTS)
-        self._running = asyncio.create_task(keep_running("test", "point", self.point.run))
+        self._running = asyncio.create_task(supervise("test", "point", self.point.run))
 
     async def stop(self) -> None:
         if self._running:
@@ -147,21 +148,21 @@ async def eventually(condition) -> None:
 async def test_a_point_refuses_before_it_has_read_the_feed():
     made = Ground()
     with pytest.raises(FeedStale):
-        made.verifier.principal(made.token())
+        made.verifier.authenticate_and_check_revocation(made.token())
     assert made.point.age() == float("inf")
 
 
 @pytest.mark.clause("6.5")
 async def test_a_cutoff_kills_what_was_issued_before_and_a_new_epoch_lives(ground):
     old = ground.token()
-    assert ground.verifier.principal(old).id == "1"
+    assert ground.verifier.authenticate_and_check_revocation(old).id == "1"
     cutoff = ground.cutoff("account:1")
     await ground.feed(cutoff)
     await ground.answered(cutoff)
     with pytest.raises(CredentialRevoked) as refused:
-        ground.verifier.principal(old)
+        ground.verifier.authenticate_and_check_revocation(old)
     assert refused.value.extra["cutoff"] == str(cutoff.id)
-    assert ground.verifier.principal(ground.token(epoch=1)).epochs == {"account:1": 1}
+    assert ground.verifier.authenticate_and_check_revocation(ground.token(epoch=1)).epochs == {"account:1": 1}
 
 
 @pytest.mark.clause("6.5")
@@ -169,13 +170,13 @@ async def test_a_cutoff_kills_what_was_issued_before_and_a_new_epoch_lives(groun
 async def test_each_subject_of_a_token_is_asked(ground, cut_off):
     unit, session = new_id(), new_id()
     token = ground.token(unit=str(unit), uknd="agency", uepc=0, sid=str(session))
-    assert ground.verifier.principal(token)
+    assert ground.verifier.authenticate_and_check_revocation(token)
     subject = {"unit": f"unit:{unit}", "session": f"session:{session}"}.get(cut_off, cut_off)
     cutoff = ground.cutoff(subject)
     await ground.feed(cutoff)
     await ground.answered(cutoff)
     with pytest.raises(CredentialRevoked):
-        ground.verifier.principal(token)
+        ground.verifier.authenticate_and_check_revocation(token)
 
 
 @pytest.mark.clause("6.5")
@@ -189,7 +190,7 @@ async def test_a_lower_epoch_never_replaces_a_higher(ground):
     assert ground.point.holds("account:1", 5)
     assert low.id not in {receipt.cutoff for receipt in given}
     with pytest.raises(CredentialRevoked):
-        ground.verifier.principal(ground.token(epoch=4))
+        ground.verifier.authenticate_and_check_revocation(ground.token(epoch=4))
 
 
 @pytest.mark.clause("6.5")
@@ -198,19 +199,19 @@ async def test_a_point_that_is_not_confirmed_within_the_bound_refuses_and_recove
     bound = PolicyVersion(name="revocation-bound", version=1, value=500, effective_from=yesterday(), basis="test")
     async with ground_with(bound) as made:
         token = made.token()
-        assert made.verifier.principal(token)
+        assert made.verifier.authenticate_and_check_revocation(token)
         setattr(made.bus, fault, True)
         await eventually(lambda: not made.point.fresh())
         assert made.point.age() >= 0.5
         with pytest.raises(FeedStale) as refused:
-            made.verifier.principal(token)
+            made.verifier.authenticate_and_check_revocation(token)
         assert refused.value.headers["Retry-After"]
         late = made.cutoff("account:1")
         await made.feed(late)
         setattr(made.bus, fault, False)
         await eventually(made.point.fresh)
         with pytest.raises(CredentialRevoked):
-            made.verifier.principal(token)
+            made.verifier.authenticate_and_check_revocation(token)
         await made.answered(late)
 
 
@@ -247,7 +248,7 @@ async def test_a_point_decides_only_when_it_has_announced_itself():
     await made.start()
     await made.point._loaded.wait()
     with pytest.raises(FeedStale):
-        made.verifier.principal(made.token())
+        made.verifier.authenticate_and_check_revocation(made.token())
     assert await made.said() == []
     made.bus.silent = True
     made.bus.refuses = False
@@ -257,7 +258,7 @@ async def test_a_point_decides_only_when_it_has_announced_itself():
     made.bus.silent = False
     await made.point.loaded()
     assert {receipt.kind for receipt in await made.said()} == {"alive"}
-    assert made.verifier.principal(made.token())
+    assert made.verifier.authenticate_and_check_revocation(made.token())
     await made.stop()
     await made.bus.stop()
 
@@ -268,7 +269,7 @@ async def test_a_point_whose_signs_of_life_are_not_heard_refuses(ground, monkeyp
     ground.point._alive_at -= cutoffs.LIVE_FOR
     assert ground.point.age() <= ground.point.bound()
     with pytest.raises(FeedStale):
-        ground.verifier.principal(ground.token())
+        ground.verifier.authenticate_and_check_revocation(ground.token())
     ground.bus.refuses = False
     await eventually(ground.point.fresh)
 
@@ -279,7 +280,7 @@ async def test_a_point_says_that_it_lives_and_that_it_left_and_refuses_from_then
     await ground.stop()
     assert (await ground.said())[-1].kind == "left"
     with pytest.raises(FeedStale):
-        ground.verifier.principal(ground.token())
+        ground.verifier.authenticate_and_check_revocation(ground.token())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -340,17 +341,17 @@ def test_whatever_comes_late_on_the_feed_and_is_compacted_there_revives_nothing(
 @pytest.mark.clause("6.5")
 async def test_a_retired_key_verifies_nothing_not_even_what_was_verified_before(ground):
     token, kid = ground.token(), ground.key.kid
-    assert ground.verifier.principal(token)
-    assert ground.verifier.principal(token)
+    assert ground.verifier.authenticate_and_check_revocation(token)
+    assert ground.verifier.authenticate_and_check_revocation(token)
     await ground.feed(VerificationKey(kid=kid, jwk=ground.key.public_jwk, retired=True))
     await eventually(lambda: not ground.point.keys.jwks()["keys"])
     with pytest.raises(CredentialInvalid):
-        ground.verifier.principal(token)
+        ground.verifier.authenticate_and_check_revocation(token)
 
 
 def reason_for(ground, token: str) -> str:
     with pytest.raises(CredentialInvalid) as refused:
-        ground.verifier.principal(token)
+        ground.verifier.authenticate_and_check_revocation(token)
     return refused.value.extra["reason"]
 
 
@@ -374,7 +375,7 @@ async def test_a_token_whose_key_comes_later_is_good_then(ground):
     assert {reason_for(ground, token) for _ in range(2)} == {"key-unknown"}
     await ground.feed(VerificationKey(kid=other.kid, jwk=other.public_jwk))
     await eventually(lambda: other.kid in ground.point.keys)
-    assert ground.verifier.principal(token)
+    assert ground.verifier.authenticate_and_check_revocation(token)
 
 
 async def test_forged_tokens_are_not_remembered_without_bound(ground, monkeypatch):
@@ -387,7 +388,7 @@ async def test_forged_tokens_are_not_remembered_without_bound(ground, monkeypatc
 
 async def test_a_token_that_was_good_says_that_it_has_expired(ground):
     token = ground.token()
-    assert ground.verifier.principal(token)
+    assert ground.verifier.authenticate_and_check_revocation(token)
     ground.clock.advance(timedelta(seconds=600))
     assert reason_for(ground, token) == "expired"
 
@@ -475,7 +476,7 @@ async def test_an_entry_that_cannot_be_read_keeps_the_point_closed(ground, value
     await eventually(lambda: not ground.point.fresh())
     await ground.feed(ground.cutoff("account:1"))
     with pytest.raises(FeedStale):
-        ground.verifier.principal(ground.token())
+        ground.verifier.authenticate_and_check_revocation(ground.token())
 
 
 async def test_twenty_thousand_cutoffs_load_fast():
@@ -488,7 +489,7 @@ async def test_twenty_thousand_cutoffs_load_fast():
         begun = time.perf_counter()
         token = made.token(sid=entries[777].subject.removeprefix("session:"))
         with pytest.raises(CredentialRevoked):
-            made.verifier.principal(token)
+            made.verifier.authenticate_and_check_revocation(token)
         assert time.perf_counter() - begun < 0.1
 
 

@@ -6,11 +6,12 @@ import os
 
 import pytest
 
-from common.bus import BusUnavailable, Message, in_process
-from common.bus.in_process import InProcessBus, RetainedFileDamaged
-from common.bus.topics import FEED, events_of, receipts_from
+from common.contracts.topics import FEED, events_topic, receipts_topic
+from common.messaging import in_process
+from common.messaging.bus import BusUnavailable, Message
+from common.messaging.in_process import InProcessBus, RetainedFileDamaged
 
-EVENTS = events_of("identity")
+EVENTS = events_topic("identity")
 
 
 def entry(key: str, value: bytes | None = b"1") -> Message:
@@ -147,13 +148,13 @@ async def test_memory_stays_bounded_and_a_follower_keeps_its_place(monkeypatch):
         await bus.publish([entry(f"k{number % 10}", str(number).encode())])
         if number % 20 == 0:
             last |= {m.key: m.value for m in (await follower.poll(0)).messages}
-        await bus.publish([Message(receipts_from("gateway"), "p", b"alive")])
+        await bus.publish([Message(receipts_topic("gateway"), "p", b"alive")])
     last |= {m.key: m.value for m in (await follower.poll(0)).messages}
     expected = {f"k{n}": str(990 + n).encode() for n in range(10)}
     assert last == expected
     assert dict(await kept(bus)) == expected
     assert len(bus._logs[FEED.name]._entries) < 150
-    assert len(bus._logs[receipts_from("gateway")]._entries) <= 150
+    assert len(bus._logs[receipts_topic("gateway")]._entries) <= 150
     await bus.stop()
 
 
@@ -163,7 +164,7 @@ async def test_nothing_is_taken_before_the_start():
         await bus.publish([entry("a")])
     with pytest.raises(BusUnavailable):
         bus.follow(FEED.name)
-    assert not bus.delivering()
+    assert not bus.healthy()
 
 
 async def test_one_group_that_fails_fails_the_publication_and_repeating_it_reaches_all(tmp_path):

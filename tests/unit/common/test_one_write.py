@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.door import HELD, _OneWrite
+from common.web.http_protocol import HELD, _OneWrite
 
 
 class Recorded:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jws as foreign
 
-from common.tokens import KeyInvalid, KeySet, SigningKey, TokenInvalid, sign, verify, verify_jws
+from common.enforcement.tokens import KeyInvalid, KeySet, SigningKey, TokenInvalid, sign, verify, verify_jws
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 AT = int(NOW.timestamp())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.tokens import KeyInvalid, KeySet, TokenInvalid, verify_jws
+from common.enforcement.tokens import KeyInvalid, KeySet, TokenInvalid, verify_jws
 
 VECTORS = Path(__file__).resolve().parents[3].parent / "shared" / "vectors" / "wycheproof"
 

@@ -9,9 +9,9 @@ from hmac import digest
 import pytest
 
 from audit.settings import Settings as AuditSettings
-from common.jobs import JobSettings
 from datashare.settings import Settings as DatashareSettings
-from deploy.secrets import PRINCIPALS, SERVICES, ensure_secrets
+from deploy.secret_files import PRINCIPALS, SERVICES, ensure_secrets
+from deploy.setup_commands import SetupSettings
 from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
@@ -22,7 +22,7 @@ SETTINGS = {
     "incident": IncidentSettings,
     "audit": AuditSettings,
     "gateway": GatewaySettings,
-    "jobs": JobSettings,
+    "jobs": SetupSettings,
 }
 
 

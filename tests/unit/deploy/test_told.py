@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.layout import TABLE, Layout, Process
-from deploy.told import settings_of
+from deploy.run_with_settings import settings_of
+from deploy.topology import TABLE, Layout, Process
 
 
 @pytest.fixture
@@ -24,7 +24,11 @@ def layout(tmp_path: Path) -> Layout:
 def told(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"XINDUN_DATA": str(data)}
     return subprocess.run(
-        [sys.executable, "-m", "deploy.told", *words], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "deploy.run_with_settings", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

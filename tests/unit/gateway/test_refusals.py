@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from common.bus import BusUnavailable
 from common.clock import ManualClock
-from common.events import Envelope
-from common.events.gateway import AccessRefused
+from common.contracts.events.gateway import AccessRefused
+from common.messaging.bus import BusUnavailable
+from common.messaging.events import Envelope
 from gateway.refusals import Refusals
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.problems import InvalidClient, OAuthRefused
-from identity.tokens.clients import credentials_of, form_of
+from identity.tokens.client_authentication import credentials_of, form_of
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from identity.passwords import LONGEST, Passwords, TooManyLogins, check_strength
+from identity.credentials.passwords import LONGEST, Passwords, TooManyLogins, check_strength
 
 GOOD = "quartz-Lantern 47 violet"
 CONTEXT = ["单志远", "江州市发展和改革委员会", "shan.zy"]
@@ -139,7 +139,7 @@ def test_every_reason_speaks_both_languages():
 MEASURED = """
 import asyncio, time
 from pathlib import Path
-from identity.passwords import Passwords
+from identity.credentials.passwords import Passwords
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20

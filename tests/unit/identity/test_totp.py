@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pyotp
 import pytest
 
-from identity.totp import accept, generate_secret, provisioning_uri, step_at
+from identity.credentials.totp import accept, generate_secret, provisioning_uri, step_at
 
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 NOW = datetime(2026, 3, 1, 8, 0, 10, tzinfo=UTC)

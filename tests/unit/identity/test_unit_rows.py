@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.problems import CsvUnreadable
-from identity.units.registration import UnitRefused, read_units
+from identity.units.csv_import import UnitRefused, read_units
 
 HEAD = "name,uscc,kind,level,duties\n"
 

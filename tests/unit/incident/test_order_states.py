@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.ids import new_id
-from incident.breaches.file import containment_of
 from incident.breaches.models import Obligation
-from incident.containment.models import TRANSITIONS, Order, OrderState
+from incident.breaches.views import containment_of
 from incident.lifting.models import TRANSITIONS as LIFTS
 from incident.lifting.models import LiftProposal, LiftState
+from incident.orders.models import TRANSITIONS, Order, OrderState
 from incident.problems import LiftDecided, OrderStepForbidden
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from common.ids import new_id
-from incident.containment.verdicts import Answer, judge
+from incident.probes.evaluation import Answer, judge
 
 CAUSE = f"order:{new_id()}"
 REVOKED = {"type": "urn:xindun:problem:credential-revoked", "cause": CAUSE, "reason": "contained"}

@@ -7,9 +7,9 @@ from fastapi import Response
 from audit.evidence import queries, service
 from audit.evidence.schemas import EvidenceRequest, ExportView
 from audit.permissions import CanExportEvidence, CanReadLog
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 
 __all__ = ["routes"]
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audit.evidence import verify
-from audit.log.merkle import leaf_hash, verify_inclusion
-from audit.log.notes import NoteError, Signer, Verifier, open_checkpoint, sign_note
-from audit.log.proofs import TlogProof
+from audit.tlog.merkle import leaf_hash, verify_inclusion
+from audit.tlog.proofs import TlogProof
+from audit.tlog.signed_notes import NoteError, Signer, Verifier, open_checkpoint, sign_note
 
 __all__ = ["PackageError", "build_package", "render_verifier"]
 

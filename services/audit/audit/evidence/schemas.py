@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from audit.evidence.models import EvidenceExport
-from common.moments import Moment
+from common.web.timestamps import Timestamp
 
 __all__ = ["EvidenceRequest", "ExportView", "Scope"]
 
@@ -28,8 +28,8 @@ class Scope(BaseModel):
     to_index: Index | None = None
     subjects: Words = Field(default_factory=list)
     request_ids: Words = Field(default_factory=list)
-    from_time: Moment | None = None
-    to_time: Moment | None = None
+    from_time: Timestamp | None = None
+    to_time: Timestamp | None = None
 
     @property
     def selective(self) -> bool:

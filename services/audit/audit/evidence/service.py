@@ -17,18 +17,18 @@ from audit.evidence.models import EvidenceExport
 from audit.evidence.package import PackageError, build_package
 from audit.evidence.schemas import EvidenceRequest, Scope
 from audit.log import service as log
-from audit.log.merkle import NodeReader, inclusion_proof
 from audit.log.models import SignedCheckpoint
-from audit.log.notes import Signer
 from audit.log.queries import with_nodes
 from audit.problems import EvidenceEmpty, EvidenceTooLarge, EvidenceUnsettled, LogBroken
 from audit.producers.queries import missing
 from audit.settings import Settings
-from common import outbox
-from common.auth import Principal
-from common.events.audit import EvidenceExported
+from audit.tlog.merkle import NodeReader, inclusion_proof
+from audit.tlog.signed_notes import Signer
+from common.contracts.events.audit import EvidenceExported
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.runtime import Runtime
+from common.messaging import outbox
+from common.web.runtime import Runtime
 
 __all__ = ["Archive", "export"]
 

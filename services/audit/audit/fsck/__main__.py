@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from audit.fsck.check import Finding, check
 from audit.settings import Settings
-from common.database import Database
 from common.problems import Unavailable
+from common.storage.database import Database
 
 
 async def _run(settings: Settings) -> tuple[int, list[Finding]]:

@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from audit.log import integrity, queries
-from audit.log.arrivals import Arrival, read
-from audit.log.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
+from audit.log.entries import Arrival, read
 from audit.log.models import Leaf, SignedCheckpoint, StoredTile
-from audit.log.notes import Verifier
-from audit.log.tiles import TILE_HEIGHT, TILE_WIDTH
 from audit.problems import LogBroken
-from common.bus import Message
-from common.bus.topics import PUBLISHERS, events_of
-from common.database import Database
+from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
+from audit.tlog.signed_notes import Verifier
+from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
+from common.contracts.topics import PUBLISHERS, events_topic
+from common.messaging.bus import Message
+from common.storage.database import Database
 
 __all__ = ["Finding", "check"]
 
@@ -218,7 +218,7 @@ def _columns(leaf: Leaf) -> Iterator[Finding]:
     """Compare what a leaf is found by with what it says."""
     for publisher in PUBLISHERS:
         if leaf.source.split("/")[1:2] == [publisher]:
-            arrival = read(Message(events_of(publisher), "", leaf.body))
+            arrival = read(Message(events_topic(publisher), "", leaf.body))
             if isinstance(arrival, Arrival):
                 row = arrival.row(leaf.index, leaf.logged_at)
                 kept = (

@@ -6,17 +6,17 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Response
 
 from audit.log import queries, service
-from audit.log.notes import Signer
 from audit.log.queries import RecordFilter
 from audit.log.schemas import ConsistencyProof, InclusionProof, LogKey, RecordView, RejectedView, WholeRecord
 from audit.permissions import CanReadLog
 from audit.problems import RecordUnknown
-from common.auth import Public
-from common.http import SessionDep, router
-from common.moments import Moment
-from common.pages import Page, PageDep
+from audit.tlog.signed_notes import Signer
+from common.enforcement.authentication import Anonymous
 from common.problems import Invalid
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
+from common.web.timestamps import Timestamp
 
 __all__ = ["routes"]
 
@@ -42,21 +42,21 @@ class _Raw(Response):
 
 
 @routes.get("/checkpoint", response_class=_Raw, responses=TEXT)
-async def read_checkpoint(_: Public, session: SessionDep, runtime: RuntimeDep) -> Response:
+async def read_checkpoint(_: Anonymous, session: SessionDep, runtime: RuntimeDep) -> Response:
     """Read the newest checkpoint: a signed note (C2SP tlog-checkpoint)."""
     stored = await service.newest(session, runtime)
     return Response(stored.note, media_type=PLAIN, headers={"Cache-Control": "no-cache"})
 
 
 @routes.get("/log-key")
-async def read_log_key(_: Public, runtime: RuntimeDep) -> LogKey:
+async def read_log_key(_: Anonymous, runtime: RuntimeDep) -> LogKey:
     """Read the log's verifier key. Compare it with what the authority publishes elsewhere before trusting it."""
     signer: Signer = runtime.parts["signer"]
     return LogKey(origin=signer.name, key=str(signer.verifier))
 
 
 @routes.get("/verify.py", response_class=_Raw, responses=TEXT)
-async def read_verifier(_: Public, runtime: RuntimeDep) -> Response:
+async def read_verifier(_: Anonymous, runtime: RuntimeDep) -> Response:
     """Get the offline verifier of evidence packages with the log's key in it: one file, standard library only."""
     source: str = runtime.parts["verify.py"]
     headers = {"Cache-Control": "no-cache", "Content-Disposition": 'attachment; filename="verify.py"'}
@@ -72,7 +72,7 @@ async def read_entries(path: str, _: CanReadLog, session: SessionDep) -> Respons
 
 
 @routes.get("/tile/{path:path}", response_class=_Raw, responses=BYTES)
-async def read_tile(path: str, _: Public, session: SessionDep) -> Response:
+async def read_tile(path: str, _: Anonymous, session: SessionDep) -> Response:
     """Read a hash tile (C2SP tlog-tiles), such as `tile/0/x001/234.p/17`."""
     data = await service.hash_tile(session, path)
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": FOREVER})
@@ -84,8 +84,8 @@ async def asked_for(
     actor: Word = None,
     type: Word = None,  # noqa: A002 - the member's name
     request_id: Word = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
+    since: Timestamp | None = None,
+    until: Timestamp | None = None,
     order: Literal["newest", "oldest"] = "newest",
 ) -> RecordFilter:
     """Return what the query asks for; `async` because a plain function would cost a thread hop per request."""

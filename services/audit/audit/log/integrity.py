@@ -3,11 +3,11 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import queries
-from audit.log.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from audit.log.models import SignedCheckpoint
-from audit.log.notes import Checkpoint, NoteError, Verifier, open_checkpoint
-from audit.log.tiles import TILE_WIDTH, Tile, node_reader
 from audit.problems import LogBroken
+from audit.tlog.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from audit.tlog.signed_notes import Checkpoint, NoteError, Verifier, open_checkpoint
+from audit.tlog.tiles import TILE_WIDTH, Tile, node_reader
 
 __all__ = ["Tree", "check_edge", "check_last_leaves", "open_signed"]
 

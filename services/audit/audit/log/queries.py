@@ -9,11 +9,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from audit.log.merkle import HASH_SIZE, NodeReader
 from audit.log.models import Leaf, Rejected, SignedCheckpoint, StoredTile
-from audit.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, node_reader
 from audit.problems import LogBroken
-from common.pages import PageRequest
+from audit.tlog.merkle import HASH_SIZE, NodeReader
+from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, node_reader
+from common.web.pagination import PageRequest
 
 __all__ = [
     "RecordFilter",

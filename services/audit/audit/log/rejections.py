@@ -9,11 +9,11 @@ import structlog
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from audit.log.arrivals import Reason, Rejection
+from audit.log.entries import Reason, Rejection
 from audit.log.models import Rejected
-from common import outbox
-from common.events.audit import AnomalyDetected
+from common.contracts.events.audit import AnomalyDetected
 from common.ids import new_id
+from common.messaging import outbox
 
 __all__ = ["Kind", "note_rejected", "record_rejections"]
 

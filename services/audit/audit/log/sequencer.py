@@ -12,20 +12,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import integrity
-from audit.log.arrivals import Arrival, Rejection
-from audit.log.batches import Batch, Sifted, sift
-from audit.log.merkle import EMPTY_ROOT
-from audit.log.notes import Checkpoint, Signer, sign_checkpoint
+from audit.log.batching import Batch, Sifted, sift
+from audit.log.entries import Arrival, Rejection
 from audit.log.rejections import Kind, note_rejected, record_rejections
-from audit.log.tiles import Tile, grow
 from audit.problems import LogBroken, LogNotOpen
-from common import outbox
-from common.bus import Message
+from audit.tlog.merkle import EMPTY_ROOT
+from audit.tlog.signed_notes import Checkpoint, Signer, sign_checkpoint
+from audit.tlog.tiles import Tile, grow
 from common.clock import Clock
-from common.database import Database, driver_of
-from common.events.audit import IntegrityBroken
+from common.contracts.events.audit import IntegrityBroken
+from common.messaging import outbox
+from common.messaging.bus import Message
 from common.problems import Unavailable
-from common.runtime import Runtime
+from common.storage.database import Database, driver_connection
+from common.web.runtime import Runtime
 
 __all__ = ["Sequencer", "keep_open"]
 
@@ -242,7 +242,7 @@ class Sequencer:
     async def _grow(self, session: AsyncSession, tree: integrity.Tree, fresh: Sequence[Arrival]) -> None:
         now = self._clock.now()
         frontier, tiles = grow(tree.size, [arrival.hash for arrival in fresh], tree.edge.__getitem__)
-        driver = await driver_of(session)
+        driver = await driver_connection(session)
         await driver.copy_records_to_table(
             "leaves",
             records=[arrival.row(index, now) for index, arrival in enumerate(fresh, tree.size)],

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import integrity, queries
-from audit.log.merkle import NodeReader, consistency_proof, inclusion_proof, leaf_hash, subtree_root, verify_inclusion
 from audit.log.models import SignedCheckpoint
-from audit.log.notes import Signer
-from audit.log.proofs import TlogProof
 from audit.log.schemas import ConsistencyProof, InclusionProof, encode
 from audit.log.sequencer import Sequencer
-from audit.log.tiles import ENTRIES, TILE_WIDTH, Tile, TileError, encode_bundle
 from audit.problems import LogBroken, LogNotOpen, RecordUnknown, SizeUnknown, TileUnknown
-from common.runtime import Runtime
+from audit.tlog.merkle import NodeReader, consistency_proof, inclusion_proof, leaf_hash, subtree_root, verify_inclusion
+from audit.tlog.proofs import TlogProof
+from audit.tlog.signed_notes import Signer
+from audit.tlog.tiles import ENTRIES, TILE_WIDTH, Tile, TileError, encode_bundle
+from common.web.runtime import Runtime
 
 __all__ = ["consistency", "entry_bundle", "hash_tile", "inclusion", "newest", "proof_of_record"]
 

@@ -1,5 +1,5 @@
-"""Runs on the connection of `common.migrate`."""
+"""Runs on the connection of `common.storage.migrations`."""
 
-from common.migrate import run_migrations
+from common.storage.migrations import run_migrations
 
 run_migrations()

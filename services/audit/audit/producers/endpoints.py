@@ -8,9 +8,9 @@ from audit.permissions import CanReadLog
 from audit.producers import queries
 from audit.producers.schemas import GapView, ProducerView
 from audit.producers.service import Producers
-from common.http import SessionDep, router
-from common.pages import Page
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page
+from common.web.runtime import RuntimeDep
 
 __all__ = ["routes"]
 

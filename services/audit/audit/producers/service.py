@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from audit.producers import queries
 from audit.producers.models import Silence, Watermark
 from audit.producers.queries import Heard, Span
-from common import outbox
 from common.clock import Clock
-from common.context import ActContext, act
-from common.database import Database
-from common.events.audit import GapFound, ProducerSilent
+from common.context import ActContext, set_context
+from common.contracts.events.audit import GapFound, ProducerSilent
+from common.messaging import outbox
 from common.problems import Unavailable
-from common.runtime import Runtime
+from common.storage.database import Database
+from common.web.runtime import Runtime
 
 __all__ = ["EXPECTED", "Producers", "watch_producers"]
 
@@ -188,9 +188,9 @@ def _instance(source: str) -> str:
 async def watch_producers(runtime: Runtime) -> None:
     """Look again and again, until cancelled."""
     producers: Producers = runtime.parts["producers"]
-    act(ActContext(actor=f"service:{runtime.service}"))
+    set_context(ActContext(actor=f"service:{runtime.service}"))
     while True:
-        if not runtime.bus.delivering():
+        if not runtime.bus.healthy():
             producers.deaf()
         try:
             await producers.look()

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.agreements import queries, service
 from datashare.agreements.models import Agreement
 from datashare.agreements.schemas import AgreementView, SignatureGiven, SignatureView

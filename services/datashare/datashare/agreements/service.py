@@ -6,16 +6,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.datashare import AgreementInForce, AgreementSigned
+from common.contracts.events.datashare import AgreementInForce, AgreementSigned
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.permissions import UnitKind
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from datashare.agreements.models import Agreement, Signature
 from datashare.agreements.queries import agreement_of, signatures_of
-from datashare.agreements.wording import digest_of, wording
+from datashare.agreements.template import digest_of, wording
 from datashare.applications.models import Application
 from datashare.grants import service as grants
 from datashare.problems import AgreementStep, DigestDiffers, SameHands, SideMissing

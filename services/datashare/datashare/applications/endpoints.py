@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.applications import queries, service
 from datashare.applications.queries import File
 from datashare.applications.schemas import (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.moments import Moment
+from common.web.timestamps import Timestamp
 from datashare.openings.schemas import FieldName, Purpose, Quota, Reason
 from datashare.resources.schemas import Code
 
@@ -29,7 +29,7 @@ class ApplicationWanted(BaseModel):
     systems: Annotated[list[UUID], Field(max_length=20)] = []
     origins: Annotated[list[IPv4Network | IPv6Network], Field(min_length=1, max_length=50)] | None = None
     term_days: Annotated[int, Field(ge=1, le=3650)]
-    ends_at: Moment | None = None
+    ends_at: Timestamp | None = None
     quota: Quota | None = None
     reason: Reason
 

@@ -7,17 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.datashare import (
+from common.contracts.events.datashare import (
     ApplicationAdvised,
     ApplicationDecided,
     ApplicationSubmitted,
     ApplicationWithdrawn,
 )
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from datashare.agreements import service as agreements
 from datashare.applications import queries
 from datashare.applications.models import Advice, Application, ApplicationState, Decision

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.datashare import ContainmentApplied, ContainmentLiftApplied
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.runtime import Runtime
+from common.contracts.events.datashare import ContainmentApplied, ContainmentLiftApplied
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from datashare.containment import queries
 from datashare.containment.models import Containment
 from datashare.grants import queries as grant_queries

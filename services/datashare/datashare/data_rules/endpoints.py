@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.data_rules import queries, service
 from datashare.data_rules.models import DataRules
 from datashare.data_rules.schemas import DataRulesFiling, DataRulesView

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.datashare import DataRulesFiled
+from common.contracts.events.datashare import DataRulesFiled
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.runtime import Runtime
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from datashare.data_rules.models import DataRules
 from datashare.data_rules.schemas import DataRulesFiling
 

@@ -8,18 +8,18 @@ from uuid import UUID
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.auth import origin_of
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
+from common.enforcement.authentication import client_ip
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.applications.schemas import Why
+from datashare.data_queries.service import usable_grants
 from datashare.grants import queries, service
 from datashare.grants.models import Grant, Suspension
 from datashare.grants.schemas import GrantView, SuspensionView
 from datashare.openings.schemas import Quota
 from datashare.permissions import CanRevokeGrants, CanSee, CanWidenGrants
-from datashare.queries.service import usable_grants
 from datashare.sight import own_unit
 
 __all__ = ["routes"]
@@ -39,7 +39,7 @@ async def list_grants(
 ) -> Page[GrantView]:
     """Return the grants of the own unit; authority and center see all. `usable` asks the verdict of a query."""
     if usable:
-        ids = sorted(await usable_grants(session, runtime, principal, origin_of(request)))
+        ids = sorted(await usable_grants(session, runtime, principal, client_ip(request)))
         wanted = [grant_id for grant_id in ids if page.after is None or grant_id > page.after]
         rows = await queries.grants_under(session, wanted[: page.limit + 1])
     else:

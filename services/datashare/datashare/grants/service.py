@@ -5,18 +5,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.datashare import (
+from common.contracts.events.datashare import (
     GrantActivated,
     GrantReinstated,
     GrantRevoked,
     GrantSuspended,
     GrantSuspensionLifted,
 )
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from datashare.agreements.models import Agreement
 from datashare.containment.queries import open_orders_on
 from datashare.grants import queries

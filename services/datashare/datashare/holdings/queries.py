@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datashare.agreements.models import Agreement, Signature
 from datashare.applications.models import Application
+from datashare.data_queries.models import QueryFact
 from datashare.grants.models import Grant
 from datashare.projections.models import System
-from datashare.queries.models import QueryFact
 from datashare.resources.models import Resource
 
 __all__ = ["Obtained", "agreements_signed", "applications_made", "grants_resting_on", "obtained"]

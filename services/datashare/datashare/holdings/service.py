@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.datashare import HoldingsListed
-from common.runtime import Runtime
+from common.contracts.events.datashare import HoldingsListed
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from datashare.holdings import queries
 
 __all__ = ["MOST", "list_holdings"]

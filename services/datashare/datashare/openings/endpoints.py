@@ -3,10 +3,10 @@
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
-from common.http import IfMatchDep, SessionDep, etag, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import IfMatchDep, SessionDep, etag, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.openings import queries, service
 from datashare.openings.models import Opening
 from datashare.openings.schemas import OpeningView, OpeningWanted, Quota, Reason

@@ -4,13 +4,13 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.datashare import OpeningSet, OpeningWithdrawn
-from common.http import IfMatch
+from common.contracts.events.datashare import OpeningSet, OpeningWithdrawn
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.dependencies import IfMatch
+from common.web.runtime import Runtime
 from datashare.grants import queries as grants
 from datashare.openings.models import Opening
 from datashare.openings.queries import current_opening

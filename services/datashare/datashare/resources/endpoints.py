@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from common.http import SessionDep, allow_file, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.middleware import allow_file
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from datashare.openings.models import Opening
 from datashare.permissions import CanLoadResources, CanSee
 from datashare.problems import ResourceNotOpen

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.context import acting
-from common.events.identity import AccountActivated, AccountActivationBegun
-from common.runtime import Runtime
-from common.sealing import open_, seal
-from identity import totp
+from common.context import bind_actor
+from common.contracts.events.identity import AccountActivated, AccountActivationBegun
+from common.messaging import outbox
+from common.storage.encryption import decrypt, encrypt
+from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState, Invitation
 from identity.accounts.queries import account_by_login, account_of, newest_invitation, open_invitation
 from identity.accounts.service import code_hash
-from identity.passwords import Passwords, check_strength
+from identity.credentials import totp
+from identity.credentials.passwords import Passwords, check_strength
 from identity.posts import service as posts
 from identity.posts.queries import post_of
 from identity.problems import ActivationRefused, UnitNotActive, WeakPassword
@@ -57,9 +57,9 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     async with runtime.database.transaction() as session:
         account, invitation = await _invited(session, runtime, login, code, lock=True)
         invitation.password_hash = password_hash
-        invitation.totp_secret = seal(settings_of(runtime).sealing_key(), secret.encode(), account.totp_place)
+        invitation.totp_secret = encrypt(settings_of(runtime).sealing_key(), secret.encode(), account.totp_place)
         expires_at = invitation.expires_at
-        acting(actor=account.subject, unit=str(account.unit_id))
+        bind_actor(actor=account.subject, unit=str(account.unit_id))
         begun = AccountActivationBegun(account_id=account.id, unit_id=account.unit_id)
         outbox.add(session, begun, at=runtime.clock.now())
     return Challenge(secret, totp.provisioning_uri(secret, login, ISSUER), expires_at)
@@ -80,11 +80,11 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     if invitation.password_hash is None or invitation.totp_secret is None:
         raise ActivationRefused
     sealed = invitation.totp_secret
-    secret = open_(settings_of(runtime).sealing_key(), sealed, account.totp_place).decode()
+    secret = decrypt(settings_of(runtime).sealing_key(), sealed, account.totp_place).decode()
     step = totp.accept(secret, totp_code, now, None)
     if step is None:
         raise ActivationRefused
-    acting(actor=account.subject, unit=str(account.unit_id))
+    bind_actor(actor=account.subject, unit=str(account.unit_id))
     account.activate(now, invitation.password_hash, sealed, step)
     outbox.add(session, AccountActivated(account_id=account.id, unit_id=account.unit_id), at=now)
     await _take_up(session, runtime, account, invitation.post_id, invitation.invited_by)
@@ -104,7 +104,7 @@ async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: 
         or not hmac.compare_digest(invitation.code_hash, code_hash(code))
     ):
         return None
-    secret = open_(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
+    secret = decrypt(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
     step = account.totp_step
     assert step is not None
     return account if totp.accept(secret, totp_code, runtime.clock.now(), step - 1) == step else None

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from common.auth import Principal, Public
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
+from common.enforcement.authentication import Anonymous, Principal
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from identity.accounts import activation, queries, service
 from identity.accounts.schemas import (
     AccountDetail,
@@ -24,7 +24,7 @@ from identity.accounts.schemas import (
     SuspendedAccount,
     SuspensionView,
 )
-from identity.effects import effect_on
+from identity.acknowledgements.waiting import effect_on
 from identity.permissions import (
     CanInviteAccounts,
     CanInviteAdministrators,
@@ -145,7 +145,9 @@ async def reinstate_account(
 
 
 @routes.post("/activations", status_code=201)
-async def begin_activation(body: Activation, _: Public, runtime: RuntimeDep, response: Response) -> ActivationChallenge:
+async def begin_activation(
+    body: Activation, _: Anonymous, runtime: RuntimeDep, response: Response
+) -> ActivationChallenge:
     """Set the password and get the second factor; nothing is active before it is confirmed."""
     challenge = await activation.begin(
         runtime, login=body.login, code=body.code.get_secret_value(), password=body.password.get_secret_value()
@@ -155,7 +157,7 @@ async def begin_activation(body: Activation, _: Public, runtime: RuntimeDep, res
 
 
 @routes.post("/activations/confirm")
-async def confirm_activation(body: Confirmation, _: Public, session: SessionDep, runtime: RuntimeDep) -> AccountView:
+async def confirm_activation(body: Confirmation, _: Anonymous, session: SessionDep, runtime: RuntimeDep) -> AccountView:
     """Confirm the second factor: the account is active, and can sign in with the next code."""
     account = await activation.confirm(
         session, runtime, login=body.login, code=body.code.get_secret_value(), totp_code=body.totp

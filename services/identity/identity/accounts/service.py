@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.cn import ric
 
-from common import outbox
-from common.auth import Principal
-from common.events.identity import AccountInvited, AccountReinstated, AccountRevoked, AccountSuspended
+from common.contracts.events.identity import AccountInvited, AccountReinstated, AccountRevoked, AccountSuspended
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState, Invitation
 from identity.accounts.queries import (
     account_by_login,

@@ -3,10 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.identity import ContainmentApplied, ContainmentLiftApplied
-from common.events.incident import ContainmentLifted, ContainmentOrdered
-from common.runtime import Runtime
+from common.contracts.events.identity import ContainmentApplied, ContainmentLiftApplied
+from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from identity.accounts import service as accounts
 from identity.containment.models import Containment
 from identity.cutoffs.models import CutoffRow

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Query
 
-from common.http import SessionDep, router
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import RuntimeDep
+from identity.acknowledgements.service import receipts_of
 from identity.cutoffs import queries
-from identity.cutoffs.receipts import receipts_of
 from identity.cutoffs.schemas import CutoffView, PointsView, PointView
 from identity.permissions import CanManageOperations
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from identity.acknowledgements.service import Effectiveness
 from identity.cutoffs.models import CutoffRow, ReceiptRow
-from identity.cutoffs.receipts import Effectiveness
 
 __all__ = ["CutoffView", "EffectivenessView", "PointView", "PointsView", "ReceiptView"]
 

@@ -7,10 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.feed import Cutoff
+from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
-from common.runtime import Runtime
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from identity.cutoffs.models import CutoffRow, Epoch
 
 __all__ = ["current_epochs", "cut_off"]

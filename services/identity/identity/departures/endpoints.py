@@ -4,14 +4,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import Runtime, RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import Runtime, RuntimeDep
+from identity.acknowledgements.waiting import effect_on
 from identity.departures import queries, service
 from identity.departures.models import Departure
 from identity.departures.schemas import CutoffView, DepartureFile, DepartureReport, DepartureView, Revoked
-from identity.effects import effect_on
 from identity.handovers.queries import handover_of_departure
 from identity.permissions import CanReadAccounts, CanReportDepartures, CanRevokeAccounts
 from identity.sight import border_of

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from common.moments import Moment
+from common.web.timestamps import Timestamp
 from identity.cutoffs.schemas import EffectivenessView
 
 __all__ = ["CutoffView", "DepartureFile", "DepartureReport", "DepartureView", "Revoked"]
@@ -18,7 +18,7 @@ class DepartureReport(BaseModel):
     model_config = ConfigDict(extra="forbid")
     account_id: UUID
     kind: Literal["transfer", "departure"]
-    left_at: Moment
+    left_at: Timestamp
 
 
 class DepartureView(BaseModel):

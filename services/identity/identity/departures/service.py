@@ -6,12 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.identity import DepartureClosed, DepartureReported
+from common.contracts.events.identity import DepartureClosed, DepartureReported
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.departures.models import Departure, DepartureState

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
 from common.problems import NotFound
-from common.runtime import Runtime, RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import Runtime, RuntimeDep
 from identity.departures import service as departures
 from identity.handovers import queries, service
 from identity.handovers.models import Handover

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.identity import HandoverCompleted, HandoverItemSettled, HandoverOpened
+from common.contracts.events.identity import HandoverCompleted, HandoverItemSettled, HandoverOpened
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.handovers.models import Handover, HandoverItem, HandoverState
 from identity.handovers.queries import handover_of, items_of
 from identity.problems import HandoverNotListed, HandoverOpen, SameHands

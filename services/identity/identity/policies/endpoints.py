@@ -2,9 +2,9 @@
 
 from fastapi import Response
 
-from common.http import IfMatchDep, SessionDep, etag, router
 from common.problems import NotFound
-from common.runtime import RuntimeDep
+from common.web.dependencies import IfMatchDep, SessionDep, etag, router
+from common.web.runtime import RuntimeDep
 from identity.permissions import AnyCredential, CanSetPolicies
 from identity.policies import service
 from identity.policies.queries import versions_of

@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.moments import Moment
-from common.policies import CATALOGUE
+from common.contracts.policies import CATALOGUE
+from common.web.timestamps import Timestamp
 from identity.policies.models import PolicyRow
 
 __all__ = ["NewPolicyVersion", "PolicyView"]
@@ -49,5 +49,5 @@ class NewPolicyVersion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     value: Annotated[int, Field(ge=0, le=2**53)]
-    effective_from: Moment | None = None
+    effective_from: Timestamp | None = None
     basis: Annotated[str, Field(min_length=2, max_length=200)]

@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.identity import PolicySet
-from common.feed import PolicyVersion
-from common.http import IfMatch
-from common.policies import CATALOGUE, ISSUED
+from common.contracts.events.identity import PolicySet
+from common.contracts.policies import CATALOGUE, ISSUED
+from common.enforcement.revocation_feed import PolicyVersion
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.dependencies import IfMatch
+from common.web.runtime import Runtime
 from identity.policies.models import PolicyRow
 from identity.policies.queries import lock_policy, versions_of
 from identity.problems import PolicyOutOfBounds, PolicyRetroactive

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi import Query
 
-from common.auth import Principal
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
-from common.permissions import UnitKind
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 from common.problems import NotFound
-from common.runtime import RuntimeDep
-from identity.effects import effect_on
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
+from identity.acknowledgements.waiting import effect_on
 from identity.permissions import AnyCredential, CanEndAppointments, CanMakeAppointments, CanReadAccounts
 from identity.posts import queries, service
 from identity.posts.schemas import (

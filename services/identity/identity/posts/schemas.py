@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.moments import Moment
+from common.web.timestamps import Timestamp
 from identity.cutoffs.schemas import EffectivenessView
 from identity.posts.models import Appointment, Post
 
@@ -74,7 +74,7 @@ class NewAppointment(BaseModel):
     model_config = ConfigDict(extra="forbid")
     account_id: UUID
     post_id: UUID
-    until: Moment | None = None
+    until: Timestamp | None = None
 
 
 class EndReason(BaseModel):

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.identity import AppointmentEnded, AppointmentMade
+from common.contracts.events.identity import AppointmentEnded, AppointmentMade
+from common.contracts.permissions import PERMISSIONS, POSTS, UnitKind
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.permissions import PERMISSIONS, POSTS, UnitKind
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off

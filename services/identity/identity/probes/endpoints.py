@@ -1,7 +1,7 @@
 """The door through which incident gets probe credentials."""
 
-from common.http import SessionDep, router
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import RuntimeDep
 from identity.permissions import CanIssueProbes
 from identity.probes import service
 from identity.probes.schemas import ProbeCredential, ProbeRequest

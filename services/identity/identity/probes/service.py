@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.identity import ProbeIssued
+from common.contracts.events.identity import ProbeIssued
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts import queries as accounts
 from identity.containment.models import Containment
 from identity.probes.schemas import ProbeCredential, ProbeRequest, ProbeSubject

@@ -5,12 +5,12 @@ from uuid import UUID
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.auth import Principal, Public, origin_of
-from common.http import SessionDep, router
-from common.runtime import Runtime, RuntimeDep
+from common.enforcement.authentication import Anonymous, Principal, client_ip
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import Runtime, RuntimeDep
 from identity.accounts.queries import account_of
+from identity.acknowledgements.waiting import effect_on
 from identity.cutoffs.schemas import EffectivenessView
-from identity.effects import effect_on
 from identity.permissions import AnyCredential
 from identity.posts.queries import appointments_held
 from identity.sessions import service
@@ -25,7 +25,7 @@ from identity.sessions.schemas import (
 )
 from identity.sessions.sign_in import sign_in as open_by_factors
 from identity.systems.queries import system_of
-from identity.training.material import undertaking
+from identity.training.course import undertaking
 from identity.training.queries import signature_of, trained_until
 from identity.units.queries import unit_of
 
@@ -35,21 +35,23 @@ routes = router("/identity", "sessions")
 
 
 @routes.post("/sessions", status_code=201)
-async def sign_in(body: SignIn, request: Request, _: Public, runtime: RuntimeDep, response: Response) -> SessionTokens:
+async def sign_in(
+    body: SignIn, request: Request, _: Anonymous, runtime: RuntimeDep, response: Response
+) -> SessionTokens:
     """Sign in with both factors; each code serves once."""
     tokens = await open_by_factors(
         runtime,
         login=body.login,
         password=body.password.get_secret_value(),
         totp_code=body.totp,
-        origin=origin_of(request),
+        origin=client_ip(request),
     )
     response.headers["Cache-Control"] = "no-store"
     return SessionTokens.of(tokens)
 
 
 @routes.post("/sessions/refresh")
-async def refresh_session(body: Refresh, _: Public, runtime: RuntimeDep, response: Response) -> SessionTokens:
+async def refresh_session(body: Refresh, _: Anonymous, runtime: RuntimeDep, response: Response) -> SessionTokens:
     """Use a refresh token up for new tokens; one that comes twice ends the session."""
     tokens = await service.refresh(runtime, body.refresh_token.get_secret_value())
     response.headers["Cache-Control"] = "no-store"
@@ -77,7 +79,7 @@ async def get_me(principal: AnyCredential, request: Request, session: SessionDep
         state=state,
         unit=UnitStanding.model_validate(unit, from_attributes=True) if unit else None,
         permissions=sorted(principal.permissions),
-        origin=origin_of(request),
+        origin=client_ip(request),
         expires_at=principal.expires_at,
         standing=await _standing(session, runtime, principal.uuid) if principal.kind == "account" else None,
     )

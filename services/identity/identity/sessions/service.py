@@ -9,13 +9,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.context import acting
-from common.events.identity import SessionEnded, SessionOpened, SessionRefreshed
+from common.context import bind_actor
+from common.contracts.events.identity import SessionEnded, SessionOpened, SessionRefreshed
+from common.contracts.policies import CATALOGUE
 from common.ids import new_id
-from common.policies import CATALOGUE
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
@@ -56,7 +56,7 @@ async def open_session(session: AsyncSession, runtime: Runtime, account: Account
     row = Session(id=new_id(), account_id=account.id, origin=origin, opened_at=now, expires_at=now + term)
     session.add(row)
     await session.flush()
-    acting(actor=account.subject, unit=str(unit.id))
+    bind_actor(actor=account.subject, unit=str(unit.id))
     outbox.add(session, SessionOpened(session_id=row.id, account_id=account.id, origin=origin), at=now)
     return await _tokens(session, runtime, account, unit, row)
 
@@ -104,7 +104,7 @@ async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> To
         return RefreshRefused(reason=f"unit-{unit.state}")
     used.used_at = now
     await session.flush()
-    acting(actor=account.subject, unit=str(unit.id))
+    bind_actor(actor=account.subject, unit=str(unit.id))
     outbox.add(session, SessionRefreshed(session_id=row.id, account_id=account.id), at=now)
     return await _tokens(session, runtime, account, unit, row)
 

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events.identity import SignInFailed
-from common.runtime import Runtime
-from common.sealing import open_
-from identity import totp
+from common.contracts.events.identity import SignInFailed
+from common.storage.encryption import decrypt
+from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_by_login, account_of
-from identity.passwords import Passwords
+from identity.credentials import totp
+from identity.credentials.passwords import Passwords
 from identity.problems import AccountSuspended, SignInRefused, UnitNotActive
 from identity.sessions.queries import attempts_of, forget_attempts, purge_attempts
 from identity.sessions.service import Tokens, open_session
@@ -103,7 +103,7 @@ async def _second_factor(
     account = await account_of(session, attempt.account_id or NOBODY, None, lock=True)
     secret, last = NO_SECRET, None
     if account and account.totp_secret:
-        secret = open_(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
+        secret = decrypt(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
         last = account.totp_step
     step = totp.accept(secret, code, runtime.clock.now(), last)
     return account, step if account and account.totp_secret else None

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from common.http import SessionDep, router
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import RuntimeDep
 from identity.permissions import CanManageOperations
 from identity.signing import queries, service
 from identity.signing.schemas import RetiredKey, RetireKey, SigningKeyView

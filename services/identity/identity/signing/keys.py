@@ -3,9 +3,9 @@
 import re
 import time
 
-from common.cutoffs import EnforcementPoint
-from common.runtime import Runtime
-from common.tokens import KeyInvalid, SigningKey
+from common.enforcement.enforcement_point import EnforcementPoint
+from common.enforcement.tokens import KeyInvalid, SigningKey
+from common.web.runtime import Runtime
 from identity.problems import SigningKeyMissing
 from identity.signing.models import PublishedKey
 

@@ -6,7 +6,7 @@ from sqlalchemy import DateTime, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.policies import CATALOGUE
+from common.contracts.policies import CATALOGUE
 from identity.tables import Base
 
 __all__ = ["LEASE", "LONGEST_TERM", "PublishedKey"]

@@ -9,20 +9,20 @@ import structlog
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.cutoffs import POLL, EnforcementPoint
-from common.events.identity import SigningKeyAdopted, SigningKeyPublished, SigningKeyRetired
-from common.feed import VerificationKey
+from common.contracts.events.identity import SigningKeyAdopted, SigningKeyPublished, SigningKeyRetired
+from common.enforcement.enforcement_point import POLL, EnforcementPoint
+from common.enforcement.revocation_feed import VerificationKey
+from common.enforcement.tokens import SigningKey
+from common.messaging import outbox
 from common.problems import NotFound, Unavailable
-from common.runtime import Runtime
-from common.tokens import SigningKey
-from identity.cutoffs.receipts import HELD_WITHIN
+from common.web.runtime import Runtime
+from identity.acknowledgements.service import HELD_WITHIN
 from identity.problems import SigningKeyNeeded
 from identity.signing import queries
 from identity.signing.keys import signing_keys_of
 from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 
-__all__ = ["choose", "publish_keys", "retire", "tend_keys"]
+__all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys"]
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, 
         outbox.add(session, SigningKeyPublished(kid=key.kid), at=now)
 
 
-async def tend_keys(runtime: Runtime) -> None:
+async def rotate_signing_keys(runtime: Runtime) -> None:
     """Sign with the newest key that may, say ahead for how long, and retire what nobody needs: a task of every replica."""
     point = runtime.point
     while True:

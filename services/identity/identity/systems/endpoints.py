@@ -4,13 +4,13 @@ from uuid import UUID
 
 from fastapi import Response
 
-from common.auth import Principal
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
-from common.permissions import UnitKind
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 from common.problems import NotFound
-from common.runtime import RuntimeDep
-from identity.effects import effect_on
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
+from identity.acknowledgements.waiting import effect_on
 from identity.permissions import (
     AnyCredential,
     CanApproveSystems,

@@ -8,9 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.identity import (
+from common.contracts.events.identity import (
     SystemApproved,
     SystemDecommissioned,
     SystemRegistered,
@@ -18,9 +16,11 @@ from common.events.identity import (
     SystemSecretSet,
     SystemSuspended,
 )
+from common.enforcement.authentication import Principal
 from common.ids import new_id
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts.models import AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off

@@ -5,21 +5,21 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from common.auth import Public, origin_of
-from common.direct import direct_router
-from common.events.identity import AccessRefused
-from common.http import router
-from common.runtime import Runtime, RuntimeDep
+from common.contracts.events.identity import AccessRefused
+from common.enforcement.authentication import Anonymous, client_ip
+from common.web.dependencies import router
+from common.web.fast_routes import fast_router
+from common.web.runtime import Runtime, RuntimeDep
 from identity.problems import OAuthRefused, RefreshRefused
 from identity.sessions import service as sessions
 from identity.tokens import service
-from identity.tokens.clients import credentials_of, form_of
+from identity.tokens.client_authentication import credentials_of, form_of
 from identity.tokens.introspection import introspect
 from identity.tokens.schemas import AuthorizationServer, Introspection, Jwks, TokenAnswer
 
 __all__ = ["hot_routes", "routes"]
 
-hot_routes = direct_router("/identity/oauth", "tokens")
+hot_routes = fast_router("/identity/oauth", "tokens")
 routes = router("", "tokens")
 
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
@@ -41,7 +41,7 @@ INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"
 
 
 @hot_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenAnswer)
-async def issue_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
+async def issue_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Response:
     """Issue an access token: to a system by client credentials from a registered network, to a person by refresh token."""
     try:
         return _answer(await _grant(request, runtime, await _form_of(request)))
@@ -51,7 +51,7 @@ async def issue_token(request: Request, _: Public, runtime: RuntimeDep) -> Respo
 
 
 @hot_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=Introspection)
-async def introspect_token(request: Request, _: Public, runtime: RuntimeDep) -> Response:
+async def introspect_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Response:
     """Say whether an access token is alive now (RFC 7662), to a connected system that was shown it.
 
     It asks with its client credentials, from a registered network. What is not alive, or not for its eyes, is answered
@@ -64,7 +64,7 @@ async def introspect_token(request: Request, _: Public, runtime: RuntimeDep) -> 
         if not token:
             raise OAuthRefused("invalid_request", "token-missing")
         return _answer(
-            await introspect(runtime, client_id=client_id, secret=secret, origin=origin_of(request), token=token)
+            await introspect(runtime, client_id=client_id, secret=secret, origin=client_ip(request), token=token)
         )
     except OAuthRefused as refused:
         refused.event = _record(request, refused)
@@ -82,7 +82,7 @@ def _answer(members: dict[str, Any]) -> Response:
 async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> dict[str, Any]:
     if form.get("grant_type") == "client_credentials":
         client_id, secret = credentials_of(request.headers.getlist("authorization"), form)
-        minted = await service.client_token(runtime, client_id=client_id, secret=secret, origin=origin_of(request))
+        minted = await service.client_token(runtime, client_id=client_id, secret=secret, origin=client_ip(request))
         return _token_answer(minted)
     if form.get("grant_type") == "refresh_token":
         if not form.get("refresh_token"):
@@ -110,13 +110,13 @@ def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
         problem=refused.slug,
         reason=refused.extra["reason"],
         clause=refused.clause,
-        origin=origin_of(request),
+        origin=client_ip(request),
     )
 
 
 @routes.get("/.well-known/jwks.json", include_in_schema=False)
 @routes.get("/identity/.well-known/jwks.json")
-async def get_jwks(_: Public, runtime: RuntimeDep, response: Response) -> Jwks:
+async def get_jwks(_: Anonymous, runtime: RuntimeDep, response: Response) -> Jwks:
     """Return the public keys with which access tokens are verified, for verifiers outside of the platform."""
     published = runtime.point.keys.jwks()["keys"]
     response.headers["Cache-Control"] = "public, max-age=300"
@@ -125,7 +125,7 @@ async def get_jwks(_: Public, runtime: RuntimeDep, response: Response) -> Jwks:
 
 @routes.get("/.well-known/oauth-authorization-server", include_in_schema=False)
 @routes.get("/identity/.well-known/oauth-authorization-server")
-async def get_metadata(_: Public, runtime: RuntimeDep, response: Response) -> AuthorizationServer:
+async def get_metadata(_: Anonymous, runtime: RuntimeDep, response: Response) -> AuthorizationServer:
     """Return what clients of the OAuth 2 endpoints configure themselves from (RFC 8414)."""
     issuer = runtime.settings.issuer
     response.headers["Cache-Control"] = "public, max-age=300"

@@ -19,9 +19,9 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from common.auth import CredentialInvalid, Principal, Verifier
-from common.cutoffs import CredentialRevoked
-from common.runtime import Runtime
+from common.enforcement.authentication import CredentialInvalid, Principal, Verifier
+from common.enforcement.enforcement_point import CredentialRevoked
+from common.web.runtime import Runtime
 from identity.tokens.queries import Client, client_of
 from identity.tokens.service import admitted, digest_of, id_of
 
@@ -78,7 +78,7 @@ async def introspect(runtime: Runtime, *, client_id: str, secret: str, origin: s
     verifier: Verifier = runtime.parts["verifier"]
     client = await clients.authenticate(runtime, client_id, secret, origin)
     try:
-        principal = verifier.principal(token)
+        principal = verifier.authenticate_and_check_revocation(token)
     except (CredentialInvalid, CredentialRevoked):
         principal = None
     if principal is None or not _shown(principal, client):

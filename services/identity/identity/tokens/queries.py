@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Self
 from uuid import UUID
 
-from common.database import Database
-from common.permissions import UnitKind
+from common.contracts.permissions import UnitKind
+from common.storage.database import Database
 from identity.systems.models import SystemState
 from identity.units.models import UnitState
 
@@ -68,7 +68,7 @@ class Client:
 
 async def client_of(database: Database, system_id: UUID, digest: bytes, origin: str) -> Client | None:
     """Return the client of this id."""
-    async with database.direct(begin=False) as connection:
+    async with database.raw_transaction(begin=False) as connection:
         row = await connection.fetchrow(READ, system_id, digest, _address(origin))
     return Client.of(row) if row else None
 
@@ -89,7 +89,7 @@ async def client_for_token(
     In `body` its unit takes the place of `stand_in`: what the event says of it is known only here.
     """
     key, text = str(system_id), body.decode()
-    async with database.direct(begin=False) as connection:
+    async with database.raw_transaction(begin=False) as connection:
         row = await connection.fetchrow(ISSUE, system_id, digest, _address(origin), topic, key, text, str(stand_in), at)
     return Client.of(row) if row else None
 

@@ -11,15 +11,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import AUDIENCE
-from common.bus.topics import events_of
-from common.context import current
-from common.events.identity import ServiceTokenIssued
+from common.context import get_context
+from common.contracts.events.identity import ServiceTokenIssued
+from common.contracts.permissions import PERMISSIONS, UnitKind
+from common.contracts.topics import events_topic
+from common.enforcement.authentication import AUDIENCE
+from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
-from common.permissions import PERMISSIONS, UnitKind
-from common.runtime import Runtime
-from common.tokens import SigningKey, sign
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from identity.cutoffs.service import current_epochs
 from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
 from identity.settings import settings_of
@@ -139,14 +139,14 @@ async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin:
     event = ServiceTokenIssued(
         system_id=system_id, unit_id=stand_in, token_id=frame.jti, origin=origin, expires_at=frame.expires_at
     )
-    context = replace(current(), actor=subject, actorunit=str(stand_in))
+    context = replace(get_context(), actor=subject, actorunit=str(stand_in))
     client = await client_for_token(
         runtime.database,
         system_id,
         digest_of(secret),
         origin,
-        topic=events_of(event.publisher),
-        body=outbox.body_of(event, at=now, context=context),
+        topic=events_topic(event.publisher),
+        body=outbox.serialize(event, at=now, context=context),
         stand_in=stand_in,
         at=now,
     )

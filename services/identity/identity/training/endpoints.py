@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from common.http import SessionDep, router
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import RuntimeDep
 from identity.permissions import AnyCredential
-from identity.training import material, service
+from identity.training import course as material
+from identity.training import service
 from identity.training.schemas import (
     Answers,
     AttemptView,

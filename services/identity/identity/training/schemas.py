@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from identity.training.material import Question, questions
+from identity.training.course import Question, questions
 from identity.training.models import Attempt, Result, Signature
 
 __all__ = [

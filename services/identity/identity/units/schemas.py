@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.permissions import UnitKind
+from common.contracts.permissions import UnitKind
 from identity.cutoffs.schemas import EffectivenessView
+from identity.units.csv_import import UnitRefused
 from identity.units.models import Level, Unit
-from identity.units.registration import UnitRefused
 
 __all__ = ["Reason", "RejectedRow", "SuspendedUnit", "UnitImport", "UnitView"]
 

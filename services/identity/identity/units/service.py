@@ -6,12 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.events.identity import UnitDecommissioned, UnitRegistered, UnitReinstated, UnitSuspended
+from common.contracts.events.identity import UnitDecommissioned, UnitRegistered, UnitReinstated, UnitSuspended
+from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from common.permissions import UnitKind
+from common.messaging import outbox
 from common.problems import NotFound
-from common.runtime import Runtime
+from common.web.runtime import Runtime
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.cutoffs.service import cut_off
@@ -21,9 +21,9 @@ from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
 from identity.systems import queries as system_queries
 from identity.systems import service as systems
+from identity.units.csv_import import UnitRefused, UnitRow
 from identity.units.models import Level, Unit, UnitState
 from identity.units.queries import lock_registration, unit_of, units_by_uscc
-from identity.units.registration import UnitRefused, UnitRow
 
 __all__ = ["Registered", "decommission", "register", "register_rows", "reinstate", "suspend"]
 

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from common.http import SessionDep, router
-from common.pages import Page, PageDep
-from common.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from incident.breaches import queries, service
-from incident.breaches.file import file_of, read_file, settled_file, summary_of
 from incident.breaches.schemas import AuthorityReportRequest, BreachFile, BreachReport, BreachSummary, FactCorrection
+from incident.breaches.views import file_of, read_file, settled_file, summary_of
+from incident.idempotent_requests import Repeatable, WaitMs
 from incident.permissions import CanReadIncidents, CanReportBreaches
-from incident.waiting import Repeatable, WaitMs
 
 __all__ = ["routes"]
 

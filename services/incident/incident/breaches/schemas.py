@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.moments import Moment
+from common.web.timestamps import Timestamp
 
 __all__ = [
     "AuthorityReportRequest",
@@ -53,9 +53,9 @@ class BreachReport(BaseModel):
 
     kind: Literal["leak", "damage", "loss", "misuse"]
     description: Words
-    occurred_at: Moment | None
-    detected_at: Moment
-    aware_at: Moment | None = None
+    occurred_at: Timestamp | None
+    detected_at: Timestamp
+    aware_at: Timestamp | None = None
     scope: Scope
 
 
@@ -65,7 +65,7 @@ class FactCorrection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["occurred", "detected", "aware"]
-    at: Moment | None
+    at: Timestamp | None
     reason: Annotated[str, Field(min_length=4, max_length=500)]
 
 

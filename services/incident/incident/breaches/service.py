@@ -6,17 +6,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.incident import BreachReported, FactCorrected, ReportedToAuthority
+from common.contracts.events.incident import BreachReported, FactCorrected, ReportedToAuthority
+from common.contracts.permissions import UnitKind
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.permissions import UnitKind
-from common.runtime import Runtime
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from incident.breaches import queries
 from incident.breaches.models import AuthorityReport, Fact, FactKind, Incident, Obligation, current_facts
 from incident.breaches.schemas import BreachReport, FactCorrection, Scope
-from incident.containment import service as containment
-from incident.containment.service import Target
+from incident.orders import service as containment
+from incident.orders.service import Target
 from incident.problems import (
     AuthorityReceivesReports,
     BreachUnknown,

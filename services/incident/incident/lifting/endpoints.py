@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from common.http import SessionDep, router
-from common.runtime import RuntimeDep
-from incident.breaches.file import file_of, proposal_view, settled_file
+from common.web.dependencies import SessionDep, router
+from common.web.runtime import RuntimeDep
 from incident.breaches.schemas import BreachFile, ProposalView
+from incident.breaches.views import file_of, proposal_view, settled_file
+from incident.idempotent_requests import Repeatable, WaitMs
 from incident.lifting import service
 from incident.lifting.schemas import LiftRequest
 from incident.permissions import CanApproveLifts, CanProposeLifts
-from incident.waiting import Repeatable, WaitMs
 
 __all__ = ["routes"]
 

@@ -4,18 +4,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
-from common.auth import Principal
-from common.events.incident import LiftProposed, LiftWithdrawn
+from common.contracts.events.incident import LiftProposed, LiftWithdrawn
+from common.enforcement.authentication import Principal
 from common.ids import new_id
-from common.runtime import Runtime
+from common.messaging import outbox
+from common.web.runtime import Runtime
 from incident.breaches import queries as breaches
 from incident.breaches.models import Incident
-from incident.containment import queries as containment
-from incident.containment import service as orders
-from incident.containment.models import Order, OrderState
 from incident.lifting import queries
 from incident.lifting.models import LiftProposal, LiftState
+from incident.orders import queries as containment
+from incident.orders import service as orders
+from incident.orders.models import Order, OrderState
 from incident.problems import (
     BreachUnknown,
     LiftAlreadyProposed,

@@ -1,7 +1,7 @@
 """What the toy says, and what it hears from the asker; declared only while its tests run."""
 
-from common.bus.topics import TOPICS, Topic, events_of, receipts_from
-from common.events import REGISTRY, DeadLetterDecision, Event, Refusal
+from common.contracts.topics import TOPICS, Topic, events_topic, receipts_topic
+from common.messaging.events import REGISTRY, DeadLetterDecision, Event, Refusal
 
 known = set(REGISTRY)
 
@@ -28,9 +28,9 @@ DECLARED = {type_: REGISTRY.pop(type_) for type_ in set(REGISTRY) - known}
 THEIR_TOPICS = {
     topic.name: topic
     for topic in (
-        Topic(events_of("toy"), owner="toy", partitions=4),
-        Topic(events_of("asker"), owner="asker", partitions=4),
-        Topic(receipts_from("toy"), owner="toy"),
+        Topic(events_topic("toy"), owner="toy", partitions=4),
+        Topic(events_topic("asker"), owner="asker", partitions=4),
+        Topic(receipts_topic("toy"), owner="toy"),
     )
 }
 

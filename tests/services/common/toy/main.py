@@ -8,16 +8,16 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
-from common import outbox
-from common.auth import Principal, Public, requires
-from common.http import IfMatchDep, SessionDep, etag, router
+from common.enforcement.authentication import Anonymous, Principal, requires
 from common.ids import new_id
-from common.inbox import Handlers
-from common.pages import Page, PageDep
+from common.messaging import outbox
+from common.messaging.inbox import Handlers
 from common.problems import Forbidden, NotFound
-from common.runtime import RuntimeDep
-from common.service import create_service
 from common.settings import ServiceSettings
+from common.web.application import create_service
+from common.web.dependencies import IfMatchDep, SessionDep, etag, router
+from common.web.pagination import Page, PageDep
+from common.web.runtime import RuntimeDep
 from tests.services.common.toy.events import AccessRefused, QuestionAsked, ThingMade
 
 AnyCredential = Annotated[Principal, requires(None)]
@@ -91,17 +91,17 @@ async def things(_: CanMake, session: SessionDep, page: PageDep) -> Page[str]:
 
 
 @routes.post("/notes")
-async def note(body: Note, _: Public) -> dict[str, int]:
+async def note(body: Note, _: Anonymous) -> dict[str, int]:
     return {"length": len(body.text)}
 
 
 @routes.get("/broken")
-async def broken(_: Public) -> None:
+async def broken(_: Anonymous) -> None:
     raise RuntimeError("110101199003070012 and eyJhbGciOiJFUzI1NiJ9.secret")
 
 
 @routes.get("/slow")
-async def slow(_: Public, session: SessionDep) -> None:
+async def slow(_: Anonymous, session: SessionDep) -> None:
     await asyncio.Event().wait()
 
 

@@ -1,6 +1,6 @@
 """What nobody can need any more may go."""
 
-from common.migrate import create_prune
+from common.storage.migrations import create_prune
 
 revision = "0002"
 down_revision = "0001"

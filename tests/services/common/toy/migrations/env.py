@@ -1,5 +1,5 @@
 """Runs the toy's migrations."""
 
-from common.migrate import run_migrations
+from common.storage.migrations import run_migrations
 
 run_migrations()

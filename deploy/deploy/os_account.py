@@ -1,0 +1,41 @@
+"""Another account for a server that refuses to be root, and the way for it to what it needs."""
+
+import contextlib
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["make_readable", "make_traversable", "system_account"]
+
+
+def system_account(wanted: str) -> str:
+    """Return `wanted`, made if it can be, or another account without rights. Raises `LookupError`."""
+    for name in (wanted, "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+        if useradd := shutil.which("useradd"):
+            command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]
+            subprocess.run(command, check=True, capture_output=True)
+            return name
+    raise LookupError(wanted)
+
+
+def make_traversable(path: Path) -> None:
+    """Let every account pass through the directories that lead to `path`, without letting it list them."""
+    for directory in [path, *path.parents]:
+        mode = directory.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            directory.chmod(mode | stat.S_IXOTH)
+
+
+def make_readable(tree: Path) -> None:
+    """Let every account read the wheel's files: an installation under a strict umask keeps them to root."""
+    paths: Iterable[Path] = [tree, *tree.rglob("*")] if tree.exists() else []
+    for path in paths:
+        mode = path.stat().st_mode
+        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+        if mode != wanted:
+            path.chmod(wanted)

@@ -1,0 +1,1 @@
+"""Every event of the platform, one file per publisher."""

@@ -1,0 +1,9 @@
+"""What the gateway tells the world. It has no database: it numbers per start, under its own source."""
+
+from common.messaging.events import Event, Refusal
+
+PUBLISHER = "gateway"
+
+
+class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
+    """A known subject was refused at the gateway; repeats within a second are counted in one event."""

@@ -1,0 +1,128 @@
+"""What incident tells the world: what went wrong and what was done about it."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from common.messaging.events import DeadLetterDecision, Event, Refusal
+
+PUBLISHER = "incident"
+
+
+class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
+    """Somebody was refused at incident."""
+
+
+class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
+    """An operator settled a dead letter of incident's inbox."""
+
+
+class BreachReported(Event, publisher=PUBLISHER, name="breach.reported", key="incident_id"):
+    """Somebody reported a leak, damage or loss (clause 12.3); the report to the authority is due at `report_due_at`."""
+
+    incident_id: UUID
+    unit_id: UUID | None
+    kind: Literal["leak", "damage", "loss", "misuse"]
+    reported_by: str
+    occurred_at: datetime | None
+    detected_at: datetime
+    reported_at: datetime
+    report_due_at: datetime
+
+
+class ContainmentOrdered(Event, publisher=PUBLISHER, name="containment.ordered", key="order_id"):
+    """One measure against the harm, for one service: cut off a system or an account, or suspend its grants.
+
+    `executor` carries it out and answers `containment.applied`. For `suspend-grants` the target is whose grants are
+    suspended: one grant, all that a system uses, or all of a unit.
+    """
+
+    order_id: UUID
+    incident_id: UUID
+    executor: Literal["identity", "datashare"]
+    measure: Literal["suspend-system", "suspend-account", "suspend-grants"]
+    target_kind: Literal["system", "account", "grant", "unit"]
+    target_id: UUID
+    ordered_at: datetime
+
+
+class ContainmentConfirmed(Event, publisher=PUBLISHER, name="containment.confirmed", key="order_id"):
+    """The executor says that the measure is in effect."""
+
+    order_id: UUID
+    incident_id: UUID
+    confirmed_at: datetime
+
+
+class ContainmentProbed(Event, publisher=PUBLISHER, name="containment.probed", key="order_id"):
+    """A real request with a probe credential was made: `passed` when the door answered as expected, for that very reason."""
+
+    order_id: UUID
+    incident_id: UUID
+    expectation: Literal["refused", "allowed"]
+    passed: bool
+    status: int
+    problem: str | None
+    reason: str | None
+    probed_at: datetime
+
+
+class ContainmentFailed(Event, publisher=PUBLISHER, name="containment.failed", key="order_id"):
+    """The measure was not confirmed, or its probe was not refused for that reason: somebody must act at once."""
+
+    order_id: UUID
+    incident_id: UUID
+    reason: str
+
+
+class LiftProposed(Event, publisher=PUBLISHER, name="lift.proposed", key="incident_id"):
+    """One person proposed to restore access."""
+
+    incident_id: UUID
+    proposed_by: UUID
+    reason: str
+
+
+class ContainmentLifted(Event, publisher=PUBLISHER, name="containment.lifted", key="order_id"):
+    """A second person approved (P6): the executor restores what this order took, and nothing else."""
+
+    order_id: UUID
+    incident_id: UUID
+    executor: Literal["identity", "datashare"]
+    proposed_by: UUID
+    approved_by: UUID
+
+
+class ReportedToAuthority(Event, publisher=PUBLISHER, name="breach.reported-to-authority", key="incident_id"):
+    """The responsible unit reported the breach to the authority (clause 12.5)."""
+
+    incident_id: UUID
+    reported_at: datetime
+    due_at: datetime
+
+
+class FactCorrected(Event, publisher=PUBLISHER, name="fact.corrected", key="incident_id"):
+    """A later fact superseded an earlier one, which stays (P8); `at` None says that it is unknown."""
+
+    incident_id: UUID
+    fact_id: UUID
+    supersedes: UUID
+    kind: Literal["occurred", "detected", "aware"]
+    at: datetime | None
+    corrected_by: UUID
+
+
+class LiftWithdrawn(Event, publisher=PUBLISHER, name="lift.withdrawn", key="incident_id"):
+    """The proposer took the proposal back."""
+
+    incident_id: UUID
+    proposal_id: UUID
+    withdrawn_by: UUID
+
+
+class ProbeRequested(Event, publisher=PUBLISHER, name="probe.requested", key="order_id"):
+    """A person wants an order probed again whose probes had not shown what they should."""
+
+    order_id: UUID
+    incident_id: UUID
+    requested_by: UUID

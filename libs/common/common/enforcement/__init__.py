@@ -1,0 +1,1 @@
+"""Access control: tokens, principals, permissions, the revocation feed and the enforcement point."""

@@ -1,0 +1,328 @@
+"""An enforcement point: follows the revocation feed, refuses what is cut off or cannot be checked, and gives receipts.
+
+The gateway and every service are points, each for itself. A point loads the whole feed before it serves; it is *fresh*
+while the bus has confirmed within the bound (policy `revocation-bound`) that it stands at the feed's end. A point that
+is not fresh refuses, so a revocation is effective everywhere once every live point has given its receipt, or once the
+bound has passed since the bus holds the cutoff (P1, clause 6.5).
+
+"Live" must include every point that decides. So a point decides only after the bus took its first sign of life and
+then confirmed the feed's end once more, and only while its last sign of life is younger than `LIVE_FOR`.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from common.clock import Clock
+from common.contracts.policies import CATALOGUE, Policies
+from common.contracts.topics import FEED, member_name, receipts_topic
+from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
+from common.enforcement.tokens import KeySet
+from common.messaging.bus import Bus, BusUnavailable, Follower, Message
+from common.problems import Unauthorized, Unavailable
+
+__all__ = ["CredentialRevoked", "EnforcementPoint", "FeedStale", "RevokerSilent"]
+
+log = structlog.get_logger()
+
+FEED_AGE = Gauge(
+    "xindun_feed_age_seconds", "Time since the bus confirmed that the point stands at the feed's end", ["point"]
+)
+REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the point", ["point", "reason"])
+
+LEAST_BOUND = CATALOGUE["revocation-bound"].least / 1000
+POLL = 0.2
+"""Seconds between questions to the bus whether there is anything new."""
+ANEW_AFTER = 10.0
+"""Seconds without an answer to any question, after which the feed is read from its beginning."""
+ALIVE_EVERY = 0.5
+"""Seconds between a point's signs of life."""
+LIVE_FOR = 6 * ALIVE_EVERY
+"""Seconds after a sign of life in which the point is waited for, and after which it refuses."""
+
+
+class CredentialRevoked(Unauthorized):
+    """401: the credential was good, and its subject has been cut off since."""
+
+    slug = "credential-revoked"
+    zh, en = "凭证已被撤销", "The credential has been revoked"
+    clause = "6.5"
+    recorded = True
+
+
+class FeedStale(Unavailable):
+    """503: the point cannot know whether the credential was revoked, so it refuses (P10)."""
+
+    slug = "revocation-feed-stale"
+    zh, en = "无法确认凭证是否已被撤销，暂不受理", "Whether the credential was revoked cannot be checked now"
+    clause = "6.5"
+
+
+class RevokerSilent(Unavailable):
+    """503: nobody could have revoked anything for too long; acts that open data or widen access are refused."""
+
+    slug = "revoker-silent"
+    zh, en = (
+        "撤销方长时间无应答，暂停数据访问和授权操作",
+        "The revoker has been silent too long: data and grants are closed",
+    )
+    clause = "6.5"
+
+
+class EnforcementPoint:
+    """One point's knowledge: cutoffs, verification keys, policies, and how fresh they are."""
+
+    def __init__(self, name: str, bus: Bus, clock: Clock) -> None:
+        self.name = name
+        self.keys = KeySet()
+        self.key_generation = 0
+        self.revision = 0
+        """Counts what was applied, so that a waiter can tell whether anything came since it looked."""
+        self.readings = 0
+        """Counts how often the feed was begun to be read: it may have lost something since the time before."""
+        self.policies = Policies()
+        self._bus, self._clock = bus, clock
+        self._cutoffs: dict[str, Cutoff] = {}
+        self._confirmed_at: float | None = None
+        self._announced_at: float | None = None
+        self._alive_at = 0.0
+        self._heard_at: float | None = None
+        self._heartbeat: datetime | None = None
+        self._retired: set[str] = set()
+        self._loaded = asyncio.Event()
+        self._open = asyncio.Event()
+        self._applied = asyncio.Condition()
+        self._owed: list[Message] = []
+        self._owing = asyncio.Event()
+        self._age = FEED_AGE.labels(name)
+        self._age.set_function(self.age)
+
+    # What a request asks
+
+    def age(self) -> float:
+        """Seconds since the bus confirmed that this point stands at the feed's end; infinite before the first time."""
+        return float("inf") if self._confirmed_at is None else time.monotonic() - self._confirmed_at
+
+    def revoker_age(self) -> float:
+        """Seconds since identity was heard; infinite before the first time."""
+        return float("inf") if self._heard_at is None else time.monotonic() - self._heard_at
+
+    @property
+    def known_cutoffs(self) -> int:
+        """How many subjects are cut off here."""
+        return len(self._cutoffs)
+
+    def bound(self) -> float:
+        """Seconds that the point may go without confirmation (policy `revocation-bound`)."""
+        return self.policies.at("revocation-bound", self._clock.now()).value / 1000
+
+    def fresh(self) -> bool:
+        """Whether the point may decide."""
+        if self._announced_at is None or self._confirmed_at is None or self._confirmed_at < self._announced_at:
+            return False
+        age = self.age()
+        # Each request asks: most need no look at the policies, because no version of this one can be below its least.
+        return time.monotonic() - self._alive_at <= LIVE_FOR and (age <= LEAST_BOUND or age <= self.bound())
+
+    def require_fresh(self) -> None:
+        """Raise `FeedStale` unless the point may decide."""
+        if not self.fresh():
+            REFUSED.labels(self.name, "stale").inc()
+            raise FeedStale(headers={"Retry-After": "2"})
+
+    def require_revoker(self) -> None:
+        """Raise `RevokerSilent` when identity has not been heard within policy `revoker-silence`: for acts of class A."""
+        limit = self.policies.at("revoker-silence", self._clock.now()).value
+        if self._heard_at is None or time.monotonic() - self._heard_at > limit:
+            REFUSED.labels(self.name, "revoker-silent").inc()
+            raise RevokerSilent(headers={"Retry-After": "10"})
+
+    def require_current(self, epochs: dict[str, int]) -> None:
+        """Raise `CredentialRevoked` when a subject of `epochs` (subject → the credential's epoch) is cut off above it."""
+        for subject, epoch in epochs.items():
+            cutoff = self._cutoffs.get(subject)
+            if cutoff and epoch < cutoff.epoch:
+                REFUSED.labels(self.name, cutoff.reason).inc()
+                raise CredentialRevoked(
+                    subject=subject,
+                    reason=cutoff.reason,
+                    cause=cutoff.cause,
+                    since=cutoff.at.isoformat(),
+                    cutoff=str(cutoff.id),
+                )
+
+    # How it learns
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled; whatever fails makes the point stale and is tried again."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow())
+                group.create_task(self._live())
+                group.create_task(self._answer())
+        finally:
+            self._announced_at = None  # it refuses from here on, and only then says that nobody need wait for it
+            with contextlib.suppress(BusUnavailable, TimeoutError):
+                await asyncio.wait_for(self._bus.publish([self._receipt("left")]), 1)
+
+    async def loaded(self) -> None:
+        """Wait until the point has read the whole feed and may decide for the first time."""
+        await self._open.wait()
+
+    async def _follow(self) -> None:
+        """Read the feed, and from its beginning again where that did not go on."""
+        wait = POLL
+        while True:
+            begun, follower = time.monotonic(), None
+            try:
+                follower = self._bus.follow(FEED.name)
+                self.readings += 1
+                await self._read(follower)
+            except BusUnavailable:
+                log.warning("point.feed_away", point=self.name, age=round(self.age(), 1))
+            except ValueError:
+                log.exception("point.feed_unreadable", point=self.name)
+            finally:
+                if follower:
+                    with contextlib.suppress(BusUnavailable):
+                        await follower.close()
+            wait = POLL if time.monotonic() - begun > ANEW_AFTER else min(wait * 2, 2.0)
+            await asyncio.sleep(wait)
+
+    async def _read(self, follower: Follower) -> None:
+        """Take in what comes. Raises `ValueError`, and `BusUnavailable` once that lasts for `ANEW_AFTER` seconds.
+
+        A follower that could not be answered for a moment is asked again: to connect anew costs ten times what asking
+        does, and all points would do it at once, just when brokers or machines have too much to do.
+        """
+        caught_up, answered_at = False, time.monotonic()
+        while True:
+            try:
+                batch = await follower.poll(POLL)
+            except BusUnavailable:
+                if time.monotonic() - answered_at > ANEW_AFTER:
+                    raise
+                caught_up = False  # what comes next may have waited there meanwhile
+                await asyncio.sleep(POLL)
+                continue
+            answered_at = time.monotonic()
+            self.readings += batch.reset
+            for message in batch.messages:
+                self._apply(message, live=caught_up)
+            if batch.confirmed_at is not None:
+                caught_up = True
+                self._confirm(batch.confirmed_at)
+            if batch.messages:
+                self.revision += 1
+                async with self._applied:
+                    self._applied.notify_all()
+
+    def _confirm(self, at: float) -> None:
+        self._confirmed_at = at
+        self._loaded.set()
+        if self.fresh():
+            self._open.set()
+
+    def _apply(self, message: Message, *, live: bool) -> None:
+        """Take one message in; a cutoff that comes after the first load is owed a receipt.
+
+        `live`: it is new on the feed, and was not read again, or for the first time, with all that the feed keeps.
+        """
+        if message.value is None:
+            self._withdraw(message.key)
+            return
+        entry = read_entry(message.value)
+        if isinstance(entry, Cutoff):
+            known = self._cutoffs.get(entry.subject)
+            if (known is None or entry.epoch > known.epoch) and not self._past(entry):
+                self._cutoffs[entry.subject] = entry
+                if self._loaded.is_set():
+                    self._owed.append(self._receipt("applied", entry))
+                    self._owing.set()
+        elif isinstance(entry, VerificationKey):
+            self.key_generation += 1
+            if entry.retired:
+                self._retired.add(entry.kid)
+                self.keys.remove(entry.kid)
+            elif entry.kid not in self._retired:  # the feed, read again, says first that it was good once
+                self.keys.add(entry.jwk)
+        elif isinstance(entry, PolicyVersion):
+            self.policies.learn(entry)
+        elif isinstance(entry, Heartbeat):
+            self._hear(entry.at, live=live)
+
+    def _withdraw(self, key: str) -> None:
+        """Forget the cutoff of that key, unless a later one of its subject has come."""
+        for cutoff in [each for each in self._cutoffs.values() if each.key == key]:
+            del self._cutoffs[cutoff.subject]
+
+    def _hear(self, at: datetime, *, live: bool) -> None:
+        """Take in a heartbeat: by our own clock from the moment of reading, except one that the feed had kept."""
+        if live:
+            self._heard_at = time.monotonic()
+        elif self._heartbeat is None or at > self._heartbeat:
+            silent = max(0.0, (self._clock.now() - at).total_seconds())
+            self._heard_at = max(self._heard_at or -math.inf, time.monotonic() - silent)
+        self._heartbeat = at
+
+    def _receipt(self, kind: str, cutoff: Cutoff | None = None) -> Message:
+        receipt = Receipt.model_validate(
+            {"kind": kind, "point": self.name, "cutoff": cutoff.id if cutoff else None, "at": self._clock.now()}
+        )
+        return Message(receipts_topic(member_name(self.name)), self.name, receipt.to_bytes())
+
+    async def _live(self) -> None:
+        """Say again and again that the point lives."""
+        await self._loaded.wait()
+        while True:
+            begun = time.monotonic()
+            with contextlib.suppress(BusUnavailable):
+                await self._bus.publish([self._receipt("alive")])
+                self._alive_at = begun
+                if self._announced_at is None:
+                    self._announced_at = time.monotonic()
+            self._forget()
+            await asyncio.sleep(ALIVE_EVERY)
+
+    async def _answer(self) -> None:
+        """Give the receipts that are owed; the feed is followed meanwhile, whatever becomes of them."""
+        while True:
+            await self._owing.wait()
+            owed = tuple(self._owed)
+            try:
+                await self._bus.publish(owed)
+            except BusUnavailable:
+                await asyncio.sleep(POLL)
+                continue
+            del self._owed[: len(owed)]
+            if not self._owed:
+                self._owing.clear()
+
+    def _past(self, cutoff: Cutoff) -> bool:
+        """Whether the last credential that `cutoff` concerns has expired by itself."""
+        return cutoff.until is not None and cutoff.until < self._clock.now()
+
+    def _forget(self) -> None:
+        for subject in [subject for subject, cutoff in self._cutoffs.items() if self._past(cutoff)]:
+            del self._cutoffs[subject]
+
+    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `condition` holds after some entry was applied; False when `timeout` seconds passed first."""
+        async with self._applied:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._applied.wait_for(condition)
+            except TimeoutError:
+                return False
+        return True
+
+    def holds(self, cutoff_subject: str, epoch: int) -> bool:
+        """Whether a cutoff of `cutoff_subject` with at least `epoch` has been applied here."""
+        known = self._cutoffs.get(cutoff_subject)
+        return known is not None and known.epoch >= epoch

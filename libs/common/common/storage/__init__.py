@@ -1,0 +1,1 @@
+"""PostgreSQL: engine and sessions, migrations, encryption at rest, pruning."""

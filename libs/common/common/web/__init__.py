@@ -1,0 +1,1 @@
+"""HTTP: application factory, middleware, dependencies, problem responses, pagination, idempotency."""

@@ -1,0 +1,92 @@
+"""Runs one member of the platform as its own process: Kafka, one HTTP server, an end in good order."""
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import asyncpg
+import structlog
+import uvloop
+from starlette.types import ASGIApp
+
+from common.log_config import configure_logging
+from common.messaging.bus import BusUnavailable
+from common.messaging.kafka import KafkaBus, kafka_bus
+from common.settings import CommonSettings, ServiceSettings
+from common.web.application import asyncpg_dsn
+from common.web.http_server import http_server
+
+__all__ = ["serve"]
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=CommonSettings)
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 3.0
+"""Seconds between attempts while something that the process needs is away."""
+
+
+def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
+    """Serve `create_app(settings, bus)` until SIGTERM or SIGINT."""
+    configure_logging(settings.log_level)
+    uvloop.run(_serve(name, settings, create_app))
+
+
+async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
+    if not settings.kafka_bootstrap:
+        raise SystemExit("kafka_bootstrap is not set")
+    async with _bus(name, settings) as bus:
+        if isinstance(settings, ServiceSettings):
+            await _database_there(name, settings)
+        server = http_server(
+            create_app(settings, bus),
+            host=settings.host,
+            port=settings.port,
+            drain_delay=settings.drain_delay,
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            trusted_proxies=getattr(settings, "trusted_proxies", None),
+        )
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        await server.serve()
+
+
+@contextlib.asynccontextmanager
+async def _bus(name: str, settings: CommonSettings) -> AsyncIterator[KafkaBus]:
+    bus = kafka_bus(settings, name)
+    async for _ in _attempts():
+        try:
+            await bus.start()
+            break
+        except BusUnavailable as error:
+            log.warning("process.bus_away", service=name, cause=type(error.__cause__).__name__)
+    try:
+        yield bus
+    finally:
+        await bus.stop()
+
+
+async def _database_there(name: str, settings: ServiceSettings) -> None:
+    """Wait for the database: what it lacks a moment at the start is no reason to fail."""
+    async for _ in _attempts():
+        try:
+            connection = await asyncpg.connect(
+                asyncpg_dsn(settings.full_database_url()), ssl=settings.database_tls() or False, timeout=5
+            )
+            await connection.close()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("process.database_away", service=name, error=type(error).__name__)
+        else:
+            return
+
+
+async def _attempts() -> AsyncIterator[None]:
+    """Give a turn at once, and then again and again, ever later."""
+    wait = FIRST_WAIT
+    while True:
+        yield
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT)

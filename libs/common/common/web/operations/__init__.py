@@ -1,0 +1,1 @@
+"""Operator routes that every service has: status and dead letters."""

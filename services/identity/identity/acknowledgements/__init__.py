@@ -1,0 +1,1 @@
+"""Acknowledgements: which enforcement points have applied a cutoff."""

@@ -1,0 +1,256 @@
+"""Collects the enforcement points' receipts, and tells since when a cutoff is effective everywhere."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from common.contracts.events.identity import ContainmentApplied, CutoffEffective
+from common.contracts.topics import RECEIPTS, member_name, topic_owner
+from common.enforcement.enforcement_point import LIVE_FOR, POLL, EnforcementPoint
+from common.enforcement.revocation_feed import Receipt
+from common.messaging import outbox
+from common.messaging.bus import Batch, BusUnavailable, Follower, Message
+from common.problems import Unavailable
+from common.web.runtime import Runtime
+from identity.containment.models import Containment
+from identity.cutoffs.models import CutoffRow, ReceiptRow
+
+__all__ = ["Effectiveness", "Receipts", "confirm_cutoffs", "receipts_of"]
+
+log = structlog.get_logger()
+
+REFUSED = Counter("xindun_receipts_refused_total", "Messages among the receipts that count as none", ["reason"])
+
+KEPT = 10_000
+"""Cutoffs whose receipts are remembered in memory; the database keeps them all."""
+HELD_WITHIN = 5.0
+"""Seconds that a revoking call waits for the bus to hold the cutoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effectiveness:
+    """Since when no enforcement point accepts what a cutoff ended; `effective_at` None: the bus does not hold it yet.
+
+    `points` gave receipts; `silent` did not, and were waited for until they refuse by themselves.
+    """
+
+    effective_at: datetime | None
+    points: dict[str, datetime]
+    silent: list[str]
+
+
+class Receipts:
+    """What the points say, read by every replica of identity for itself."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._alive: dict[str, float] = {}
+        self._listening_since: float | None = None
+        self._confirmed_at = -math.inf
+        self._receipts: OrderedDict[UUID, dict[str, datetime]] = OrderedDict()
+        self._news = asyncio.Condition()
+
+    def knows_all(self) -> bool:
+        """Whether every point that decides has been heard: one that gives no sign of life for so long refuses by itself."""
+        return self._listening_since is not None and time.monotonic() - self._listening_since > LIVE_FOR
+
+    def live(self) -> set[str]:
+        """Return the points that gave a sign of life lately."""
+        since = time.monotonic() - LIVE_FOR
+        return {point for point, at in self._alive.items() if at >= since}
+
+    def last_signs(self) -> dict[str, float]:
+        """Return for each point that did not say goodbye the seconds since its last sign of life."""
+        now = time.monotonic()
+        return {point: now - at for point, at in self._alive.items()}
+
+    async def run(self) -> None:
+        """Follow the receipts until cancelled."""
+        while True:
+            follower: Follower | None = None
+            try:
+                follower = self._runtime.bus.follow(*(topic.name for topic in RECEIPTS), from_end=True)
+                while True:
+                    batch = await follower.poll(1.0)
+                    if self._listening_since is None:
+                        self._listening_since = time.monotonic()
+                    await self._take(batch)
+            except BusUnavailable:
+                self._listening_since = None
+                log.warning("receipts.bus_away")
+            finally:
+                if follower:
+                    with contextlib.suppress(BusUnavailable):
+                        await follower.close()
+            await asyncio.sleep(POLL)
+
+    async def _take(self, batch: Batch) -> None:
+        applied: list[dict[str, object]] = []
+        async with self._news:
+            for message in batch.messages:
+                receipt = _read(message)
+                if receipt is None:
+                    continue
+                if receipt.kind == "left":
+                    self._alive.pop(receipt.point, None)
+                    continue
+                self._alive[receipt.point] = time.monotonic()
+                if receipt.cutoff:
+                    self._receipts.setdefault(receipt.cutoff, {})[receipt.point] = receipt.at
+                    applied.append({"cutoff_id": receipt.cutoff, "point": receipt.point, "applied_at": receipt.at})
+            while len(self._receipts) > KEPT:
+                self._receipts.popitem(last=False)
+            if batch.confirmed_at is not None:
+                self._confirmed_at = batch.confirmed_at
+            self._news.notify_all()
+        if applied:
+            await self._keep(applied)
+
+    async def _keep(self, applied: list[dict[str, object]]) -> None:
+        """Store receipts for the files; one that the database does not take is only missing there."""
+        try:
+            async with self._runtime.database.transaction() as session:
+                ids = [row["cutoff_id"] for row in applied]
+                known = set(await session.scalars(select(CutoffRow.id).where(CutoffRow.id.in_(ids))))
+                rows = [row for row in applied if row["cutoff_id"] in known]
+                if rows:
+                    await session.execute(insert(ReceiptRow).values(rows).on_conflict_do_nothing())
+        except Unavailable:
+            log.warning("receipts.not_stored", count=len(applied))
+
+    async def effective(self, cutoffs: Sequence[CutoffRow]) -> Effectiveness:
+        """Wait until every live point has given its receipt, or has had the bound to become stale and refuse by itself.
+
+        Which points live is known once everything that was said before the bus held the cutoffs has been read here.
+        Just after a start not every point has been heard yet: then the bound is waited for.
+        At most `HELD_WITHIN` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
+        """
+        point = self._runtime.point
+        if not await point.until(lambda: all(point.holds(c.subject, c.epoch) for c in cutoffs), HELD_WITHIN):
+            return Effectiveness(None, {}, sorted(self.live()))
+        held_at = time.monotonic()
+        answered = True
+        try:
+            async with asyncio.timeout(point.bound() + POLL), self._news:
+                await self._news.wait_for(
+                    lambda: self._confirmed_at >= held_at and self.knows_all() and not self._silent(cutoffs)
+                )
+        except TimeoutError:
+            answered = False
+        points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
+        # Without an answer of every point, also of one that was not heard yet, it holds only now that the bound is over.
+        effective_at = max(points.values(), default=None) if answered else None
+        return Effectiveness(effective_at or self._runtime.clock.now(), points, sorted(self._silent(cutoffs)))
+
+    def _silent(self, cutoffs: Sequence[CutoffRow]) -> set[str]:
+        return {p for p in self.live() for c in cutoffs if p not in self._receipts.get(c.id, {})}
+
+
+def _read(message: Message) -> Receipt | None:
+    """Return the receipt, None for what is none: one bad message must not deafen identity to the others.
+
+    Who may write a topic may answer for his own points there, and for nobody else's.
+    """
+    try:
+        receipt = Receipt.model_validate_json(message.value or b"")
+    except ValidationError:
+        reason = "unreadable"
+    else:
+        if member_name(receipt.point) == topic_owner(message.topic):
+            return receipt
+        reason = "foreign-point"
+    REFUSED.labels(reason).inc()
+    log.warning("receipts.refused", topic=message.topic, reason=reason)
+    return None
+
+
+def receipts_of(runtime: Runtime) -> Receipts:
+    """Return the running collector."""
+    receipts: Receipts = runtime.parts["receipts"]
+    return receipts
+
+
+async def confirm_cutoffs(runtime: Runtime) -> None:
+    """Write down when each cutoff became effective, and confirm containment orders: a task that survives any death.
+
+    Each cutoff waits for its receipts by itself, so that a silent point delays none but those that wait for it.
+    """
+    point = runtime.point
+    waiting: set[UUID] = set()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            looked = point.revision
+            try:
+                for row in await _unconfirmed(runtime):
+                    if row.id not in waiting:
+                        waiting.add(row.id)
+                        group.create_task(_confirm(runtime, row, waiting))
+            except Unavailable:
+                log.warning("cutoffs.database_away")
+            await point.until(partial(_moved, point, looked), 1.0)
+
+
+def _moved(point: EnforcementPoint, since: int) -> bool:
+    return point.revision != since
+
+
+async def _unconfirmed(runtime: Runtime) -> Sequence[CutoffRow]:
+    query = (
+        select(CutoffRow)
+        .where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
+        .order_by(CutoffRow.at)
+        .limit(100)
+    )
+    async with runtime.database.transaction() as session:
+        return (await session.scalars(query)).all()
+
+
+async def _confirm(runtime: Runtime, row: CutoffRow, waiting: set[UUID]) -> None:
+    try:
+        outcome = await receipts_of(runtime).effective([row])
+        if outcome.effective_at is not None:
+            await _write_down(runtime, row.id, outcome.effective_at, outcome)
+    except Unavailable:
+        log.warning("cutoffs.database_away")
+    finally:
+        waiting.discard(row.id)
+
+
+async def _write_down(runtime: Runtime, cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
+    async with runtime.database.transaction() as session:
+        row = await session.get(CutoffRow, cutoff_id, with_for_update=True)
+        if row is None or row.effective_at is not None:
+            return  # another replica was first
+        row.effective_at = effective_at
+        now = runtime.clock.now()
+        event = CutoffEffective(
+            cutoff_id=row.id,
+            subject=row.subject,
+            reason=row.reason,
+            cause=row.cause,
+            at=row.at,
+            effective_at=effective_at,
+            points=outcome.points,
+            silent=outcome.silent,
+        )
+        outbox.add(session, event, at=now)
+        order = await session.scalar(select(Containment).where(Containment.cutoff_id == row.id).with_for_update())
+        if order and order.confirmed_at is None:
+            order.confirmed_at = now
+            applied = ContainmentApplied(
+                order_id=order.order_id, known=True, effective_at=effective_at, points=outcome.points
+            )
+            outbox.add(session, applied, at=now)

@@ -1,0 +1,1 @@
+"""Credentials of people: passwords and the second factor."""

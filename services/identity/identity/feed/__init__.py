@@ -1,0 +1,1 @@
+"""Upkeep of the revocation feed: snapshot, repair, expiry."""

@@ -1,0 +1,52 @@
+"""Takes off the feed the cutoffs that end nothing any more, so that what a point reads at its start does not grow for ever.
+
+A cutoff ends access tokens that are older than it, and no access token lives longer than `LONGEST_TERM`. Everything else
+that a subject could use asks identity's database. Cutoffs stay on record there, and the log has the events.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import structlog
+
+from common.contracts.topics import FEED
+from common.enforcement.revocation_feed import Cutoff, read_entry
+from common.messaging.bus import BusUnavailable, Message
+from common.web.runtime import Runtime
+from identity.feed.snapshot import retained_entries
+from identity.signing.models import LONGEST_TERM
+
+__all__ = ["expire_feed_entries", "spent", "sweep"]
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 3600.0
+MARGIN = timedelta(days=1)
+"""By which clocks may be wrong, and the bus late with what it was given."""
+BATCH = 500
+
+
+async def expire_feed_entries(runtime: Runtime) -> None:
+    """Sweep now and then: a task of every replica, harmless where two do it or one is killed in the middle."""
+    while True:
+        try:
+            if count := await sweep(runtime):
+                log.info("feed.swept", entries=count)
+        except BusUnavailable:
+            log.warning("feed.not_swept")
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def sweep(runtime: Runtime) -> int:
+    """Delete what is spent from the feed; return how many entries. Raises `BusUnavailable`."""
+    entries = (read_entry(value) for value in (await retained_entries(runtime)).values())
+    keys = spent((entry for entry in entries if isinstance(entry, Cutoff)), runtime.clock.now())
+    for start in range(0, len(keys), BATCH):
+        await runtime.bus.publish([Message(FEED.name, key, None) for key in keys[start : start + BATCH]])
+    return len(keys)
+
+
+def spent(cutoffs: Iterable[Cutoff], now: datetime) -> list[str]:
+    """Return the keys of the cutoffs whose tokens have all expired, with a margin."""
+    return [cutoff.key for cutoff in cutoffs if cutoff.at < now - LONGEST_TERM - MARGIN]

@@ -1,0 +1,94 @@
+"""Puts again on the feed what it has lost: its topic was deleted, or the brokers' data is gone or older than ours (P1).
+
+A point that starts on such a feed would know no cutoff. It accepts nothing either, because it knows no key; so the keys
+come last, in the same order for every reader: first what was ended, then the rules, then what tokens are verified with.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.contracts.topics import FEED
+from common.enforcement.revocation_feed import Cutoff, Entry, PolicyVersion, VerificationKey
+from common.messaging import outbox
+from common.messaging.bus import BusUnavailable
+from common.problems import Unavailable
+from common.web.runtime import Runtime
+from identity.cutoffs.models import CutoffRow
+from identity.feed.snapshot import retained_entries
+from identity.policies.models import PolicyRow
+from identity.signing.models import LONGEST_TERM, PublishedKey
+
+__all__ = ["mend", "repair_feed"]
+
+log = structlog.get_logger()
+
+LOOK_EVERY = 1.0
+
+
+async def repair_feed(runtime: Runtime) -> None:
+    """Look whenever the point has begun to read the feed anew: a task of every replica, harmless where two do it."""
+    mended = 0
+    while True:
+        reading = runtime.point.readings
+        if reading != mended and runtime.point.fresh():
+            try:
+                count = await mend(runtime)
+            except (Unavailable, BusUnavailable) as error:
+                log.warning("feed.not_mended", error=type(error).__name__)
+            else:
+                mended = reading
+                if count:
+                    log.error("feed.mended", entries=count)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def mend(runtime: Runtime) -> int:
+    """Say again what concerns credentials that may be in force and is not on the feed; return how many entries.
+
+    Raises `Unavailable`, `BusUnavailable`.
+    """
+    there = set(await retained_entries(runtime))
+    async with runtime.database.transaction() as session:
+        waiting = select(outbox.outbox.c.key).where(
+            outbox.outbox.c.topic == FEED.name, outbox.outbox.c.published_at.is_(None)
+        )
+        there.update(await session.scalars(waiting))
+        known = [*await _cutoffs(session, runtime), *await _policies(session), *await _keys(session)]
+        lost = [entry for entry in known if entry.key not in there]
+        for entry in lost:
+            outbox.add_entry(session, entry, at=runtime.clock.now())
+    return len(lost)
+
+
+async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:
+    """Return the newest cutoff of each subject; what is older than any access token can be ends nothing any more."""
+    newest = (
+        select(CutoffRow)
+        .where(CutoffRow.at > runtime.clock.now() - LONGEST_TERM)
+        .ext(distinct_on(CutoffRow.subject))
+        .order_by(CutoffRow.subject, CutoffRow.epoch.desc())
+    )
+    return [
+        Cutoff(id=row.id, subject=row.subject, epoch=row.epoch, reason=row.reason, cause=row.cause, at=row.at)
+        for row in await session.scalars(newest)
+    ]
+
+
+async def _policies(session: AsyncSession) -> Sequence[Entry]:
+    rows = await session.scalars(select(PolicyRow).order_by(PolicyRow.name, PolicyRow.version))
+    return [
+        PolicyVersion(
+            name=row.name, version=row.version, value=row.value, effective_from=row.effective_from, basis=row.basis
+        )
+        for row in rows
+    ]
+
+
+async def _keys(session: AsyncSession) -> Sequence[Entry]:
+    query = select(PublishedKey).where(PublishedKey.retired_at.is_(None)).order_by(PublishedKey.kid)
+    return [VerificationKey(kid=row.kid, jwk=row.jwk) for row in await session.scalars(query)]

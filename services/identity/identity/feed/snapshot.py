@@ -1,0 +1,31 @@
+"""Reads the whole feed for itself: what a point remembers is what was there, not what is."""
+
+import contextlib
+
+from common.contracts.topics import FEED
+from common.messaging.bus import BusUnavailable
+from common.web.runtime import Runtime
+
+__all__ = ["retained_entries"]
+
+ASK_EVERY = 1.0
+
+
+async def retained_entries(runtime: Runtime) -> dict[str, bytes]:
+    """Return each key that the feed holds now, with its last value. Raises `BusUnavailable`."""
+    values: dict[str, bytes] = {}
+    follower = runtime.bus.follow(FEED.name)
+    try:
+        confirmed = None
+        while confirmed is None:
+            batch = await follower.poll(ASK_EVERY)
+            for message in batch.messages:
+                if message.value is None:
+                    values.pop(message.key, None)
+                else:
+                    values[message.key] = message.value
+            confirmed = batch.confirmed_at
+    finally:
+        with contextlib.suppress(BusUnavailable):
+            await follower.close()
+    return values

@@ -1,1 +1,0 @@
-"""Containment orders: issued, confirmed by who carries them out, probed, lifted, and probed again."""

@@ -1,0 +1,1 @@
+"""Probes: real requests that show whether a containment order holds."""

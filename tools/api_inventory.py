@@ -1,0 +1,113 @@
+"""The services' apps without anything running: their routes and documents are what is looked at."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+import audit.main
+import datashare.main
+import identity.main
+import incident.main
+from audit.settings import Settings as AuditSettings
+from audit.tlog.signed_notes import generate_signer
+from common.enforcement.authentication import Requires, is_anonymous
+from common.enforcement.tokens import SigningKey
+from common.messaging.in_process import InProcessBus
+from datashare.settings import Settings as DatashareSettings
+from gateway import openapi
+from identity.settings import Settings as IdentitySettings
+from incident.settings import Settings as IncidentSettings
+
+__all__ = ["Door", "apps", "doors", "merged_openapi"]
+
+NOWHERE = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+
+
+@dataclass(frozen=True)
+class Door:
+    """One endpoint: `requires` is None when everybody may ask."""
+
+    service: str
+    method: str
+    path: str
+    summary: str
+    requires: Requires | None
+    marks: int
+
+
+def apps() -> dict[str, FastAPI]:
+    """Return the four services' apps; their databases are never reached."""
+    bus = InProcessBus()
+    secret = "nothing-runs-with-this-value"  # noqa: S105
+    return {
+        "identity": identity.main.create_app(
+            IdentitySettings.model_validate(
+                {
+                    "database_url": NOWHERE,
+                    "signing_key_pem": SigningKey.generate().to_pem(),
+                    "totp_key": base64.b64encode(bytes(range(32))).decode(),
+                    "pepper": secret,
+                    "incident_client_secret_hash": "0" * 64,
+                }
+            ),
+            bus,
+        ),
+        "datashare": datashare.main.create_app(DatashareSettings.model_validate({"database_url": NOWHERE}), bus),
+        "incident": incident.main.create_app(
+            IncidentSettings.model_validate(
+                {"database_url": NOWHERE, "gateway_url": "http://127.0.0.1:1", "client_secret": secret}
+            ),
+            bus,
+        ),
+        "audit": audit.main.create_app(
+            AuditSettings.model_validate(
+                {"database_url": NOWHERE, "log_key": generate_signer("surface").private_text(), "log_origin": "surface"}
+            ),
+            bus,
+        ),
+    }
+
+
+async def merged_openapi(services: Mapping[str, FastAPI]) -> dict[str, Any]:
+    """Return the document that the gateway serves."""
+    return openapi.merge({name: await openapi.schema_of(app) for name, app in services.items()})
+
+
+def doors(services: Mapping[str, FastAPI]) -> Iterator[Door]:
+    """Yield every endpoint that is part of the API."""
+    for service, app in services.items():
+        for route in _routes(app.routes):
+            if not route.include_in_schema:
+                continue
+            calls = list(_calls(route.dependant))
+            needed = [call for call in calls if isinstance(call, Requires)]
+            for method in sorted(route.methods or ()):
+                yield Door(
+                    service,
+                    method,
+                    route.path,
+                    (route.description or route.name).split("\n", maxsplit=1)[0],
+                    needed[0] if needed else None,
+                    len(needed) + sum(map(is_anonymous, calls)),
+                )
+
+
+def _routes(routes: Any) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif nested := getattr(getattr(route, "original_router", None), "routes", None) or getattr(
+            route, "routes", None
+        ):
+            yield from _routes(nested)
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for dependency in dependant.dependencies:
+        yield dependency.call
+        yield from _calls(dependency)
