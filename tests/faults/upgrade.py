@@ -16,9 +16,9 @@ import httpx
 
 from demo.__main__ import administrator
 from demo.actors import Person
-from demo.life import PURPOSE, RESOURCE, Life
 from demo.play import play
-from demo.story import Expected, Story
+from demo.runner import Expected, Story
+from demo.scenario import PURPOSE, RESOURCE, Life
 from tests.faults.earlier_version import EarlierVersion, RunningVersion
 
 EFFECT_TIMEOUT = 120.0
