@@ -19,7 +19,7 @@ __all__ = ["JARS", "KafkaUnavailable", "WrongDigest", "jars"]
 
 WANTED = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
 LOCK = Path(__file__).with_name("jgo.lock.toml")
-JARS = Path(__file__).resolve().parents[1] / ".data" / "kafka" / "jars"
+JARS = Path(__file__).resolve().parents[2] / ".data" / "kafka" / "jars"
 
 _log = logging.getLogger(__name__)
 

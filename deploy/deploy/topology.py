@@ -17,7 +17,7 @@ from gateway.routes import SERVICES
 
 __all__ = ["ROOT", "STORES", "TABLE", "Layout", "Process", "counts_of_environment"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORES = ("postgresql", "kafka")
 HOST = "127.0.0.1"
 TABLE = "processes.json"

@@ -15,8 +15,8 @@ from typing import Self
 
 import httpx
 import pytest
-from deploy.jars import JARS, jars
 
+from deploy.kafka_jars import JARS, jars
 from tests.deployment.embedded import ROOT
 
 COMMIT = "8582470429f487d99f7c144f30fa4ed28c6f5673"
