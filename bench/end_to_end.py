@@ -8,11 +8,12 @@ from bench.harness import ROUNDS, Bench
 from bench.load import percentile
 from common.context import new_traceparent
 from common.contracts.events.gateway import AccessRefused
-from common.contracts.topics import events_topic
+from common.contracts.topics import TOPICS
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import Envelope
 from common.messaging.kafka import KafkaBus, KafkaSecurity
+from common.messaging.topics import events_topic
 
 __all__ = ["appends", "breach", "effects", "revocation"]
 
@@ -130,7 +131,9 @@ async def appends(bench: Bench) -> None:
 async def _publish_refusals(bench: Bench) -> None:
     topic, source, now = events_topic("gateway"), f"/gateway/bench/{new_id()}", datetime.now(UTC)
     security = KafkaSecurity("gateway", bench.platform.secret("gateway", "kafka_password"))
-    bus = KafkaBus(f"127.0.0.1:{bench.platform.table()['kafka']['port']}", client_id="bench", security=security)
+    bus = KafkaBus(
+        f"127.0.0.1:{bench.platform.table()['kafka']['port']}", topics=TOPICS, client_id="bench", security=security
+    )
     await bus.start()
     try:
         for first in range(1, APPENDS + 1, 500):

@@ -15,6 +15,7 @@ import identity.main
 import incident.main
 from audit.settings import Settings as AuditSettings
 from audit.tlog.signed_notes import generate_signer
+from common.contracts.topics import TOPICS
 from common.enforcement.authentication import Requires, is_anonymous
 from common.enforcement.tokens import SigningKey
 from common.messaging.in_process import InProcessBus
@@ -42,7 +43,7 @@ class Door:
 
 def apps() -> dict[str, FastAPI]:
     """Return the four services' apps; their databases are never reached."""
-    bus = InProcessBus()
+    bus = InProcessBus(TOPICS)
     secret = "nothing-runs-with-this-value"  # noqa: S105
     return {
         "identity": identity.main.create_app(

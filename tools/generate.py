@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from common.contracts.events import audit, datashare, gateway, identity, incident
-from common.contracts.topics import TOPICS, events_topic
+from common.contracts.topics import TOPICS
 from common.log_config import configure_logging
 from common.messaging.events import REGISTRY
+from common.messaging.topics import events_topic
 from tools.access_matrix import matrix_document
 from tools.api_inventory import apps, merged_openapi
 

@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.secret_files import PRINCIPALS, SERVICES, SecretFiles
+from common.contracts.services import SERVICES
+from common.contracts.topics import PRINCIPALS
+from deploy.secret_files import SecretFiles
 
 __all__ = ["ensure_certificates"]
 

@@ -28,6 +28,8 @@ import incident.main
 from audit.settings import Settings as AuditSettings
 from audit.tlog.signed_notes import generate_signer
 from common.clock import Clock
+from common.contracts.services import SERVICES
+from common.contracts.topics import TOPICS
 from common.enforcement.tokens import SigningKey
 from common.log_config import configure_logging
 from common.messaging.in_process import InProcessBus
@@ -36,7 +38,6 @@ from common.web.http_server import HttpServer, http_server
 from datashare.settings import Settings as DatashareSettings
 from deploy.embedded_postgres import AlreadyRunningError, EmbeddedPostgres, PostgresError, ensure_databases
 from gateway.main import create_app
-from gateway.routes import SERVICES
 from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
@@ -116,7 +117,7 @@ class Platform:
         await ensure_databases(postgres.admin_dsn, SERVICES, known.roles)
         for service in SERVICES:
             await migrate(postgres.url(f"{service}_owner", known.roles[f"{service}_owner"], service), service)
-        bus = InProcessBus(self.directory / "bus")
+        bus = InProcessBus(TOPICS, self.directory / "bus")
         self._ends.push_async_callback(bus.stop)
         urls = {s: postgres.url(f"{s}_app", known.roles[f"{s}_app"], s) for s in SERVICES}
         self.apps = build_services(known, urls, bus, f"http://127.0.0.1:{self.port}", clock=self.clock)

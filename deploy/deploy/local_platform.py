@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from common.contracts.services import SERVICES
 from deploy.kafka_jars import KafkaUnavailable, WrongDigest, jars
 from deploy.secret_files import ensure_secrets
 from deploy.supervisord import Supervisor, end_what_is_left
 from deploy.topology import ROOT, STORES, TABLE, Layout, counts_of_environment
-from gateway.routes import SERVICES
 
 __all__ = ["main"]
 

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.contracts.services import SERVICES
 from deploy.embedded_postgres import programs
 from deploy.topology import ROOT, TABLE, Layout
-from gateway.routes import SERVICES
 
 __all__ = ["main", "settings_of"]
 

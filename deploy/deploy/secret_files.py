@@ -16,13 +16,12 @@ from hashlib import sha256
 from hmac import digest
 from pathlib import Path
 
+from common.contracts.services import SERVICES
+from common.contracts.topics import PRINCIPALS
 from deploy.embedded_platform import Secrets
 
-__all__ = ["PRINCIPALS", "SERVICES", "SecretFiles", "ensure_secrets"]
+__all__ = ["SecretFiles", "ensure_secrets"]
 
-SERVICES = ("identity", "datashare", "incident", "audit")
-PRINCIPALS = (*SERVICES, "gateway", "operator")
-"""Who proves to Kafka who they are with a password of their own, beside the super user `admin`."""
 
 GROUP = 10001
 """The group of the files that root makes: a number that belongs to nobody on the host. Others give their own group."""

@@ -20,7 +20,8 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.exc import DBAPIError
 
-from common.contracts.topics import OPERATOR, PUBLISHERS, TOPICS
+from common.contracts.services import SERVICES
+from common.contracts.topics import PRINCIPALS, TOPICS
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka import BusRefused, ensure_acls, ensure_topics, security_of, set_passwords
@@ -28,14 +29,12 @@ from common.settings import CommonSettings
 from common.storage.migrations import migrate
 from deploy.provisioning import database_url, ensure_databases
 
-__all__ = ["SERVICES", "SetupError", "SetupSettings", "main"]
+__all__ = ["SetupError", "SetupSettings", "main"]
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-SERVICES = ("identity", "datashare", "incident", "audit")
-"""The members with a database."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 """Seconds between attempts while a server is away."""
@@ -132,7 +131,7 @@ async def topics(settings: SetupSettings, *, check: bool) -> list[str]:
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: XINDUN_JOBS_KAFKA_BOOTSTRAP")
     bootstrap, security, declared = settings.kafka_bootstrap, security_of(settings), list(TOPICS.values())
-    principals = () if check else (*PUBLISHERS, OPERATOR)
+    principals = () if check else PRINCIPALS
     passwords = {name: settings.secret(f"kafka_{name}_password") for name in principals}
 
     async def ensure() -> list[str]:

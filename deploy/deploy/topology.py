@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from common.contracts.services import SERVICES
 from deploy.embedded_platform import LOG_ORIGIN
 from deploy.embedded_postgres import EmbeddedPostgres
 from deploy.kafka_broker import LISTENERS, PORTS
-from gateway.routes import SERVICES
 
 __all__ = ["ROOT", "STORES", "TABLE", "Layout", "Process", "counts_of_environment"]
 

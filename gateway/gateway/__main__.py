@@ -2,12 +2,13 @@
 
 from starlette.types import ASGIApp
 
+from common.contracts.services import SERVICES
+from common.contracts.topics import TOPICS
 from common.messaging.bus import Bus
 from common.web.client_address import ClientAddressStamp, service_key
 from common.web.entrypoint import serve
 from gateway.main import create_app
 from gateway.replicas import Replicas
-from gateway.routes import SERVICES
 from gateway.settings import Settings
 from gateway.upstream import Upstream
 
@@ -25,4 +26,4 @@ def _create(settings: Settings, bus: Bus) -> ASGIApp:
 
 
 if __name__ == "__main__":
-    serve("gateway", Settings.load(), _create)
+    serve("gateway", Settings.load(), _create, topics=TOPICS)

@@ -8,10 +8,10 @@ import structlog
 
 from common.clock import Clock
 from common.contracts.events.gateway import AccessRefused
-from common.contracts.topics import events_topic
 from common.ids import new_id
 from common.messaging.bus import Bus, BusUnavailable, Message
 from common.messaging.events import Envelope
+from common.messaging.topics import events_topic
 
 __all__ = ["Refusals"]
 

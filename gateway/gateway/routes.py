@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["LARGE", "PUBLIC", "SERVICES", "Route", "route_of"]
+from common.contracts.services import SERVICES
 
-SERVICES = ("identity", "datashare", "incident", "audit")
-"""A path's first segment names the service."""
+__all__ = ["LARGE", "PUBLIC", "Route", "route_of"]
+
 
 PUBLIC = re.compile(
     r"""

@@ -6,9 +6,9 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
+from common.contracts.services import SERVICES
 from common.settings import CommonSettings
 from gateway.replicas import Target
-from gateway.routes import SERVICES
 
 __all__ = ["Settings"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from common.contracts.topics import GROUPS
+from common.contracts.services import SERVICES
+from common.contracts.topics import PRINCIPALS
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka import BusRefused
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     letters.add_parser("list", parents=[common])
     for action in ("replay", "drop"):
         settling = letters.add_parser(action, parents=[common])
-        settling.add_argument("service", choices=GROUPS)
+        settling.add_argument("service", choices=SERVICES)
         settling.add_argument("message")
         if action == "drop":
             settling.add_argument("--reason", required=True)
@@ -108,9 +109,9 @@ def _add_rotations(
     keys.add_argument("--leaked", metavar="KEY", help="end this key at once, with all that it signed")
     keys.add_argument("--wait", type=float, default=300.0, metavar="SECONDS", help="for the restart of identity")
     database = rotations.add_parser("database-password", parents=[common])
-    database.add_argument("whose", choices=GROUPS, metavar="SERVICE")
+    database.add_argument("whose", choices=SERVICES, metavar="SERVICE")
     kafka = rotations.add_parser("kafka-password", parents=[common])
-    kafka.add_argument("whose", choices=rotation.PRINCIPALS, metavar="PRINCIPAL")
+    kafka.add_argument("whose", choices=PRINCIPALS, metavar="PRINCIPAL")
     for each in (keys, database, kafka):
         each.add_argument("--secrets", type=Path, help="the directory of `make secrets` (else XINDUN_SECRETS, secrets)")
     for each in (database, kafka):

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from common.contracts.topics import EVENTS, GROUPS
+from common.contracts.services import SERVICES
+from common.contracts.topics import EVENTS
 from common.messaging.kafka import lag_of_groups, security_of
 from operations.client import Door, Failed
 from operations.output import Report, table
@@ -18,8 +19,8 @@ FURTHEST = 10_000
 
 async def statuses(door: Door) -> dict[str, Any]:
     """Return the status of each service; a `Failed` where it did not answer."""
-    answers = await door.every(f"/{service}/operations/status" for service in GROUPS)
-    return dict(zip(GROUPS, answers, strict=True))
+    answers = await door.every(f"/{service}/operations/status" for service in SERVICES)
+    return dict(zip(SERVICES, answers, strict=True))
 
 
 async def status_report(door: Door) -> Report:
@@ -118,7 +119,7 @@ async def lag(door: Door, settings: OperatorSettings) -> Report:
     if not settings.kafka_bootstrap:
         note = "此部署无消息代理，或未设置 XINDUN_OPERATOR_KAFKA_… / no broker here, or it is not named"
         return Report({"relays": relays, "groups": None}, [*table(rows), note], wrong)
-    groups = {group: [topic.name for topic in EVENTS if group in topic.readers] for group in GROUPS}
+    groups = {group: [topic.name for topic in EVENTS if group in topic.readers] for group in SERVICES}
     places = await lag_of_groups(settings.kafka_bootstrap, groups, security=security_of(settings))
     behind: list[tuple[Any, ...]] = [("组 group", "主题 topic", "分区", "已取 committed", "末尾 end", "落后 lag")]
     behind += [(p.group, p.topic, p.partition, p.committed, p.end, p.lag) for p in places]

@@ -10,15 +10,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from common.contracts.topics import OPERATOR, PUBLISHERS
+from common.contracts.topics import OPERATOR
 from common.enforcement.tokens import SigningKey
 from deploy import setup_commands as jobs
 from operations.client import Door, Failed, WrongUse
 from operations.output import Report, table
 
-__all__ = ["PRINCIPALS", "rotate_database_password", "rotate_kafka_password", "rotate_signing_key", "signing_keys"]
+__all__ = ["rotate_database_password", "rotate_kafka_password", "rotate_signing_key", "signing_keys"]
 
-PRINCIPALS = (*PUBLISHERS, OPERATOR)
 LOOK_EVERY = 1.0
 KEYS = "/identity/operations/signing-keys"
 SIGNING_KEY = "identity/xindun_identity_signing_key_pem"

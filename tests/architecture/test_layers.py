@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from common.contracts.services import SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("identity", "datashare", "incident", "audit")
 LAYERS = {"main": 6, "endpoints": 5, "handlers": 5, "service": 4, "queries": 3, "models": 2, "tables": 1}
 """What a module is by its name; a module imports none that stands above it, in whichever capability of its service."""
 

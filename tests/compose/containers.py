@@ -24,7 +24,6 @@ from tests.deployment.embedded import free_port
 from tests.faults.patient import PatientTransport
 
 ROOT = Path(__file__).parents[2]
-MEMBERS = ("identity", "datashare", "incident", "audit", "gateway")
 TERM = 600.0
 """Seconds for everything to become ready on a busy machine."""
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.containers import MEMBERS, Containers, run, until
+from common.contracts.services import MEMBERS
+from tests.compose.containers import Containers, run, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

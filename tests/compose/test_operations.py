@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.routes import SERVICES
-from tests.compose.containers import MEMBERS, ROOT, Containers, run, until
+from common.contracts.services import MEMBERS, SERVICES
+from tests.compose.containers import ROOT, Containers, run, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

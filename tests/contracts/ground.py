@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.contracts.topics import TOPICS, Topic, events_topic
+from common.contracts.topics import TOPICS
 from common.messaging.bus import Bus, BusUnavailable, Follower, Message, MessageHandler
 from common.messaging.in_process import InProcessBus
 from common.messaging.kafka import KafkaBus, ensure_topics
+from common.messaging.topics import Topic, events_topic
 from deploy.kafka_broker import KafkaBroker
 
 TERM = 30.0
@@ -108,9 +109,9 @@ class Ground:
         """Start a bus; return it when its subscriptions are alive. `member` names one that is back after a death."""
         member = member or f"member-{len(self.buses)}"
         bus: Bus = (
-            KafkaBus(self.broker.bootstrap, client_id="test", member=member)
+            KafkaBus(self.broker.bootstrap, topics=TOPICS, client_id="test", member=member)
             if self.broker
-            else InProcessBus(self.directory)
+            else InProcessBus(TOPICS, self.directory)
         )
         self.buses.append(bus)
         for group, topics, deliver in subscribed:

@@ -15,7 +15,8 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
-from common.contracts.topics import FEED, GROUPS, OPERATOR, PUBLISHERS, TOPICS, Topic, events_topic, receipts_topic
+from common.contracts.services import MEMBERS, SERVICES
+from common.contracts.topics import OPERATOR, PRINCIPALS, TOPICS
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.kafka import (
     BusRefused,
@@ -28,6 +29,7 @@ from common.messaging.kafka import (
 )
 from common.messaging.kafka.acls import ALLOW, LITERAL, AclBinding, Kind, Operation, _change
 from common.messaging.kafka.admin import admin_client
+from common.messaging.topics import FEED_TOPIC, Topic, events_topic, receipts_topic
 from common.settings import CommonSettings
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
 from deploy.kafka_jars import KafkaUnavailable
@@ -37,7 +39,6 @@ from tests.deployment.certificates import Certificates, certificates
 
 pytestmark = pytest.mark.kafka
 
-PRINCIPALS = (*PUBLISHERS, OPERATOR)
 DECLARED = list(TOPICS.values())
 TOPIC_REFUSED, GROUP_REFUSED = 29, 30
 SUPER = "admin"
@@ -67,7 +68,7 @@ class Secured:
 
     @asynccontextmanager
     async def bus(self, principal: str, **changed) -> AsyncIterator[KafkaBus]:
-        bus = kafka_bus(self.settings(principal, **changed), principal)
+        bus = kafka_bus(self.settings(principal, **changed), principal, TOPICS)
         try:
             await bus.start()
             yield bus
@@ -134,9 +135,9 @@ async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secure
 @pytest.mark.parametrize("principal", PRINCIPALS)
 async def test_nobody_is_in_the_group_of_another(secured: Secured, principal):
     async with admin_client(secured.bootstrap, secured.security(principal)) as client:
-        for group in (*GROUPS, "gateway", "somebody"):
+        for group in (*SERVICES, "gateway", "somebody"):
             answer = await client._send_request(HeartbeatRequest(group, 1, "nobody"))
-            may = principal == group and group in GROUPS
+            may = principal == group and group in SERVICES
             assert (answer.error_code != GROUP_REFUSED) == may, group
 
 
@@ -147,12 +148,12 @@ async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, p
         await ensure_topics(secured.bootstrap, [Topic("xindun.new", owner=principal)], security=security)
     with pytest.raises(BusRefused):
         await set_passwords(secured.bootstrap, {principal: "another"}, security=security)
-    everything = AclBinding(Kind.TOPIC, FEED.name, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
+    everything = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
     with pytest.raises(BusRefused):
         async with admin_client(secured.bootstrap, security) as client:
             await _change(client, {everything}, set())
     async with admin_client(secured.bootstrap, security) as client:
-        answer = await client.delete_topics([FEED.name])
+        answer = await client.delete_topics([FEED_TOPIC])
         assert [code for _, code in answer.topic_error_codes] == [TOPIC_REFUSED]
     assert await secured.differences() == []
 
@@ -164,12 +165,12 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
     async def deliver(messages):
         taken.extend(messages)
 
-    bus = kafka_bus(secured.settings("identity"), "identity")
+    bus = kafka_bus(secured.settings("identity"), "identity", TOPICS)
     await bus.subscribe("identity", [events_topic("datashare"), events_topic("incident")], deliver)
     await bus.start()
     try:
         await eventually(bus.healthy)
-        receipts = bus.follow(*(receipts_topic(member) for member in PUBLISHERS), from_end=True)
+        receipts = bus.follow(*(receipts_topic(member) for member in MEMBERS), from_end=True)
         async with secured.bus("datashare") as datashare:
             said = [
                 Message(events_topic("datashare"), "k", b"event"),
@@ -179,8 +180,8 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
             await datashare.publish(said)
             await eventually(lambda: said[0] in taken)
             assert await read_whole(receipts) == [said[1]]
-            await bus.publish([Message(FEED.name, "account:1", b"cutoff")])
-            assert Message(FEED.name, "account:1", b"cutoff") in await read_whole(datashare.follow(FEED.name))
+            await bus.publish([Message(FEED_TOPIC, "account:1", b"cutoff")])
+            assert Message(FEED_TOPIC, "account:1", b"cutoff") in await read_whole(datashare.follow(FEED_TOPIC))
     finally:
         await bus.stop()
 
@@ -197,7 +198,7 @@ async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secur
             async with secured.bus("identity", **changed):
                 pass
     with pytest.raises(BusUnavailable):
-        await KafkaBus(secured.bootstrap, client_id="nobody").start()
+        await KafkaBus(secured.bootstrap, topics=TOPICS, client_id="nobody").start()
 
 
 async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secured: Secured, tmp_path: Path):
@@ -209,7 +210,7 @@ async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secur
         async with secured.bus("identity", kafka_ca_file=None):
             pass
     with pytest.raises(SystemExit):
-        kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity")
+        kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity", TOPICS)
 
 
 async def _put(secured: Secured, *rights: AclBinding) -> None:
@@ -223,22 +224,22 @@ async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
 
     prefixed, receipts = 4, receipts_topic("gateway")
     extra = [
-        may("datashare", Operation.WRITE, FEED.name),
+        may("datashare", Operation.WRITE, FEED_TOPIC),
         may("*", Operation.READ, receipts),
         may("incident", Operation.WRITE, "xindun.", prefixed),
     ]
-    stranger = may("stranger", Operation.READ, FEED.name)
+    stranger = may("stranger", Operation.READ, FEED_TOPIC)
     await _put(secured, *extra, stranger)
     try:
         assert set(await secured.differences()) == {*(f"too much: {each}" for each in extra), f"foreign: {stranger}"}
         async with secured.bus("datashare") as bus:
-            await bus.publish([Message(FEED.name, "k", b"forged")])
+            await bus.publish([Message(FEED_TOPIC, "k", b"forged")])
             assert set(await secured.differences(check=False)) == {
                 *(f"taken: {each}" for each in extra),
                 f"foreign: {stranger}",
             }
             with pytest.raises(BusUnavailable):
-                await bus.publish([Message(FEED.name, "k", b"forged")])
+                await bus.publish([Message(FEED_TOPIC, "k", b"forged")])
         assert await secured.differences() == [f"foreign: {stranger}"]
     finally:
         async with admin_client(secured.bootstrap, secured.security()) as client:
@@ -247,7 +248,7 @@ async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
 
 
 async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
-    lost = AclBinding(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
+    lost = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
     async with admin_client(secured.bootstrap, secured.security()) as client:
         await _change(client, set(), {lost})
     assert await secured.differences() == [f"missing: {lost}"]
@@ -299,7 +300,7 @@ async def test_the_job_is_safe_to_repeat_and_its_check_fails_when_something_is_n
     for words in ((), ("--check",), ()):
         code, said = await asyncio.to_thread(job, *words)
         assert (code, said["job"], said["found"]) == (0, "topics", [])
-    extra = AclBinding(Kind.TOPIC, FEED.name, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
+    extra = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
     await _put(secured, extra)
     code, said = await asyncio.to_thread(job, "--check")
     assert (code, said["found"]) == (1, [f"too much: {extra}"])

@@ -10,10 +10,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import CommitFailedError, KafkaError
 
 import common.messaging.kafka as kafka_bus
-from common.contracts.topics import TOPICS, Topic
+from common.contracts.topics import TOPICS
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.kafka import KafkaBus, ensure_topics
 from common.messaging.kafka import consumer as subscription
+from common.messaging.topics import Topic
 from deploy.kafka_broker import KafkaBroker
 from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
 
@@ -141,7 +142,7 @@ async def test_an_answer_that_came_late_confirms_only_the_time_of_the_question(o
 
 
 async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker):
-    bus = KafkaBus("127.0.0.1:1", client_id="test")
+    bus = KafkaBus("127.0.0.1:1", topics=TOPICS, client_id="test")
     with pytest.raises(BusUnavailable):
         await bus.start()
     assert not bus.healthy()

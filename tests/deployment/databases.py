@@ -7,10 +7,9 @@ from pathlib import Path
 
 import asyncpg
 
+from common.contracts.services import SERVICES
 from common.storage.migrations import migrate
 from deploy.embedded_postgres import EmbeddedPostgres, copy_database, drop_database, ensure_databases
-
-SERVICES = ("identity", "datashare", "incident", "audit")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from common.clock import Clock
+from common.contracts.services import SERVICES
+from common.contracts.topics import TOPICS
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.messaging.in_process import InProcessBus
 from deploy.embedded_platform import Secrets, build_services
 from gateway.main import create_app
-from gateway.routes import SERVICES
 from gateway.settings import Settings
 from tests.deployment.databases import Databases
 
@@ -95,7 +96,7 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
     """Start everything on fresh copies of the databases; stop it and drop them at the end."""
     copies = {service: await databases.copy(service) for service in SERVICES}
     known = Secrets.generate()
-    bus = InProcessBus()
+    bus = InProcessBus(TOPICS)
     later: dict[str, ASGIApp] = {}
 
     async def door(scope, receive, send) -> None:

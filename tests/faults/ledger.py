@@ -9,9 +9,9 @@ from uuid import UUID
 
 import asyncpg
 
+from common.contracts.services import SERVICES
 from common.messaging.inbox import Handlers
 from datashare.handlers import handlers as datashare
-from gateway.routes import SERVICES
 from identity.handlers import handlers as identity
 from incident.handlers import handlers as incident
 from tests.faults.patient import Acknowledged

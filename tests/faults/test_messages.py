@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from common.contracts.topics import FEED, events_topic
 from common.ids import new_id
+from common.messaging.topics import FEED_TOPIC, events_topic
 from tests.faults.city import City
 from tests.faults.storm import REFUSED, took
 from tests.platform.people import PURPOSE, QUOTA, RESOURCE, Unit
@@ -115,7 +115,7 @@ async def test_a_feed_that_was_deleted_is_told_again_and_who_starts_on_it_knows_
     other = await city.system(unit.admin)
     dead = unit.system.access
     await city.suspend(unit.admin, unit.system)
-    await _delete(city, FEED.name)
+    await _delete(city, FEED_TOPIC)
     doors = city.doors()
     for door in doors:
         while took(await door.use(other.access)):  # until it knows that it knows nothing

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from gateway.routes import SERVICES
+from common.contracts.services import SERVICES
 from tests.faults.city import PATIENCE, City
 from tests.platform.people import SUBJECTS, bearer, slug
 

@@ -14,8 +14,9 @@ from audit.producers.service import Producers, watch_producers
 from audit.settings import Settings
 from common.clock import Clock
 from common.contracts.events.audit import AccessRefused
-from common.contracts.topics import PUBLISHERS, events_topic
+from common.contracts.services import MEMBERS
 from common.messaging.bus import Bus
+from common.messaging.topics import events_topic
 from common.problems import Unavailable
 from common.web.application import create_service
 from common.web.runtime import Runtime
@@ -42,7 +43,7 @@ def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> F
         runtime.checks["log"] = sequencer.intact
         with contextlib.suppress(Unavailable):  # a broken log and an absent database: deliveries are refused, P10
             await sequencer.open()
-        topics = [events_topic(publisher) for publisher in PUBLISHERS]
+        topics = [events_topic(publisher) for publisher in MEMBERS]
         await bus.subscribe("audit", topics, sequencer.deliver, linger=GATHER)
 
     app = create_service(

@@ -18,6 +18,7 @@ from stdnum.cn import uscc
 from common.clock import SystemClock
 from common.context import ActContext, new_traceparent, set_context
 from common.contracts.permissions import UnitKind
+from common.contracts.topics import TOPICS
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.messaging.in_process import InProcessBus
 from common.problems import Conflict, Invalid, Problem
@@ -111,7 +112,7 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
 
 def runtime_of(settings: Settings) -> Runtime:
     """Return a runtime for a command: it writes to the database alone, and the running service's relay tells the rest."""
-    clock, bus = SystemClock(), InProcessBus()
+    clock, bus = SystemClock(), InProcessBus(TOPICS)
     database = Database.of(settings, pool_size=1)
     return Runtime("identity", settings, database, bus, clock, EnforcementPoint("identity-bootstrap", bus, clock))
 

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 
 from common.clock import Clock
 from common.contracts.events.identity import AccessRefused
-from common.contracts.topics import FEED
 from common.enforcement.revocation_feed import Heartbeat
 from common.messaging.bus import Bus, Message
+from common.messaging.topics import FEED_TOPIC
 from common.web.application import create_service
 from common.web.runtime import Runtime
 from identity.accounts.endpoints import routes as accounts
@@ -93,4 +93,4 @@ async def _collect_receipts(runtime: Runtime) -> None:
 
 def _feed_heartbeat(runtime: Runtime) -> Message:
     entry = Heartbeat(at=runtime.clock.now())
-    return Message(FEED.name, entry.key, entry.to_bytes())
+    return Message(FEED_TOPIC, entry.key, entry.to_bytes())

@@ -18,13 +18,14 @@ from audit.settings import Settings
 from audit.tlog.signed_notes import Signer, generate_signer
 from common.clock import SystemClock
 from common.contracts.permissions import POSTS, UnitKind
-from common.contracts.topics import FEED, events_topic
+from common.contracts.topics import TOPICS
 from common.enforcement.revocation_feed import Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import FEED_TOPIC, events_topic
 from common.storage.database import Database
 from tests.deployment.databases import ServiceDatabase
 
@@ -35,7 +36,7 @@ ORIGIN = "log.test/audit"
 class World:
     def __init__(self, database: ServiceDatabase, clock=None, signer: Signer | None = None, **settings) -> None:
         self.database, self.clock = database, clock or SystemClock()
-        self.bus = InProcessBus()
+        self.bus = InProcessBus(TOPICS)
         self.key = SigningKey.generate()
         self.signer = signer or generate_signer(ORIGIN)
         self.numbers: dict[str, int] = defaultdict(int)
@@ -57,7 +58,7 @@ class World:
         await self.bus.start()
         self._ends.push_async_callback(self.bus.stop)
         entries = VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now())
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
         await self.runtime.point.loaded()
         self.client = await self._ends.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://audit.test", timeout=30)

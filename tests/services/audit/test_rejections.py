@@ -6,8 +6,8 @@ from hashlib import sha256
 import pytest
 
 from common.clock import ManualClock
-from common.contracts.topics import events_topic
 from common.messaging.bus import Message
+from common.messaging.topics import events_topic
 from tests.services.audit.test_producers import told
 
 pytestmark = pytest.mark.clause("7.4")

@@ -11,8 +11,8 @@ from audit.log import sequencer as sequencer_module
 from audit.tlog.merkle import leaf_hash, tree_root
 from audit.tlog.signed_notes import open_checkpoint
 from audit.tlog.tiles import Tile, changed_tiles, grow
-from common.contracts.topics import events_topic
 from common.messaging.bus import Message
+from common.messaging.topics import events_topic
 from common.problems import Unavailable
 from common.storage.database import DatabaseUnavailable
 

@@ -10,12 +10,12 @@ import pytest
 from prometheus_client import REGISTRY as METRICS
 from sqlalchemy import text
 
-from common.contracts.topics import events_topic
 from common.ids import new_id
 from common.messaging import inbox as inbox_module
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.events import PREFIX
 from common.messaging.inbox import ATTEMPTS, LONGEST, Inbox
+from common.messaging.topics import events_topic
 from common.problems import Conflict, Invalid, NotFound, Unavailable
 from common.storage.database import Database, DatabaseUnavailable
 from tests.services.common.toy.events import QuestionAsked

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from common.contracts.services import SERVICES
 from deploy.embedded_postgres import EmbeddedPostgres
-from deploy.setup_commands import SERVICES, SetupError, SetupSettings, databases, migrate_service
+from deploy.setup_commands import SetupError, SetupSettings, databases, migrate_service
 
 
 def settings(host, **more):

@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from common.clock import ManualClock
-from common.contracts.topics import FEED
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.events import Envelope
 from common.messaging.outbox import Relay
+from common.messaging.topics import FEED_TOPIC
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
 from tests.services.common.toy.events import ThingMade
@@ -316,7 +316,7 @@ async def test_entries_of_the_feed_carry_no_number(ground):
     ground.relay()
     await ground.has("one", "two")
     assert numbers(ground.bus.events()) == [1, 2]
-    (entry,) = [message for message in ground.bus.held if message.topic == FEED.name]
+    (entry,) = [message for message in ground.bus.held if message.topic == FEED_TOPIC]
     assert entry.value == cutoff.to_bytes()
     assert entry.key == cutoff.key
 
@@ -331,7 +331,7 @@ async def test_heartbeats_go_out_under_a_load_that_never_ends(ground, monkeypatc
         return await real(self, connection)
 
     monkeypatch.setattr(Relay, "_drain", busy)
-    ground.relay(heartbeat_every=0.05, beats=[lambda: beats.append(1) or outbox.Message(FEED.name, "beat", b"{}")])
+    ground.relay(heartbeat_every=0.05, beats=[lambda: beats.append(1) or outbox.Message(FEED_TOPIC, "beat", b"{}")])
     await eventually(lambda: len(beats) >= 3)
 
 

@@ -9,13 +9,13 @@ import httpx
 from pydantic import SecretStr
 
 from common.clock import ManualClock
-from common.contracts.topics import FEED, events_topic, receipts_topic
 from common.enforcement.revocation_feed import Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.events import Envelope, Event
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import FEED_TOPIC, events_topic, receipts_topic
 from common.settings import ServiceSettings
 from tests.deployment.databases import ServiceDatabase
 from tests.services.common.toy.main import create_app
@@ -103,7 +103,7 @@ class World:
         await self._ends.aclose()
 
     async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
 
     def token(self, *permissions: str, subject: str | None = None, key: SigningKey | None = None, **more) -> str:
         now = int(self.clock.now().timestamp())

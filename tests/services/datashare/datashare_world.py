@@ -17,7 +17,7 @@ from common.clock import ManualClock
 from common.contracts.events import identity
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.contracts.permissions import POSTS, UnitKind
-from common.contracts.topics import FEED, events_topic
+from common.contracts.topics import TOPICS
 from common.enforcement.revocation_feed import Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
@@ -25,6 +25,7 @@ from common.messaging.bus import Message
 from common.messaging.events import Envelope
 from common.messaging.in_process import InProcessBus
 from common.messaging.outbox import outbox
+from common.messaging.topics import FEED_TOPIC, events_topic
 from datashare.main import create_app
 from datashare.settings import Settings
 from tests.deployment.databases import ServiceDatabase
@@ -112,7 +113,7 @@ class World:
     def __init__(self, database: ServiceDatabase, clock: ManualClock | None = None) -> None:
         self.database = database
         self.clock = clock or ManualClock()
-        self.bus = InProcessBus()
+        self.bus = InProcessBus(TOPICS)
         self.key = SigningKey.generate()
         self.settings = Settings(database_url=SecretStr(database.app), environment="development", pool_size=20)
         self.app = create_app(self.settings, self.bus, clock=self.clock)
@@ -126,7 +127,7 @@ class World:
         await self.bus.start()
         self._ends.push_async_callback(self.bus.stop)
         entries = (VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
         await self.runtime.point.loaded()
         await self.runtime.point.until(lambda: self.runtime.point.key_generation > 0, 5)
         await self._people()

@@ -12,17 +12,18 @@ import httpx
 from pydantic import SecretStr
 
 from common.clock import SystemClock
-from common.contracts.topics import FEED
+from common.contracts.services import SERVICES
+from common.contracts.topics import TOPICS
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import FEED_TOPIC
 from common.web.client_address import ClientAddressStamp, service_key
 from common.web.http_server import http_server
 from gateway.main import create_app
 from gateway.replicas import Replicas, Target
-from gateway.routes import SERVICES
 from gateway.settings import Settings
 from gateway.upstream import Upstream
 from tests.services.common.world import eventually
@@ -146,7 +147,7 @@ class GatewayWorld:
     """`services` stand behind every path; `client` speaks to the gateway over a socket."""
 
     def __init__(self, *services: RawService, urls: str | None = None, ca_file=None, **settings) -> None:
-        self.services, self.clock, self.bus = services, SystemClock(), InProcessBus()
+        self.services, self.clock, self.bus = services, SystemClock(), InProcessBus(TOPICS)
         self.settings = Settings(
             **{"environment": "development", "origin_key": ORIGIN_KEY, "drain_delay": 0} | settings
         )
@@ -200,7 +201,7 @@ class GatewayWorld:
         await self._ends.aclose()
 
     async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
 
     async def cut_off(self, subject: str) -> None:
         cutoff = Cutoff(id=new_id(), subject=subject, epoch=1, reason="revoked", cause="test", at=self.clock.now())

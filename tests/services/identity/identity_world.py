@@ -16,10 +16,11 @@ from stdnum.cn import ric, uscc
 
 import identity.main
 from common.clock import ManualClock
-from common.contracts.topics import events_topic
+from common.contracts.topics import TOPICS
 from common.enforcement.tokens import SigningKey
 from common.messaging.events import Envelope
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import events_topic
 from identity.bootstrap import FirstPeople, bootstrap
 from identity.settings import Settings
 from identity.training.course import questions, undertaking
@@ -112,7 +113,7 @@ class World:
 
     def __init__(self, database: ServiceDatabase) -> None:
         self.clock = ManualClock(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
-        self.bus = InProcessBus()
+        self.bus = InProcessBus(TOPICS)
         self.database = database
         self.incident_secret = secrets.token_urlsafe(32)
         self.settings = Settings(

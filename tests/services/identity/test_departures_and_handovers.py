@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from common.contracts.events.datashare import HoldingsListed
-from common.contracts.topics import events_topic, receipts_topic
 from common.enforcement.revocation_feed import Receipt
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import Envelope
+from common.messaging.topics import events_topic, receipts_topic
 
 
 async def _report(world, by, account_id, *, kind="departure", ago=timedelta(hours=1)):

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from common.contracts.topics import FEED
 from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint
 from common.messaging.in_process import _Log
+from common.messaging.topics import FEED_TOPIC
 from identity.feed.repair import mend
 
 
@@ -25,7 +25,7 @@ async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(wo
         answer = await world.center.post(f"/accounts/{person.id}/{act}", {"reason": "调查期间"})
         assert answer.status_code == 200, answer.text
     assert await mend(world.runtime) == 0
-    world.bus._logs[FEED.name] = _Log(retained=True)
+    world.bus._logs[FEED_TOPIC] = _Log(retained=True)
 
     lost = await mend(world.runtime)
     assert lost > 1
@@ -45,9 +45,9 @@ async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(wo
 async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_was_revoked(world):
     _, admin = await world.unit()
     assert (await world.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
-    world.bus._logs[FEED.name] = _Log(retained=True)
+    world.bus._logs[FEED_TOPIC] = _Log(retained=True)
     assert await mend(world.runtime)
-    follower = world.bus.follow(FEED.name)
+    follower = world.bus.follow(FEED_TOPIC)
     keys: list[str] = []
     async with asyncio.timeout(10):
         while not any(key.startswith("key:") for key in keys):

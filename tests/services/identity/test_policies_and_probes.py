@@ -8,10 +8,10 @@ import pytest
 
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.contracts.policies import CATALOGUE
-from common.contracts.topics import events_topic
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import Envelope
+from common.messaging.topics import events_topic
 
 
 async def _version(world, name):

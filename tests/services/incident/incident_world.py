@@ -26,7 +26,7 @@ from common.clock import SystemClock
 from common.contracts.events import datashare, identity
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.contracts.permissions import POSTS, UnitKind
-from common.contracts.topics import FEED, events_topic
+from common.contracts.topics import TOPICS
 from common.enforcement.authentication import Verifier, bearer_token
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, VerificationKey
@@ -35,6 +35,7 @@ from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import Envelope
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import FEED_TOPIC, events_topic
 from common.problems import Problem
 from common.web.application import supervise
 from common.web.exception_handlers import problem_response
@@ -61,7 +62,7 @@ class World:
 
     def __init__(self, database: ServiceDatabase, clock=None) -> None:
         self.clock = clock or SystemClock()
-        self.bus = InProcessBus()
+        self.bus = InProcessBus(TOPICS)
         self.key = SigningKey.generate()
         self.database = database
         self.executors = True
@@ -155,7 +156,7 @@ class World:
     # What others say
 
     async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
 
     def message(self, event, *, sequence: int | None = None) -> Message:
         if sequence is None:

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from common.clock import ManualClock
-from common.contracts.topics import FEED, receipts_topic
 from common.enforcement import authentication as auth
 from common.enforcement import enforcement_point as cutoffs
 from common.enforcement.authentication import CredentialInvalid, Verifier
@@ -19,6 +18,7 @@ from common.enforcement.tokens import KeySet, SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import Batch, BusUnavailable, Message
 from common.messaging.in_process import InProcessBus
+from common.messaging.topics import FEED_TOPIC, receipts_topic
 from common.web.application import supervise
 
 ISSUER = "https://xindun.local"
@@ -38,7 +38,7 @@ class Bus(InProcessBus):
         self.follows = 0
 
     def follow(self, *topics, from_end=False):
-        if topics != (FEED.name,):
+        if topics != (FEED_TOPIC,):
             return super().follow(*topics, from_end=from_end)
         if self.cut:
             raise BusUnavailable
@@ -83,7 +83,7 @@ class Ground:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED.name, entry.key, entry.to_bytes()) for entry in entries])
+        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
 
     async def key_and_heartbeat(self) -> None:
         await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
@@ -333,7 +333,7 @@ def test_whatever_comes_late_on_the_feed_and_is_compacted_there_revives_nothing(
         kept = list({entry.key: entry for entry in order}.values())
         late = EnforcementPoint("gateway-2", ground.bus, ground.clock)
         for entry in kept:
-            late._apply(Message(FEED.name, entry.key, entry.to_bytes()), live=False)
+            late._apply(Message(FEED_TOPIC, entry.key, entry.to_bytes()), live=False)
         assert late.holds("account:1", 10)
         assert [each["kid"] for each in late.keys.jwks()["keys"]] == [spare.kid]
 
@@ -472,7 +472,7 @@ async def test_a_cutoff_is_forgotten_when_its_last_credential_has_expired(ground
 )
 async def test_an_entry_that_cannot_be_read_keeps_the_point_closed(ground, value):
     """What stands behind it may be a revocation."""
-    await ground.bus.publish([Message(FEED.name, "unreadable", value)])
+    await ground.bus.publish([Message(FEED_TOPIC, "unreadable", value)])
     await eventually(lambda: not ground.point.fresh())
     await ground.feed(ground.cutoff("account:1"))
     with pytest.raises(FeedStale):

@@ -6,20 +6,21 @@ import os
 
 import pytest
 
-from common.contracts.topics import FEED, events_topic, receipts_topic
+from common.contracts.topics import TOPICS
 from common.messaging import in_process
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.in_process import InProcessBus, RetainedFileDamaged
+from common.messaging.topics import FEED_TOPIC, events_topic, receipts_topic
 
 EVENTS = events_topic("identity")
 
 
 def entry(key: str, value: bytes | None = b"1") -> Message:
-    return Message(FEED.name, key, value)
+    return Message(FEED_TOPIC, key, value)
 
 
 async def restarted(directory, *subscribed) -> InProcessBus:
-    bus = InProcessBus(directory)
+    bus = InProcessBus(TOPICS, directory)
     for group, topic, deliver in subscribed:
         await bus.subscribe(group, [topic], deliver)
     await bus.start()
@@ -27,7 +28,7 @@ async def restarted(directory, *subscribed) -> InProcessBus:
 
 
 async def kept(bus: InProcessBus) -> list[tuple[str, bytes | None]]:
-    batch = await bus.follow(FEED.name).poll(0)
+    batch = await bus.follow(FEED_TOPIC).poll(0)
     return [(message.key, message.value) for message in batch.messages]
 
 
@@ -141,9 +142,9 @@ async def test_the_file_is_written_anew_when_most_of_it_is_past(tmp_path, monkey
 
 async def test_memory_stays_bounded_and_a_follower_keeps_its_place(monkeypatch):
     monkeypatch.setattr(in_process, "COMPACT_AFTER", 50)
-    bus = InProcessBus()
+    bus = InProcessBus(TOPICS)
     await bus.start()
-    follower, last = bus.follow(FEED.name), {}
+    follower, last = bus.follow(FEED_TOPIC), {}
     for number in range(1000):
         await bus.publish([entry(f"k{number % 10}", str(number).encode())])
         if number % 20 == 0:
@@ -153,17 +154,17 @@ async def test_memory_stays_bounded_and_a_follower_keeps_its_place(monkeypatch):
     expected = {f"k{n}": str(990 + n).encode() for n in range(10)}
     assert last == expected
     assert dict(await kept(bus)) == expected
-    assert len(bus._logs[FEED.name]._entries) < 150
+    assert len(bus._logs[FEED_TOPIC]._entries) < 150
     assert len(bus._logs[receipts_topic("gateway")]._entries) <= 150
     await bus.stop()
 
 
 async def test_nothing_is_taken_before_the_start():
-    bus = InProcessBus()
+    bus = InProcessBus(TOPICS)
     with pytest.raises(BusUnavailable):
         await bus.publish([entry("a")])
     with pytest.raises(BusUnavailable):
-        bus.follow(FEED.name)
+        bus.follow(FEED_TOPIC)
     assert not bus.healthy()
 
 

@@ -9,8 +9,10 @@ from hmac import digest
 import pytest
 
 from audit.settings import Settings as AuditSettings
+from common.contracts.services import SERVICES
+from common.contracts.topics import PRINCIPALS
 from datashare.settings import Settings as DatashareSettings
-from deploy.secret_files import PRINCIPALS, SERVICES, ensure_secrets
+from deploy.secret_files import ensure_secrets
 from deploy.setup_commands import SetupSettings
 from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.routes import SERVICES, route_of
+from common.contracts.services import SERVICES
+from gateway.routes import route_of
 
 
 @pytest.mark.parametrize(

@@ -1,81 +1,36 @@
-"""Every topic of the platform, declared once: who writes it, who reads it, what orders it, how long it is kept.
+"""Every topic of the platform, declared once: owner, readers, key, partitions, retention.
 
-Created and checked by `python -m deploy.setup_commands topics`, the rights on the brokers too: nothing about a topic is said
-anywhere else.
+`python -m deploy.setup_commands topics` creates topics and ACLs from this declaration, and checks them against it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = [
-    "FEED",
-    "GROUPS",
-    "OPERATOR",
-    "PUBLISHERS",
-    "RECEIPTS",
-    "TOPICS",
-    "Topic",
-    "events_topic",
-    "member_name",
-    "partitions_of",
-    "receipts_topic",
-    "topic_owner",
-]
+from common.contracts.services import MEMBERS
+from common.messaging.topics import FEED_TOPIC, Topic, events_topic, receipts_topic
 
-PUBLISHERS = ("identity", "datashare", "incident", "audit", "gateway")
-"""The members of the platform, each a principal of its own on the bus."""
+__all__ = ["EVENTS", "FEED", "OPERATOR", "PRINCIPALS", "RECEIPTS", "TOPICS"]
+
 OPERATOR = "operator"
-"""Who looks at what the bus holds and how far everybody is, and writes nothing."""
-GROUPS = ("identity", "datashare", "incident", "audit")
-"""The members that receive in a group, which bears their name; the gateway only follows."""
+"""The principal of the operators' command line: it describes topics and groups, and writes nothing."""
 
-KEYS = "the aggregate's id"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic: `owner` alone writes it, `readers` alone read it; a retained topic keeps the last value of each key."""
-
-    name: str
-    owner: str
-    readers: frozenset[str] = frozenset()
-    key: str = KEYS
-    """What orders the messages, and in a retained topic is replaced: in words."""
-    partitions: int = 1
-    retained: bool = False
-    kept: timedelta | None = timedelta(days=30)
-
-
-def events_topic(publisher: str) -> str:
-    """Return the name of the topic that carries a publisher's events."""
-    return f"xindun.{publisher}.events"
-
-
-def receipts_topic(member: str) -> str:
-    """Return the name of the topic on which the enforcement points of a member answer the feed."""
-    return f"xindun.{member}.receipts"
-
-
-def member_name(point: str) -> str:
-    """Return whose enforcement point it is: points are called `<member>-<instance>`."""
-    return point.partition("-")[0]
+PRINCIPALS = (*MEMBERS, OPERATOR)
+"""Every principal of the bus that has a password of its own, beside the super user."""
 
 
 def _events(publisher: str, *readers: str) -> Topic:
-    """Audit reads all that anybody says, itself included."""
+    """Return a publisher's topic; audit reads all of them, its own included."""
     return Topic(events_topic(publisher), owner=publisher, readers=frozenset(readers) | {"audit"}, partitions=4)
 
 
 FEED = Topic(
-    "xindun.feed",
+    FEED_TOPIC,
     owner="identity",
-    readers=frozenset(PUBLISHERS) | {OPERATOR},
+    readers=frozenset(PRINCIPALS),
     key="the subject of the cutoff, the id of the verification key, name and version of the policy",
     retained=True,
     kept=None,
 )
-"""The revocation feed: cutoffs, verification keys, policies. One partition, so that its end is one number."""
+"""One partition, so that its end is one number."""
 
 RECEIPTS = tuple(
     Topic(
@@ -85,11 +40,11 @@ RECEIPTS = tuple(
         key="the enforcement point",
         kept=timedelta(days=1),
     )
-    for member in PUBLISHERS
+    for member in MEMBERS
 )
-"""What enforcement points answer to the feed: that they live, and which cutoff they have applied.
+"""Acknowledgements of enforcement points: their heartbeats, and the cutoffs that they applied.
 
-A topic for each member, because no member may answer for another's points.
+Each member has its own topic, so that no member can acknowledge for another's points.
 """
 
 EVENTS = (
@@ -101,13 +56,3 @@ EVENTS = (
 )
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (FEED, *RECEIPTS, *EVENTS)}
-
-
-def topic_owner(topic: str) -> str:
-    """Return the only publisher that may write `topic`."""
-    return TOPICS[topic].owner
-
-
-def partitions_of(topics: Iterable[str]) -> list[tuple[str, int]]:
-    """Return every partition of `topics`."""
-    return [(topic, number) for topic in topics for number in range(TOPICS[topic].partitions)]

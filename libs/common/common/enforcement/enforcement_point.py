@@ -21,10 +21,10 @@ from prometheus_client import Counter, Gauge
 
 from common.clock import Clock
 from common.contracts.policies import CATALOGUE, Policies
-from common.contracts.topics import FEED, member_name, receipts_topic
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
 from common.enforcement.tokens import KeySet
 from common.messaging.bus import Bus, BusUnavailable, Follower, Message
+from common.messaging.topics import FEED_TOPIC, member_name, receipts_topic
 from common.problems import Unauthorized, Unavailable
 
 __all__ = ["CredentialRevoked", "EnforcementPoint", "FeedStale", "RevokerSilent"]
@@ -181,7 +181,7 @@ class EnforcementPoint:
         while True:
             begun, follower = time.monotonic(), None
             try:
-                follower = self._bus.follow(FEED.name)
+                follower = self._bus.follow(FEED_TOPIC)
                 self.readings += 1
                 await self._read(follower)
             except BusUnavailable:

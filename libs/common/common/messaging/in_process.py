@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from common.contracts.topics import TOPICS
 from common.messaging.bus import Batch, BusUnavailable, Message, MessageHandler, check_size
+from common.messaging.topics import Topic
 
 __all__ = ["InProcessBus", "RetainedFileDamaged"]
 
@@ -34,7 +34,8 @@ class InProcessBus:
     Retained topics live in a file of `directory` (none: in memory, for tests that do not restart).
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, topics: Mapping[str, Topic], directory: Path | None = None) -> None:
+        self._topics = topics
         self._retained = _RetainedFile(directory / "retained.jsonl") if directory else None
         self._subscribers: dict[str, dict[str, list[MessageHandler]]] = defaultdict(dict)
         self._turn: dict[tuple[str, str], int] = defaultdict(int)
@@ -46,7 +47,7 @@ class InProcessBus:
 
     async def start(self) -> None:
         """Load the retained topics. Raises `RetainedFileDamaged`."""
-        self._logs = {name: _Log(retained=topic.retained) for name, topic in TOPICS.items()}
+        self._logs = {name: _Log(retained=topic.retained) for name, topic in self._topics.items()}
         if self._retained:
             for message in self._retained.open():
                 if message.topic in self._logs:
@@ -91,7 +92,7 @@ class InProcessBus:
         async with self._order[topic]:
             if not self._running:
                 raise BusUnavailable
-            if TOPICS[topic].retained and self._retained:
+            if self._topics[topic].retained and self._retained:
                 try:
                     await asyncio.to_thread(self._retained.append, batch)
                 except OSError as error:

@@ -32,9 +32,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.context import ActContext, set_context
-from common.contracts.topics import topic_owner
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope, Event
+from common.messaging.topics import topic_owner
 from common.problems import Conflict, NotFound, Unavailable
 from common.storage.database import Database
 

@@ -23,11 +23,11 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from common.clock import Clock
 from common.context import ActContext, get_context
-from common.contracts.topics import FEED, events_topic
 from common.enforcement.revocation_feed import Entry
 from common.ids import new_id
 from common.messaging.bus import Bus, BusUnavailable, Message
 from common.messaging.events import PREFIX, Envelope, Event
+from common.messaging.topics import FEED_TOPIC, events_topic
 
 __all__ = ["RELAY_LOCK", "Relay", "add", "add_entry", "add_on_connection", "flush", "outbox", "serialize"]
 
@@ -95,7 +95,7 @@ def serialize(event: Event, *, at: datetime, context: ActContext) -> bytes:
 
 def add_entry(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
     """Put `entry` on the revocation feed, if and when the transaction of `session` commits. Identity alone does."""
-    _note(session, FEED.name, entry.key, entry.to_bytes(), at)
+    _note(session, FEED_TOPIC, entry.key, entry.to_bytes(), at)
 
 
 _Pending = list[tuple[SessionTransaction | None, dict[str, Any]]]
@@ -294,7 +294,7 @@ class Relay:
 
     @staticmethod
     def _message(row: asyncpg.Record) -> Message:
-        if row["topic"] == FEED.name:
+        if row["topic"] == FEED_TOPIC:
             return Message(row["topic"], row["key"], row["body"])
         envelope = Envelope(**orjson.loads(row["body"]), sequence=row["sequence"])
         return Message(row["topic"], row["key"], envelope.to_bytes())

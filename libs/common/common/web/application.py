@@ -11,7 +11,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common.clock import Clock, SystemClock
-from common.contracts.topics import events_topic
 from common.enforcement.authentication import Anonymous, Verifier, client_ip
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.messaging import outbox
@@ -19,6 +18,7 @@ from common.messaging.bus import Bus, Message
 from common.messaging.events import Event
 from common.messaging.inbox import Handlers, Inbox
 from common.messaging.outbox import Relay
+from common.messaging.topics import events_topic
 from common.problems import Problem
 from common.settings import ServiceSettings
 from common.storage.database import Database

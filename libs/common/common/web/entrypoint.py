@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeVar
 
 import asyncpg
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka import KafkaBus, kafka_bus
+from common.messaging.topics import Topic
 from common.settings import CommonSettings, ServiceSettings
 from common.web.application import asyncpg_dsn
 from common.web.http_server import http_server
@@ -28,16 +29,14 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 3.0
 """Seconds between attempts while something that the process needs is away."""
 
 
-def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
-    """Serve `create_app(settings, bus)` until SIGTERM or SIGINT."""
+def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp], *, topics: Mapping[str, Topic]) -> None:
+    """Serve `create_app(settings, bus)` until SIGTERM or SIGINT; the bus carries `topics`."""
     configure_logging(settings.log_level)
-    uvloop.run(_serve(name, settings, create_app))
+    uvloop.run(_serve(name, settings, create_app, kafka_bus(settings, name, topics)))
 
 
-async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp]) -> None:
-    if not settings.kafka_bootstrap:
-        raise SystemExit("kafka_bootstrap is not set")
-    async with _bus(name, settings) as bus:
+async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp], bus: KafkaBus) -> None:
+    async with _started(name, bus):
         if isinstance(settings, ServiceSettings):
             await _database_there(name, settings)
         server = http_server(
@@ -55,8 +54,7 @@ async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASG
 
 
 @contextlib.asynccontextmanager
-async def _bus(name: str, settings: CommonSettings) -> AsyncIterator[KafkaBus]:
-    bus = kafka_bus(settings, name)
+async def _started(name: str, bus: KafkaBus) -> AsyncIterator[None]:
     async for _ in _attempts():
         try:
             await bus.start()
@@ -64,7 +62,7 @@ async def _bus(name: str, settings: CommonSettings) -> AsyncIterator[KafkaBus]:
         except BusUnavailable as error:
             log.warning("process.bus_away", service=name, cause=type(error.__cause__).__name__)
     try:
-        yield bus
+        yield
     finally:
         await bus.stop()
 

@@ -15,8 +15,9 @@ from audit.problems import LogBroken
 from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from audit.tlog.signed_notes import Verifier
 from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
-from common.contracts.topics import PUBLISHERS, events_topic
+from common.contracts.services import MEMBERS
 from common.messaging.bus import Message
+from common.messaging.topics import events_topic
 from common.storage.database import Database
 
 __all__ = ["Finding", "check"]
@@ -216,7 +217,7 @@ class _Check:
 
 def _columns(leaf: Leaf) -> Iterator[Finding]:
     """Compare what a leaf is found by with what it says."""
-    for publisher in PUBLISHERS:
+    for publisher in MEMBERS:
         if leaf.source.split("/")[1:2] == [publisher]:
             arrival = read(Message(events_topic(publisher), "", leaf.body))
             if isinstance(arrival, Arrival):

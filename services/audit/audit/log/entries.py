@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from audit.tlog.merkle import leaf_hash
 from audit.tlog.tiles import MOST_LEAF_BYTES
-from common.contracts.topics import topic_owner
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope
+from common.messaging.topics import topic_owner
 
 __all__ = ["Arrival", "Reason", "Rejection", "Sign", "read"]
 

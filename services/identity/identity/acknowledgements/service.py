@@ -18,11 +18,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from common.contracts.events.identity import ContainmentApplied, CutoffEffective
-from common.contracts.topics import RECEIPTS, member_name, topic_owner
+from common.contracts.topics import RECEIPTS
 from common.enforcement.enforcement_point import LIVE_FOR, POLL, EnforcementPoint
 from common.enforcement.revocation_feed import Receipt
 from common.messaging import outbox
 from common.messaging.bus import Batch, BusUnavailable, Follower, Message
+from common.messaging.topics import member_name, topic_owner
 from common.problems import Unavailable
 from common.web.runtime import Runtime
 from identity.containment.models import Containment

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from common.contracts.topics import FEED
 from common.enforcement.revocation_feed import Cutoff, read_entry
 from common.messaging.bus import BusUnavailable, Message
+from common.messaging.topics import FEED_TOPIC
 from common.web.runtime import Runtime
 from identity.feed.snapshot import retained_entries
 from identity.signing.models import LONGEST_TERM
@@ -43,7 +43,7 @@ async def sweep(runtime: Runtime) -> int:
     entries = (read_entry(value) for value in (await retained_entries(runtime)).values())
     keys = spent((entry for entry in entries if isinstance(entry, Cutoff)), runtime.clock.now())
     for start in range(0, len(keys), BATCH):
-        await runtime.bus.publish([Message(FEED.name, key, None) for key in keys[start : start + BATCH]])
+        await runtime.bus.publish([Message(FEED_TOPIC, key, None) for key in keys[start : start + BATCH]])
     return len(keys)
 
 

@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.contracts.topics import FEED
 from common.enforcement.revocation_feed import Cutoff, Entry, PolicyVersion, VerificationKey
 from common.messaging import outbox
 from common.messaging.bus import BusUnavailable
+from common.messaging.topics import FEED_TOPIC
 from common.problems import Unavailable
 from common.web.runtime import Runtime
 from identity.cutoffs.models import CutoffRow
@@ -55,7 +55,7 @@ async def mend(runtime: Runtime) -> int:
     there = set(await retained_entries(runtime))
     async with runtime.database.transaction() as session:
         waiting = select(outbox.outbox.c.key).where(
-            outbox.outbox.c.topic == FEED.name, outbox.outbox.c.published_at.is_(None)
+            outbox.outbox.c.topic == FEED_TOPIC, outbox.outbox.c.published_at.is_(None)
         )
         there.update(await session.scalars(waiting))
         known = [*await _cutoffs(session, runtime), *await _policies(session), *await _keys(session)]

@@ -2,8 +2,8 @@
 
 import contextlib
 
-from common.contracts.topics import FEED
 from common.messaging.bus import BusUnavailable
+from common.messaging.topics import FEED_TOPIC
 from common.web.runtime import Runtime
 
 __all__ = ["retained_entries"]
@@ -14,7 +14,7 @@ ASK_EVERY = 1.0
 async def retained_entries(runtime: Runtime) -> dict[str, bytes]:
     """Return each key that the feed holds now, with its last value. Raises `BusUnavailable`."""
     values: dict[str, bytes] = {}
-    follower = runtime.bus.follow(FEED.name)
+    follower = runtime.bus.follow(FEED_TOPIC)
     try:
         confirmed = None
         while confirmed is None:

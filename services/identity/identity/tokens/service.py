@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.context import get_context
 from common.contracts.events.identity import ServiceTokenIssued
 from common.contracts.permissions import PERMISSIONS, UnitKind
-from common.contracts.topics import events_topic
 from common.enforcement.authentication import AUDIENCE
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging import outbox
+from common.messaging.topics import events_topic
 from common.web.runtime import Runtime
 from identity.cutoffs.service import current_epochs
 from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable

@@ -1,7 +1,8 @@
 """What the toy says, and what it hears from the asker; declared only while its tests run."""
 
-from common.contracts.topics import TOPICS, Topic, events_topic, receipts_topic
+from common.contracts.topics import TOPICS
 from common.messaging.events import REGISTRY, DeadLetterDecision, Event, Refusal
+from common.messaging.topics import Topic, events_topic, receipts_topic
 
 known = set(REGISTRY)
 

@@ -1,7 +1,7 @@
 """The bus over Apache Kafka: the only room that imports aiokafka."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from common.messaging.bus import BusUnavailable, Message, MessageHandler, check_size
 from common.messaging.kafka.acls import ensure_acls
@@ -12,6 +12,7 @@ from common.messaging.kafka.lag import PartitionLag, lag_of_groups
 from common.messaging.kafka.producer import Publisher
 from common.messaging.kafka.reader import KafkaFollower
 from common.messaging.kafka.scram import set_passwords
+from common.messaging.topics import Topic
 from common.settings import CommonSettings
 
 __all__ = [
@@ -41,11 +42,12 @@ class KafkaBus:
         self,
         bootstrap_servers: str,
         *,
+        topics: Mapping[str, Topic],
         client_id: str,
         security: KafkaSecurity | None = None,
         member: str | None = None,
     ) -> None:
-        self._member = member
+        self._member, self._topics = member, topics
         self._arguments = client_options(bootstrap_servers, client_id, security)
         self._publisher = Publisher(self._arguments)
         self._subscriptions: list[Subscription] = []
@@ -89,7 +91,7 @@ class KafkaBus:
 
     def follow(self, *topics: str, from_end: bool = False) -> KafkaFollower:
         """Return a follower of `topics`, which connects when it is first polled."""
-        follower = KafkaFollower(self._arguments, topics, from_end=from_end)
+        follower = KafkaFollower(self._arguments, [self._topics[name] for name in topics], from_end=from_end)
         self._followers.append(follower)
         return follower
 
@@ -108,9 +110,10 @@ def security_of(settings: CommonSettings) -> KafkaSecurity | None:
     return None
 
 
-def kafka_bus(settings: CommonSettings, name: str) -> KafkaBus:
+def kafka_bus(settings: CommonSettings, name: str, topics: Mapping[str, Topic]) -> KafkaBus:
     """Return the bus of the process `name`, not started yet, as its settings say. Raises `SystemExit` without brokers."""
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: kafka_bootstrap")
     client_id = f"{name}-{settings.instance}"
-    return KafkaBus(settings.kafka_bootstrap, client_id=client_id, security=security_of(settings), member=client_id)
+    security = security_of(settings)
+    return KafkaBus(settings.kafka_bootstrap, topics=topics, client_id=client_id, security=security, member=client_id)

@@ -15,16 +15,18 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest_v1, DeleteAclsRequest_v1, DescribeAclsRequest
 from aiokafka.protocol.api import Request
 
-from common.contracts.topics import GROUPS, OPERATOR, PUBLISHERS, Topic
+from common.contracts.services import SERVICES
+from common.contracts.topics import OPERATOR, PRINCIPALS
 from common.messaging.kafka.admin import admin_client
 from common.messaging.kafka.client import KafkaSecurity
+from common.messaging.topics import Topic
 
 __all__ = ["AclBinding", "Kind", "Operation", "ensure_acls", "rights"]
 
 ANY = 1
 LITERAL = 3
 ALLOW = 3
-OURS = frozenset(f"User:{name}" for name in (*PUBLISHERS, OPERATOR, "*"))
+OURS = frozenset(f"User:{name}" for name in (*PRINCIPALS, "*"))
 """Whose rights are exactly what is declared: no one else's word counts, not for everybody either."""
 
 
@@ -77,7 +79,7 @@ def rights(topics: Iterable[Topic]) -> set[AclBinding]:
         given |= {_allow(reader, Operation.READ, Kind.TOPIC, topic.name) for reader in topic.readers}
         given.add(_allow(OPERATOR, Operation.DESCRIBE, Kind.TOPIC, topic.name))
         given.add(_allow(OPERATOR, Operation.DESCRIBE_CONFIGS, Kind.TOPIC, topic.name))
-    for group in GROUPS:
+    for group in SERVICES:
         given.add(_allow(group, Operation.READ, Kind.GROUP, group))
         given.add(_allow(OPERATOR, Operation.DESCRIBE, Kind.GROUP, group))
     return given

@@ -14,9 +14,9 @@ from aiokafka.errors import (
     for_code,
 )
 
-from common.contracts.topics import Topic
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka.client import FAILURES, REQUEST_TERM, KafkaSecurity, client_options
+from common.messaging.topics import Topic
 
 __all__ = ["BusRefused", "admin_client", "ensure_topics"]
 

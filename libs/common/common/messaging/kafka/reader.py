@@ -8,7 +8,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from common.contracts.topics import TOPICS, partitions_of
 from common.messaging.bus import Batch, BusUnavailable, Message
 from common.messaging.kafka.client import (
     BACKOFF,
@@ -20,6 +19,7 @@ from common.messaging.kafka.client import (
     start_client,
     stop_client,
 )
+from common.messaging.topics import Topic
 
 __all__ = ["KafkaFollower"]
 
@@ -36,10 +36,12 @@ class KafkaFollower:
     Two connections: on the reader's, Kafka would answer the question for the end only after the fetch that waits there.
     """
 
-    def __init__(self, arguments: Arguments, topics: Sequence[str], *, from_end: bool) -> None:
+    def __init__(self, arguments: Arguments, topics: Sequence[Topic], *, from_end: bool) -> None:
         self._arguments = {**arguments, "request_timeout_ms": int(OPEN_TERM * 1000)}
         self._topics, self._from_end = tuple(topics), from_end
-        self._partitions = [TopicPartition(*each) for each in partitions_of(topics)]
+        self._partitions = [
+            TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)
+        ]
         self._positions: dict[TopicPartition, int] = {}
         self._held: list[Message] = []
         self._anew = False
@@ -149,13 +151,13 @@ class KafkaFollower:
     def _check_partitions(self, consumer: Any) -> None:
         """Whoever reads fewer partitions than there are must not say that he has read everything."""
         for topic in self._topics:
-            found, declared = len(consumer.partitions_for_topic(topic) or ()), TOPICS[topic].partitions
-            if found != declared:
-                raise KafkaError(f"{topic} has {found} partitions, not {declared}")
+            found = len(consumer.partitions_for_topic(topic.name) or ())
+            if found != topic.partitions:
+                raise KafkaError(f"{topic.name} has {found} partitions, not {topic.partitions}")
 
     async def _begin_anew_when_gone(self) -> None:
         """Forget the positions in a topic that the brokers do not know any more: they mean nothing in its successor."""
-        if self._asker is not None and not all(map(self._asker.partitions_for_topic, self._topics)):
+        if self._asker is not None and not all(self._asker.partitions_for_topic(topic.name) for topic in self._topics):
             self._positions = {}
             await self._disconnect()
 
