@@ -37,16 +37,16 @@ async def revocation(bench: Bench) -> None:
 
 
 async def _revocations(bench: Bench) -> tuple[list[float], str]:
-    life, took = bench.world.life, []
-    path = f"/identity/systems/{life.elsewhere.system_id}"
+    scenario, took = bench.world.scenario, []
+    path = f"/identity/systems/{scenario.remote_system.system_id}"
     for _ in range(20):
         begun = time.perf_counter()
-        answer = await bench.world.call(life.center, "POST", f"{path}/suspend", json={"reason": "度量"})
+        answer = await bench.world.call(scenario.center, "POST", f"{path}/suspend", json={"reason": "度量"})
         took.append((time.perf_counter() - begun) * 1000)
         effective = answer.json().get("effective", answer.json())
         if effective["silent"]:
             raise RuntimeError(f"silent points: {effective['silent']}")
-        await bench.world.call(life.center, "POST", f"{path}/reinstate")
+        await bench.world.call(scenario.center, "POST", f"{path}/reinstate")
     return took, str(effective["points"]).split(" of ")[-1] + " points"
 
 
@@ -55,7 +55,7 @@ BREACHES = 30
 
 async def breach(bench: Bench) -> None:
     """From a breach's report to the last probe that was refused."""
-    life = bench.world.life
+    scenario = bench.world.scenario
     took = []
     for _ in range(BREACHES):
         await bench.fresh()
@@ -64,10 +64,10 @@ async def breach(bench: Bench) -> None:
             "description": "度量遏制用时，非真实事件",
             "occurred_at": None,
             "detected_at": datetime.now(UTC).isoformat(),
-            "scope": {"systems": [life.elsewhere.system_id]},
+            "scope": {"systems": [scenario.remote_system.system_id]},
         }
         answer = await bench.world.call(
-            life.unit_admin, "POST", "/incident/breaches", params={"wait_ms": 5000}, json=report
+            scenario.unit_admin, "POST", "/incident/breaches", params={"wait_ms": 5000}, json=report
         )
         took.append(float(answer.json()["containment"]["milliseconds"]))
         await _lift(bench, answer.json()["id"])
@@ -77,11 +77,11 @@ async def breach(bench: Bench) -> None:
 
 
 async def _lift(bench: Bench, breach_id: str) -> None:
-    life = bench.world.life
+    scenario = bench.world.scenario
     path = f"/incident/breaches/{breach_id}/lift-proposals"
-    proposal = await bench.world.call(life.center, "POST", path, json={"reason": "度量结束"})
+    proposal = await bench.world.call(scenario.center, "POST", path, json={"reason": "度量结束"})
     path = f"/incident/lift-proposals/{proposal.json()['id']}/approve"
-    await bench.world.call(life.authority, "POST", path, params={"wait_ms": 5000})
+    await bench.world.call(scenario.authority, "POST", path, params={"wait_ms": 5000})
 
 
 PUBLISHED = """

@@ -101,7 +101,7 @@ class Bench:
 
     async def fresh(self) -> None:
         """Give everybody new tokens: the old ones end after ten minutes."""
-        life = self.world.life
+        scenario = self.world.scenario
         with contextlib.redirect_stdout(io.StringIO()):
-            for person in (life.authority, life.center, life.unit_admin):
-                await person.renew(life.story)
+            for person in (scenario.authority, scenario.center, scenario.unit_admin):
+                await person.refresh(scenario.runner)

@@ -60,10 +60,10 @@ async def gateway(bench: Bench) -> None:
 
 async def _revoked(bench: Bench) -> str:
     """Return a token of the system that was good until now; the system itself goes on."""
-    life, token = bench.world.life, await bench.world.token()
-    path = f"/identity/systems/{life.system.system_id}"
-    await bench.world.call(life.center, "POST", f"{path}/suspend", json={"reason": "度量"})
-    await bench.world.call(life.center, "POST", f"{path}/reinstate")
+    scenario, token = bench.world.scenario, await bench.world.token()
+    path = f"/identity/systems/{scenario.system.system_id}"
+    await bench.world.call(scenario.center, "POST", f"{path}/suspend", json={"reason": "度量"})
+    await bench.world.call(scenario.center, "POST", f"{path}/reinstate")
     return token
 
 
@@ -91,7 +91,7 @@ def _many_queries(bench: Bench, where: str, asked: Sequence[bytes], goal: str) -
 
 async def tokens(bench: Bench) -> None:
     """Client-credentials tokens and introspections at identity."""
-    system = bench.world.life.system
+    system = bench.world.scenario.system
     basic, form = system.basic()["Authorization"], "application/x-www-form-urlencoded"
     ask = _request(
         "POST",

@@ -1,1 +1,1 @@
-"""One data use, from registration to evidence, played through the gateway as each actor would."""
+"""Performs one data use through the gateway, from registration to evidence, as each actor would."""

@@ -1,4 +1,4 @@
-"""`python -m demo`: on a platform of its own, or with PLATFORM_URL and BOOTSTRAP on a running one."""
+"""`python -m demo`: run the scenario on a new platform, or with PLATFORM_URL and BOOTSTRAP on a running one."""
 
 import asyncio
 import contextlib
@@ -17,36 +17,36 @@ from typing import Any
 
 import httpx
 
-from demo.actors import Person
-from demo.play import play
-from demo.runner import Failed, Story
-from demo.scenario import Life
+from demo.actors import Person, first_administrator
+from demo.runner import Runner, StepFailedError
+from demo.scenario import Scenario
+from demo.steps import run_scenario
 
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 """Seconds."""
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager
-def _own_platform() -> Iterator[tuple[str, Path]]:
-    """Start a platform on fresh data and give its address and its first administrators' file; end and remove it."""
+def _new_platform() -> Iterator[tuple[str, Path]]:
+    """Start a platform on new data, yield its URL and its first administrators' file, then stop and delete it."""
     directory = Path(tempfile.mkdtemp(prefix="xindun-demo-"))
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "deploy.embedded_platform", "--data", str(directory), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         while not _ready(url):
-            if process.poll() is not None or time.perf_counter() - begun > READY_WITHIN:
+            if process.poll() is not None or time.perf_counter() - started > READY_TIMEOUT:
                 raise SystemExit("平台未能启动 / the platform did not start")
             time.sleep(0.05)
-        print(f"平台就绪，用时 {time.perf_counter() - begun:.1f} 秒 / ready at {url}")
+        print(f"平台就绪，用时 {time.perf_counter() - started:.1f} 秒 / ready at {url}")
         administrators = [sys.executable, "-m", "deploy.bootstrap", "--data", str(directory)]
         bootstrap = directory / "first-administrators.json"
         bootstrap.write_bytes(subprocess.run(administrators, check=True, capture_output=True).stdout)  # noqa: S603
@@ -64,32 +64,17 @@ def _ready(url: str) -> bool:
         return False
 
 
-def administrator(name: str, known: dict[str, Any], rng: random.Random) -> Person:
-    """Return a first administrator: with the credentials that an earlier run left in the file, or with the code."""
-    words = ("granite", "lantern", "orchid", "harbor", "thunder", "velvet")
-    person = Person(
-        name=name,
-        login=known["login"],
-        password=known.get("password") or "-".join(rng.sample(words, 4)) + str(rng.randrange(100, 999)),
-        totp=known.get("totp_secret"),
-        last_step=known.get("last_step", 0),
-    )
-    if person.totp is None:
-        person.extra["code"] = known["activation_code"]
-    return person
-
-
-def _keep(path: Path, people: dict[str, Person]) -> None:
-    """Put what the activation made beside the logins, so that the life can be played again: for this user's eyes only."""
+def _save_credentials(path: Path, people: dict[str, Person]) -> None:
+    """Save the credentials for the next run, readable by this user only."""
     content = {
-        role: {
+        role: {"login": person.login, "activation_code": person.activation_code}
+        if person.activation_code
+        else {
             "login": person.login,
             "password": person.password,
-            "totp_secret": person.totp,
+            "totp_secret": person.totp_secret,
             "last_step": person.last_step,
         }
-        if person.totp
-        else {"login": person.login, "activation_code": person.extra["code"]}
         for role, person in people.items()
     }
     fresh = path.with_suffix(".new")
@@ -98,44 +83,44 @@ def _keep(path: Path, people: dict[str, Person]) -> None:
     fresh.replace(path)
 
 
-async def _play(url: str, bootstrap: Path, known: dict[str, Any], out: Path) -> int:
-    rng = random.Random(os.environ.get("DEMO_SEED") or None)  # noqa: S311 - names of a story, no secrets
+async def _run(url: str, bootstrap: Path, known: dict[str, Any], out: Path) -> int:
+    rng = random.Random(os.environ.get("DEMO_SEED") or None)  # noqa: S311 - invented people
     people = {
-        "authority": administrator("市发改委（主管部门）", known["authority"], rng),
-        "center": administrator("市信用中心", known["center"], rng),
+        "authority": first_administrator("市发改委（主管部门）", known["authority"], rng),
+        "center": first_administrator("市信用中心", known["center"], rng),
     }
     shutil.rmtree(out / "evidence", ignore_errors=True)
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        story = Story(client)
-        life = Life(story, rng, people["authority"], people["center"], out)
+        runner = Runner(client)
+        scenario = Scenario(runner, rng, people["authority"], people["center"], out)
         try:
-            await play(life)
-        except Failed as failed:
-            print(f"\n✗ {failed}", file=sys.stderr)
+            await run_scenario(scenario)
+        except StepFailedError as error:
+            print(f"\n✗ {error}", file=sys.stderr)
             return 1
         finally:
-            story.write(out)
-            _keep(bootstrap, people)
-    verified = subprocess.run(  # noqa: ASYNC221, S603 - the story is over
+            runner.write(out)
+            _save_credentials(bootstrap, people)
+    verified = subprocess.run(  # noqa: ASYNC221, S603 - no task runs any more
         [sys.executable, "-I", str(out / "verify.py"), str(out / "evidence")], check=False
     )
-    print(f"\n{len(story.steps)} 步全部如期 / steps, all as expected. → {out}")
+    print(f"\n{len(runner.steps)} 步全部如期 / steps, all as expected. → {out}")
     return verified.returncode
 
 
 def main() -> int:
-    """Play, and return the exit status."""
+    """Run the scenario; return the exit status."""
     out = Path(os.environ.get("DEMO_OUT") or ".data/demo").resolve()
     out.mkdir(parents=True, exist_ok=True)
     if url := os.environ.get("PLATFORM_URL"):
-        given = os.environ.get("BOOTSTRAP")
-        if not given:
+        administrators = os.environ.get("BOOTSTRAP")
+        if not administrators:
             raise SystemExit(
                 "PLATFORM_URL 须配合 BOOTSTRAP=首批管理员文件（make admins 的输出）/ BOOTSTRAP= is missing"
             )
-        return asyncio.run(_play(url, Path(given), json.loads(Path(given).read_text()), out))
-    with _own_platform() as (url, bootstrap):
-        return asyncio.run(_play(url, bootstrap, json.loads(bootstrap.read_text()), out))
+        return asyncio.run(_run(url, Path(administrators), json.loads(Path(administrators).read_text()), out))
+    with _new_platform() as (url, bootstrap):
+        return asyncio.run(_run(url, bootstrap, json.loads(bootstrap.read_text()), out))
 
 
 if __name__ == "__main__":

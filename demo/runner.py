@@ -1,4 +1,4 @@
-"""The story as it is played: every step printed, measured, held against its expectation, and kept."""
+"""Performs the steps of the scenario: sends each request, compares the response with what is expected, prints, records."""
 
 import asyncio
 import json
@@ -10,44 +10,46 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Expected", "Failed", "Step", "Story"]
+__all__ = ["Expected", "Runner", "Step", "StepFailedError"]
 
-PATIENCE = 10.0
-"""Seconds that a step waits for an effect which events still carry."""
+EFFECT_TIMEOUT = 10.0
+"""Seconds that a step waits for an effect that arrives by an event."""
+RETRY_INTERVAL = 0.02
+"""Seconds between two attempts of such a step."""
 
 
-class Failed(RuntimeError):  # noqa: N818 - says what the story did
-    """A step was answered otherwise than expected."""
+class StepFailedError(RuntimeError):
+    """The response to a step is not the expected one."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the answer must be: its status, for a problem its slug, and members that the body must have."""
+    """The expected response: its status, for a problem its slug, and members of its body."""
 
     status: int
     problem: str | None = None
     members: dict[str, Any] = field(default_factory=dict)
-    shows: Callable[[Any], Any] | None = None
-    """What must be true of the body besides."""
+    predicate: Callable[[Any], Any] | None = None
+    """Must be true of the body, too."""
 
-    def met_by(self, status: int, body: Any) -> bool:
-        """Whether an answer is as expected."""
+    def matches(self, status: int, body: Any) -> bool:
+        """Whether a response is as expected."""
         if status != self.status:
             return False
         if self.problem and (not isinstance(body, dict) or body.get("type") != f"urn:xindun:problem:{self.problem}"):
             return False
-        if self.shows and not self.shows(body):
+        if self.predicate and not self.predicate(body):
             return False
         return all(isinstance(body, dict) and body.get(name) == value for name, value in self.members.items())
 
     def __str__(self) -> str:
-        """For people."""
+        """Return it as one line of text."""
         return " ".join([str(self.status), self.problem or "", *(f"{n}={v}" for n, v in self.members.items())]).strip()
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request and its answer, as kept in story.json."""
+    """One request and its response, as recorded in story.json."""
 
     number: int
     chapter: str
@@ -62,22 +64,18 @@ class Step:
     answer: str
 
 
-class Story:
-    """Plays steps and prints them."""
+class Runner:
+    """Performs steps through `client`; those with `eventually` wait at most `effect_timeout` seconds."""
 
-    def __init__(self, client: httpx.AsyncClient, patience: float = PATIENCE) -> None:
-        self.client, self._patience = client, patience
+    def __init__(self, client: httpx.AsyncClient, effect_timeout: float = EFFECT_TIMEOUT) -> None:
+        self.client, self._effect_timeout = client, effect_timeout
         self.steps: list[Step] = []
         self._chapter = ""
 
-    def chapter(self, title: str) -> None:
-        """Begin a chapter."""
+    def start_chapter(self, title: str) -> None:
+        """Print a heading; the next steps belong to it."""
         self._chapter = title
         print(f"\n\033[1m{title}\033[0m")
-
-    def tell(self, text: str) -> None:
-        """Print something that is not a request."""
-        print(f"      {text}")
 
     async def step(
         self,
@@ -92,23 +90,23 @@ class Story:
         show: Any = None,
         **request: Any,
     ) -> httpx.Response:
-        """Make a request as `actor` and hold the answer against `expected`. Raises `Failed`.
+        """Send a request as `actor` and compare the response with `expected`. Raises `StepFailedError`.
 
-        `eventually`: the effect asked for is on its way by an event; ask again until it is there, and say how long it took.
-        `show` picks from the JSON answer what is printed.
+        `eventually`: the effect arrives by an event; repeat the request until it is there, and record the time.
+        `show` picks from the JSON body what is printed.
         """
         headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
-        begun = time.perf_counter()
+        started = time.perf_counter()
         while True:
-            asked = time.perf_counter()
+            sent = time.perf_counter()
             response = await self.client.request(method, path, headers=headers, **request)
-            milliseconds = (time.perf_counter() - asked) * 1000
+            milliseconds = (time.perf_counter() - sent) * 1000
             body = _body(response)
-            met = expected.met_by(response.status_code, body)
-            waited = (asked - begun) * 1000
-            if met or not eventually or waited > self._patience * 1000:
+            met = expected.matches(response.status_code, body)
+            waited = (sent - started) * 1000
+            if met or not eventually or waited > self._effect_timeout * 1000:
                 break
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(RETRY_INTERVAL)
         answer = _summary(body, show) if met else json.dumps(body, ensure_ascii=False)[:2000]
         step = Step(
             number=len(self.steps) + 1,
@@ -126,7 +124,7 @@ class Story:
         self.steps.append(step)
         self._print(step)
         if not met:
-            raise Failed(f"step {step.number}: expected {expected}, got {response.status_code}: {answer}")
+            raise StepFailedError(f"step {step.number}: expected {expected}, got {response.status_code}: {answer}")
         return response
 
     @staticmethod
@@ -137,7 +135,7 @@ class Story:
         print(f"        {step.request} → {step.status}  {step.milliseconds:.0f} ms{waited}  {step.answer}")
 
     def write(self, directory: Path) -> None:
-        """Leave story.json."""
+        """Write story.json."""
         directory.mkdir(parents=True, exist_ok=True)
         steps = [step.__dict__ for step in self.steps]
         (directory / "story.json").write_text(json.dumps(steps, ensure_ascii=False, indent=2) + "\n")

@@ -1,7 +1,19 @@
-"""What somebody knows who has taken the confidentiality training."""
+"""The answers of a person who has taken the confidentiality training."""
 
-from identity.training.course import questions
+__all__ = ["TRAINING_ANSWERS"]
 
-__all__ = ["ANSWERS"]
-
-ANSWERS: dict[str, str] = {name: question.answer for name, question in questions().items()}
+TRAINING_ANSWERS = {
+    "同事即将转岗，其平台账号应如何处理？": "由单位立即报告信用中心注销",
+    "领导急需数据，请你借用账号查询，正确做法是？": "拒绝出借，请其以本人账号按权限查询",
+    "查询公共信用信息时，查询用途应当？": "在授权用途之内，并对应具体办件",
+    "合作企业希望获得你查询到的信用记录，应当？": "不得提供，请其依程序向主管部门申请",
+    "发现信用数据疑似泄露，首先应当？": "立即报告并配合停止相关访问",
+    "岗位权限应按什么原则设置？": "仅够完成本岗工作",
+    "以下哪种做法符合密码和第二因子要求？": "长密码只自己知道，验证器在本人手机上",
+    "离岗前已取得的信用信息应如何处理？": "逐项办理专项交接或销毁，并经他人会签",
+    "前置交换设备准备更换网络地址，应当？": "先登记新的网络来源并经批准后启用",
+    "需要把查询结果保存为文件时，应当？": "仅在获准范围内导出，妥善保管并按期销毁",
+    "外包运维人员需要进入系统排障，应当？": "使用其本人经授权的账号，经保密教育并全程留痕",
+    "出于好奇查询熟人的信用记录，属于？": "超越岗位权限的违规查询，将被追责",
+}
+"""The Chinese text of each question, and of its right option."""

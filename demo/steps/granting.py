@@ -1,37 +1,37 @@
-"""Chapters three and four: the authority opens the resource; application, decision, agreement, grant."""
+"""Chapters three and four: the authority opens the resource; the unit applies, both sides sign."""
 
 from typing import Any
 
-from demo.runner import Expected, Failed
+from demo.runner import Expected, StepFailedError
 from demo.sample_data import FIELDS
-from demo.scenario import PURPOSE, RESOURCE, Life
+from demo.scenario import PURPOSE, RESOURCE, Scenario
 
-__all__ = ["agree", "obtain", "open_resource"]
+__all__ = ["apply_and_sign", "obtain_grant", "open_resource"]
 
 
-async def open_resource(life: Life) -> None:
-    """The authority, and nobody else, opens the resource; its records are loaded."""
-    story = life.story
-    story.chapter("三、主管部门设置开放权限 / the authority opens the resource")
-    await life.refused_query(
-        life.clerk.name,
-        life.clerk.access,
+async def open_resource(scenario: Scenario) -> None:
+    """Register and load the resource; only the authority can open it."""
+    runner = scenario.runner
+    runner.start_chapter("三、主管部门设置开放权限 / the authority opens the resource")
+    await scenario.expect_refused_query(
+        scenario.clerk.name,
+        scenario.clerk.access_token,
         "resource-not-open",
         status=404,
-        eventually=True,  # datashare hears of the appointment by an event
+        eventually=True,  # datashare learns of the appointment by an event
         resource=f"{RESOURCE}-unopened",
     )
-    known = await life.story.client.get(
-        f"/datashare/resources/{RESOURCE}", headers={"Authorization": f"Bearer {life.center.access}"}
+    known = await scenario.runner.client.get(
+        f"/datashare/resources/{RESOURCE}", headers={"Authorization": f"Bearer {scenario.center.access_token}"}
     )
     if known.status_code == 404:  # noqa: PLR2004
-        await story.step(
-            life.center.name,
+        await runner.step(
+            scenario.center.name,
             "登记资源“行政处罚”及字段、脱敏规则 / registers the resource",
             "POST",
             "/datashare/resources",
             Expected(201),
-            token=life.center.access,
+            token=scenario.center.access_token,
             json={
                 "code": RESOURCE,
                 "title": "行政处罚信息",
@@ -40,14 +40,14 @@ async def open_resource(life: Life) -> None:
                 "name_field": "party",
             },
         )
-    await story.step(
-        life.center.name,
+    await runner.step(
+        scenario.center.name,
         "装载处罚记录，坏行留存原因 / loads the records",
         "POST",
         f"/datashare/resources/{RESOURCE}/records",
         Expected(200),
-        token=life.center.access,
-        content=life.records,
+        token=scenario.center.access_token,
+        content=scenario.records,
         headers={"Content-Type": "text/csv"},
         show=lambda body: f"装载 {body['loaded']}，已有 {body['repeated']}，退回 {body['rejected']}",
     )
@@ -60,177 +60,174 @@ async def open_resource(life: Life) -> None:
         "reason": "规程第十条",
     }
     path = f"/datashare/resources/{RESOURCE}/opening"
-    for person in (life.center, life.unit_admin):
-        await story.step(
+    for person in (scenario.center, scenario.unit_admin):
+        await runner.step(
             person.name,
             "想自行开放：被拒绝 / may not open it",
             "PUT",
             path,
             Expected(403, "permission-missing"),
-            token=person.access,
+            token=person.access_token,
             json=opening,
         )
-    present = await story.client.get(path, headers={"Authorization": f"Bearer {life.authority.access}"})
-    await story.step(
-        life.authority.name,
+    present = await runner.client.get(path, headers={"Authorization": f"Bearer {scenario.authority.access_token}"})
+    await runner.step(
+        scenario.authority.name,
         "设置开放权限：字段、用途、单位类别、最长期限、额度 / sets the opening",
         "PUT",
         path,
         Expected(200),
-        token=life.authority.access,
+        token=scenario.authority.access_token,
         headers={"If-Match": present.headers.get("etag", '"0"')},
         json=opening,
         show=lambda body: f"第 {body['version']} 版",
     )
 
 
-async def agree(life: Life) -> None:
-    """Rules on file, application, advice, decision, agreement, grant."""
-    story = life.story
-    story.chapter("四、申请、审批、签约 / application, decision, agreement")
-    wanted = {
+async def apply_and_sign(scenario: Scenario) -> None:
+    """File the data-security rules, apply, advise, decide, sign: then the grant is active."""
+    runner = scenario.runner
+    runner.start_chapter("四、申请、审批、签约 / application, decision, agreement")
+    application = {
         "resource": RESOURCE,
         "purposes": [PURPOSE],
         "fields": ["uscc", "party", "penalty_date", "kind", "amount", "authority"],
-        "systems": [life.system.system_id, life.elsewhere.system_id],
-        "origins": None,
+        "systems": [scenario.system.system_id, scenario.remote_system.system_id],
         "term_days": 180,
         "quota": {"calls": 6, "rows": 500, "subjects": 100},
         "reason": "行政许可资格核查",
     }
-    wanted = {name: value for name, value in wanted.items() if value is not None}
-    await story.step(
-        life.clerk.name,
+    await runner.step(
+        scenario.clerk.name,
         "未报备细则先申请：被拒绝 / applies before the rules are on file",
         "POST",
         "/datashare/applications",
         Expected(403, "data-rules-missing"),
-        token=life.clerk.access,
-        json=wanted,
+        token=scenario.clerk.access_token,
+        json=application,
         eventually=True,
     )
-    await story.step(
-        life.unit_admin.name,
+    await runner.step(
+        scenario.unit_admin.name,
         "报备数据安全管理细则 / files the data-security rules",
         "POST",
         "/datashare/data-rules",
         Expected(201),
-        token=life.unit_admin.access,
+        token=scenario.unit_admin.access_token,
         json={
-            "title": f"{life.base['unit_name']}信用信息数据安全管理细则",
+            "title": f"{scenario.context['unit_name']}信用信息数据安全管理细则",
             "text": "一、专人专岗；二、最小授权；三、留痕可查；四、泄露即报；五、违者追责。",
         },
         show=lambda body: f"有效至 {body['valid_until'][:10]}",
     )
-    life.base["wanted"] = wanted
-    application = await _apply(life, wanted)
-    path = f"/datashare/applications/{application['id']}"
-    await story.step(
-        life.authority.name,
+    scenario.context["application"] = application
+    application_id = await _apply(scenario, application)
+    path = f"/datashare/applications/{application_id}"
+    await runner.step(
+        scenario.authority.name,
         "未经中心意见先审批：被拒绝 / decides before the advice",
         "POST",
         f"{path}/decision",
         Expected(409),
-        token=life.authority.access,
+        token=scenario.authority.access_token,
         json={"decision": "approved", "reason": "同意"},
     )
-    await story.step(
-        life.clerk.name,
+    await runner.step(
+        scenario.clerk.name,
         "申请人想自己审批：被拒绝 / the applicant may not decide",
         "POST",
         f"{path}/decision",
         Expected(403, "permission-missing"),
-        token=life.clerk.access,
+        token=scenario.clerk.access_token,
         json={"decision": "approved", "reason": "同意"},
     )
-    await _advise(life, path)
-    await story.step(
-        life.center.name,
-        "提意见的人想审批：被拒绝 / who advised may not decide",
+    await _advise(scenario, path)
+    await runner.step(
+        scenario.center.name,
+        "提意见的人想审批：被拒绝 / the adviser may not decide",
         "POST",
         f"{path}/decision",
         Expected(403, "permission-missing"),
-        token=life.center.access,
+        token=scenario.center.access_token,
         json={"decision": "approved", "reason": "同意"},
     )
-    await _sign(life, await _decide(life, path))
+    await _sign(scenario, await _decide(scenario, path))
 
 
-async def _apply(life: Life, wanted: dict[str, Any]) -> dict[str, Any]:
-    answer = await life.story.step(
-        life.clerk.name,
+async def _apply(scenario: Scenario, application: dict[str, Any]) -> str:
+    response = await scenario.runner.step(
+        scenario.clerk.name,
         "提出使用申请 / applies",
         "POST",
         "/datashare/applications",
         Expected(201),
-        token=life.clerk.access,
-        json=wanted,
+        token=scenario.clerk.access_token,
+        json=application,
         eventually=True,
         show=lambda body: body["state"],
     )
-    application: dict[str, Any] = answer.json()
-    return application
+    return str(response.json()["id"])
 
 
-async def _advise(life: Life, path: str) -> None:
-    await life.story.step(
-        life.center.name,
+async def _advise(scenario: Scenario, path: str) -> None:
+    await scenario.runner.step(
+        scenario.center.name,
         "提出意见：支持 / advises",
         "POST",
         f"{path}/advice",
         Expected(201),
-        token=life.center.access,
+        token=scenario.center.access_token,
         json={"advice": "support", "reason": "用途明确，字段最小"},
     )
 
 
-async def _decide(life: Life, path: str) -> str:
-    decided = await life.story.step(
-        life.authority.name,
+async def _decide(scenario: Scenario, path: str) -> str:
+    decided = await scenario.runner.step(
+        scenario.authority.name,
         "审批：同意 / approves",
         "POST",
         f"{path}/decision",
         Expected(201),
-        token=life.authority.access,
+        token=scenario.authority.access_token,
         json={"decision": "approved", "reason": "同意"},
         show=lambda body: body["state"],
     )
     return str(decided.json()["agreement_id"])
 
 
-async def obtain(life: Life, wanted: dict[str, Any]) -> None:
-    """From application to grant, without detours."""
-    application = await _apply(life, wanted)
-    path = f"/datashare/applications/{application['id']}"
-    await _advise(life, path)
-    await _sign(life, await _decide(life, path))
+async def obtain_grant(scenario: Scenario, application: dict[str, Any]) -> None:
+    """Apply, advise, decide and sign."""
+    application_id = await _apply(scenario, application)
+    path = f"/datashare/applications/{application_id}"
+    await _advise(scenario, path)
+    await _sign(scenario, await _decide(scenario, path))
 
 
-async def _sign(life: Life, agreement_id: str) -> None:
-    story = life.story
+async def _sign(scenario: Scenario, agreement_id: str) -> None:
+    runner = scenario.runner
     path = f"/datashare/agreements/{agreement_id}"
     agreement = (
-        await story.step(
-            life.unit_admin.name,
+        await runner.step(
+            scenario.unit_admin.name,
             "阅读使用协议 / reads the agreement",
             "GET",
             path,
             Expected(200),
-            token=life.unit_admin.access,
+            token=scenario.unit_admin.access_token,
             show=lambda body: f"{body['state']}，摘要 {body['digest'][:16]}…",
         )
     ).json()
-    for person in (life.unit_admin, life.authority):
-        signed = await story.step(
+    for person in (scenario.unit_admin, scenario.authority):
+        signed = await runner.step(
             person.name,
             "签署使用协议 / signs",
             "POST",
             f"{path}/signatures",
             Expected(201),
-            token=person.access,
+            token=person.access_token,
             json={"digest": agreement["digest"]},
             show=lambda body: f"{body['state']}" + (f"，授权 {body['grant_id']}" if body.get("grant_id") else ""),
         )
-    life.base["grant"] = signed.json()["grant_id"]
-    if not life.base["grant"]:
-        raise Failed("both sides signed and no grant is active")
+    scenario.context["grant"] = signed.json()["grant_id"]
+    if not scenario.context["grant"]:
+        raise StepFailedError("both sides signed and no grant is active")

@@ -13,11 +13,10 @@ from typing import Any
 
 import httpx
 
-from demo.__main__ import administrator
-from demo.actors import Person
-from demo.play import play
-from demo.runner import Story
-from demo.scenario import Life
+from demo.actors import Person, first_administrator
+from demo.runner import Runner
+from demo.scenario import Scenario
+from demo.steps import run_scenario
 from deploy.bootstrap import invented
 from deploy.secret_files import ensure_secrets
 from tests.deployment.embedded import free_port
@@ -48,9 +47,9 @@ def until(done: Callable[[], Any], what: str) -> Any:
     raise TimeoutError(what)
 
 
-class _Story(Story):
+class _Story(Runner):
     def __init__(self, client: httpx.AsyncClient, at_step: Callable[[int], None]) -> None:
-        super().__init__(client, patience=TERM)
+        super().__init__(client, effect_timeout=TERM)
         self._at_step = at_step
         self.meanwhile: list[asyncio.Task[None]] = []
 
@@ -88,8 +87,8 @@ class Containers:
         """Return a new access token of the center's administrator, who has activated the account in a life."""
         center = self.people["center"]
         async with httpx.AsyncClient(base_url=self.url(), timeout=60) as client:
-            await center.sign_in(Story(client, patience=TERM))
-        return str(center.access)
+            await center.sign_in(Runner(client, effect_timeout=TERM))
+        return str(center.access_token)
 
     async def operations(self, *words: str) -> Any:
         """Ask the operators' command line in a container, and return what it says as JSON, well or not."""
@@ -121,7 +120,7 @@ class Containers:
             "-",
         )
         made = json.loads(self.compose(*command, text=json.dumps(invented())))
-        self.people = {role: administrator(role, known, self._rng) for role, known in made.items()}
+        self.people = {role: first_administrator(role, known, self._rng) for role, known in made.items()}
 
     def url(self, index: int = 1) -> str:
         return "http://" + self.compose("port", "--index", str(index), "gateway", "8000").strip()
@@ -144,7 +143,7 @@ class Containers:
         async with httpx.AsyncClient(transport=transport, base_url=url, timeout=60) as client:
             story = _Story(client, at_step)
             try:
-                await play(Life(story, self._rng, self.people["authority"], self.people["center"], out))
+                await run_scenario(Scenario(story, self._rng, self.people["authority"], self.people["center"], out))
             finally:
                 await asyncio.gather(*story.meanwhile)
         run(sys.executable, "-I", str(out / "verify.py"), str(out / "evidence"))

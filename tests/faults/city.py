@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 
 from demo import actors
-from demo.actors import STEP
-from demo.play import play
-from demo.runner import Failed, Step, Story
-from demo.scenario import Life
+from demo.actors import TOTP_STEP
+from demo.runner import Runner, Step, StepFailedError
+from demo.scenario import Scenario
+from demo.steps import run_scenario
 from tests.deployment.processes import ProcessPlatform
 from tests.faults.ledger import Ledger
 from tests.faults.patient import PatientTransport, lost_once
@@ -46,17 +46,14 @@ class RealClock(FlowingClock):
         raise AssertionError(f"no code of the second factor for another {by}")
 
 
-class QuietStory(Story):
+class QuietStory(Runner):
     """Prints nothing and is patient: processes die while it is told."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        super().__init__(client, patience=PATIENCE)
+        super().__init__(client, effect_timeout=PATIENCE)
 
-    def chapter(self, title: str) -> None:
+    def start_chapter(self, title: str) -> None:
         self._chapter = title
-
-    def tell(self, text: str) -> None:
-        pass
 
     @staticmethod
     def _print(step: Step) -> None:
@@ -140,7 +137,7 @@ class City(World):
         if answer.status_code == 200:
             person.keep(answer, 200)
             return
-        await asyncio.sleep(max(0.0, person.step * STEP - time.time()))  # until there is a code that was not used
+        await asyncio.sleep(max(0.0, person.step * TOTP_STEP - time.time()))  # until there is a code that was not used
         await person.sign_in()
 
     async def suspend(self, admin: Person, system: System) -> dict[str, Any]:
@@ -169,8 +166,8 @@ class City(World):
         people = [self._played(person) for person in (self.authority, self.center)]
         story = QuietStory(self.client)
         try:
-            await play(Life(story, self.rng, people[0], people[1], out, short_term=None))
-        except Failed as failed:
+            await run_scenario(Scenario(story, self.rng, people[0], people[1], out, short_grant_seconds=None))
+        except StepFailedError as failed:
             if not lost_once(story.steps[-1]):
                 raise
             self.interrupted += 1
@@ -183,7 +180,9 @@ class City(World):
 
     @staticmethod
     def _played(person: Person) -> actors.Person:
-        return actors.Person(person.login, person.login, person.password, totp=person.secret, last_step=person.step)
+        return actors.Person(
+            person.login, person.login, person.password, totp_secret=person.secret, last_step=person.step
+        )
 
     async def verified(self, out: Path) -> list[str]:
         """Check the log with the operator's tool and the last evidence with the court's; return what they found."""

@@ -12,10 +12,10 @@ import asyncpg
 import httpx
 import pytest
 
-from demo.__main__ import administrator
-from demo.play import play
-from demo.runner import Failed, Story
-from demo.scenario import Life
+from demo.actors import first_administrator
+from demo.runner import Runner, StepFailedError
+from demo.scenario import Scenario
+from demo.steps import run_scenario
 from deploy.embedded_platform import Secrets
 from tests.deployment.embedded import EmbeddedPlatform
 from tests.faults.ledger import Ledger
@@ -62,11 +62,11 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
     platform = EmbeddedPlatform(tmp_path / "data")
     await asyncio.to_thread(platform.start)
     people = json.loads(platform.first_administrators())
-    authority = administrator("authority", people["authority"], rng)
-    center = administrator("center", people["center"], rng)
+    authority = first_administrator("authority", people["authority"], rng)
+    center = first_administrator("center", people["center"], rng)
     async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
         for person in (authority, center):  # no later life could begin without them
-            await person.activate(Story(client), person.extra.pop("code"))
+            await person.activate(Runner(client))
     platform.kill()
     restarting = Restarting(platform, rng, kills)
     killing = asyncio.create_task(restarting.run())
@@ -75,11 +75,11 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
         transport = PatientTransport(platform.url, again=restarting.running)
         async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
             while restarting.left or not lives:
-                story = Story(client)
+                story = Runner(client)
                 out = Path(tempfile.mkdtemp(prefix="life-", dir=tmp_path))
                 try:
-                    await play(Life(story, rng, authority, center, out, short_term=None))
-                except Failed:
+                    await run_scenario(Scenario(story, rng, authority, center, out, short_grant_seconds=None))
+                except StepFailedError:
                     if not lost_once(story.steps[-1]):
                         raise
                 else:

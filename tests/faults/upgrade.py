@@ -14,11 +14,10 @@ from typing import Any, Protocol
 
 import httpx
 
-from demo.__main__ import administrator
-from demo.actors import Person
-from demo.play import play
-from demo.runner import Expected, Story
-from demo.scenario import PURPOSE, RESOURCE, Life
+from demo.actors import Person, first_administrator
+from demo.runner import Expected, Runner
+from demo.scenario import PURPOSE, RESOURCE, Scenario
+from demo.steps import run_scenario
 from tests.faults.earlier_version import EarlierVersion, RunningVersion
 
 EFFECT_TIMEOUT = 120.0
@@ -70,9 +69,9 @@ async def upgrade(
 
 @dataclass
 class Made:
-    """What the earlier version made. `life` holds people and systems with their credentials."""
+    """What the earlier version made. `scenario` holds people and systems with their credentials."""
 
-    life: Life
+    scenario: Scenario
     invited: Person
     registered: dict[str, Any]
     breach: str
@@ -82,168 +81,172 @@ class Made:
 
 
 async def _make(client: httpx.AsyncClient, administrators: dict[str, Any], out: Path) -> Made:
-    """Play a life, and leave an invitation, a repeatable request and a containment open."""
+    """Play a scenario, and leave an invitation, a repeatable request and a containment open."""
     rng = random.Random()
-    authority, center = (administrator(role, administrators[role], rng) for role in ("authority", "center"))
-    life = Life(Story(client, EFFECT_TIMEOUT), rng, authority, center, out)
-    await play(life)
-    invited = life.person("受邀人周宁", "invited")
-    invited.extra["name"] = "周宁"
-    await life.invite(life.unit_admin, invited)
-    life.base["registration"] = {
-        "token": life.unit_admin.access,
+    authority, center = (first_administrator(role, administrators[role], rng) for role in ("authority", "center"))
+    scenario = Scenario(Runner(client, EFFECT_TIMEOUT), rng, authority, center, out)
+    await run_scenario(scenario)
+    invited = scenario.person("受邀人周宁", "invited")
+    await scenario.invite(scenario.unit_admin, invited, "周宁")
+    scenario.context["registration"] = {
+        "token": scenario.unit_admin.access_token,
         "headers": {"Idempotency-Key": str(uuid.uuid4())},
         "json": {"name": f"备用系统-{rng.randrange(10**6)}", "origins": ["10.98.0.0/16"]},
     }
-    registered = (await _register(life)).json()
-    calls_left = (await _query(life)).json()["quota_left"]["calls"]
-    breach = await _report_breach(life)
+    registered = (await _register(scenario)).json()
+    calls_left = (await _query(scenario)).json()["quota_left"]["calls"]
+    breach = await _report_breach(scenario)
     (out / "checkpoint").write_text((await client.get("/audit/checkpoint")).text)
-    return Made(life, invited, registered, breach, calls_left, await _record(life), await _log_key(client))
+    return Made(scenario, invited, registered, breach, calls_left, await _record(scenario), await _log_key(client))
 
 
 async def _use(made: Made, client: httpx.AsyncClient) -> None:
     """Use the tokens, secrets, grants and decisions of the earlier version."""
-    life, story = made.life, Story(client, EFFECT_TIMEOUT)
-    life.story = story
-    for person in (life.authority, life.center, life.unit_admin):
+    scenario, runner = made.scenario, Runner(client, EFFECT_TIMEOUT)
+    scenario.runner = runner
+    for person in (scenario.authority, scenario.center, scenario.unit_admin):
         path = "/identity/me"
-        await story.step(
-            person.name, "旧访问令牌仍有效 / access token", "GET", path, Expected(200), token=person.access
+        await runner.step(
+            person.name, "旧访问令牌仍有效 / access token", "GET", path, Expected(200), token=person.access_token
         )
-    again = await _register(life)
+    again = await _register(scenario)
     assert again.json() == made.registered
     assert again.headers["Idempotency-Replayed"] == "true"
-    await _refused_after_departure(life)
-    await life.elsewhere.sign_in(story, Expected(401))
-    await _query(life, Expected(403, "grant-suspended"))
-    await _lift_containment(life, made.breach)
-    await life.elsewhere.sign_in(story, Expected(403, "origin-not-registered"))
-    await _query(life, _calls_left(made.calls_left - 1))
-    await life.system.sign_in(story)
-    await _query(life, _calls_left(made.calls_left - 2))
-    await made.invited.activate(story, made.invited.extra["code"])
-    await made.invited.sign_in(story)
-    for person in (life.authority, life.center, life.unit_admin):
-        await person.renew(story)
-    await life.unit_admin.sign_in(story)
-    assert await _record(life) == made.record
+    await _refused_after_departure(scenario)
+    await scenario.remote_system.sign_in(runner, Expected(401))
+    await _query(scenario, Expected(403, "grant-suspended"))
+    await _lift_containment(scenario, made.breach)
+    await scenario.remote_system.sign_in(runner, Expected(403, "origin-not-registered"))
+    await _query(scenario, _calls_left(made.calls_left - 1))
+    await scenario.system.sign_in(runner)
+    await _query(scenario, _calls_left(made.calls_left - 2))
+    await made.invited.activate(runner)
+    await made.invited.sign_in(runner)
+    for person in (scenario.authority, scenario.center, scenario.unit_admin):
+        await person.refresh(runner)
+    await scenario.unit_admin.sign_in(runner)
+    assert await _record(scenario) == made.record
     assert await _log_key(client) == made.log_key
 
 
 async def _play_again(made: Made, out: Path) -> None:
-    """Play another life with the administrators of the earlier version."""
-    before = made.life
-    await play(Life(before.story, before.rng, before.authority, before.center, out))
+    """Play the scenario again with the administrators of the earlier version."""
+    before = made.scenario
+    await run_scenario(Scenario(before.runner, before.rng, before.authority, before.center, out))
 
 
-async def _register(life: Life) -> httpx.Response:
-    return await life.story.step(
-        life.unit_admin.name,
+async def _register(scenario: Scenario) -> httpx.Response:
+    return await scenario.runner.step(
+        scenario.unit_admin.name,
         "登记备用系统（同一 Idempotency-Key）/ registers a system under one key",
         "POST",
         "/identity/systems",
         Expected(201),
-        **life.base["registration"],
+        **scenario.context["registration"],
     )
 
 
-async def _query(life: Life, expected: Expected | None = None) -> httpx.Response:
-    return await life.story.step(
-        life.system.name,
+async def _query(scenario: Scenario, expected: Expected | None = None) -> httpx.Response:
+    return await scenario.runner.step(
+        scenario.system.name,
         "按授权查询 / queries under the grant",
         "POST",
         "/datashare/queries",
         expected or Expected(200),
-        token=life.system.access,
+        token=scenario.system.access_token,
         json={
             "resource": RESOURCE,
-            "grant_id": life.base["grant"],
+            "grant_id": scenario.context["grant"],
             "purpose": PURPOSE,
-            "case_number": life.case(),
-            "subject": {"uscc": life.base["subject"]},
+            "case_number": scenario.case_number(),
+            "subject": {"uscc": scenario.context["subject"]},
             "fields": ["uscc", "party", "penalty_date", "amount"],
         },
     )
 
 
 def _calls_left(count: int) -> Expected:
-    return Expected(200, shows=lambda body: body["quota_left"]["calls"] == count)
+    return Expected(200, predicate=lambda body: body["quota_left"]["calls"] == count)
 
 
-async def _report_breach(life: Life) -> str:
-    answer = await life.story.step(
-        life.unit_admin.name,
+async def _report_breach(scenario: Scenario) -> str:
+    answer = await scenario.runner.step(
+        scenario.unit_admin.name,
         "报告异地机房系统泄露 / reports a breach",
         "POST",
         "/incident/breaches",
         Expected(201),
-        token=life.unit_admin.access,
+        token=scenario.unit_admin.access_token,
         params={"wait_ms": 5000},
         json={
             "kind": "leak",
             "description": "异地机房系统导出的处罚信息疑似外泄",
             "occurred_at": None,
             "detected_at": datetime.now(UTC).isoformat(),
-            "scope": {"systems": [life.elsewhere.system_id]},
+            "scope": {"systems": [scenario.remote_system.system_id]},
         },
     )
     breach = str(answer.json()["id"])
-    await _containment(life, breach, "contained")
+    await _containment(scenario, breach, "contained")
     return breach
 
 
-async def _containment(life: Life, breach: str, state: str) -> None:
-    await life.story.step(
-        life.center.name,
+async def _containment(scenario: Scenario, breach: str, state: str) -> None:
+    await scenario.runner.step(
+        scenario.center.name,
         "查看遏制进展 / reads the containment",
         "GET",
         f"/incident/breaches/{breach}",
-        Expected(200, shows=lambda body: body["containment"]["state"] == state),
-        token=life.center.access,
+        Expected(200, predicate=lambda body: body["containment"]["state"] == state),
+        token=scenario.center.access_token,
         eventually=True,
     )
 
 
-async def _lift_containment(life: Life, breach: str) -> None:
+async def _lift_containment(scenario: Scenario, breach: str) -> None:
     path = f"/incident/breaches/{breach}/lift-proposals"
-    proposed = await life.story.step(
-        life.center.name,
+    proposed = await scenario.runner.step(
+        scenario.center.name,
         "提议解除 / proposes to lift",
         "POST",
         path,
         Expected(201),
-        token=life.center.access,
+        token=scenario.center.access_token,
         json={"reason": "核查为误报"},
     )
     path = f"/incident/lift-proposals/{proposed.json()['id']}/approve"
-    await life.story.step(
-        life.authority.name, "批准解除 / approves", "POST", path, Expected(200), token=life.authority.access
+    await scenario.runner.step(
+        scenario.authority.name,
+        "批准解除 / approves",
+        "POST",
+        path,
+        Expected(200),
+        token=scenario.authority.access_token,
     )
-    await _containment(life, breach, "reopened")
+    await _containment(scenario, breach, "reopened")
 
 
-async def _refused_after_departure(life: Life) -> None:
+async def _refused_after_departure(scenario: Scenario) -> None:
     """Show that every credential of the clerk who left is still refused."""
-    clerk, story = life.clerk, life.story
+    clerk, runner = scenario.clerk, scenario.runner
     revoked = Expected(401, "credential-revoked", {"reason": "account-revoked"})
-    await story.step(clerk.name, "旧访问令牌 / access token", "GET", "/identity/me", revoked, token=clerk.access)
-    refresh = {"refresh_token": clerk.refresh}
+    await runner.step(clerk.name, "旧访问令牌 / access token", "GET", "/identity/me", revoked, token=clerk.access_token)
+    refresh = {"refresh_token": clerk.refresh_token}
     path = "/identity/sessions/refresh"
-    await story.step(clerk.name, "旧刷新令牌 / refresh token", "POST", path, Expected(401), json=refresh)
+    await runner.step(clerk.name, "旧刷新令牌 / refresh token", "POST", path, Expected(401), json=refresh)
     factors = {"login": clerk.login, "password": clerk.password, "totp": await clerk.code()}
     refused = Expected(401, "sign-in-refused")
-    await story.step(clerk.name, "重新登录 / signs in", "POST", "/identity/sessions", refused, json=factors)
+    await runner.step(clerk.name, "重新登录 / signs in", "POST", "/identity/sessions", refused, json=factors)
 
 
-async def _record(life: Life) -> dict[str, Any]:
-    answer = await life.story.step(
-        life.authority.name,
+async def _record(scenario: Scenario) -> dict[str, Any]:
+    answer = await scenario.runner.step(
+        scenario.authority.name,
         "查阅最早的记录 / reads the oldest record",
         "GET",
         "/audit/records/0",
         Expected(200),
-        token=life.authority.access,
+        token=scenario.authority.access_token,
     )
     record: dict[str, Any] = answer.json()
     return record

@@ -12,7 +12,8 @@ import httpx
 import pyotp
 from stdnum.cn import uscc
 
-from demo.actors import STEP, id_number, unit_code
+from demo.actors import TOTP_STEP
+from demo.identifiers import id_number, unit_code
 from demo.sample_data import FIELDS
 from identity.bootstrap import FirstPeople, bootstrap
 from identity.training.course import questions, undertaking
@@ -71,10 +72,10 @@ class Person:
     def code(self) -> str:
         """Return a code of a step that was not used yet: those to either side of now serve, then the clock goes on."""
         now = self.world.clock.now().timestamp()
-        self.step = max(int(now) // STEP - 1, self.step + 1)
-        if (late := (self.step - 1) * STEP - now) > 0:
+        self.step = max(int(now) // TOTP_STEP - 1, self.step + 1)
+        if (late := (self.step - 1) * TOTP_STEP - now) > 0:
             self.world.clock.advance(timedelta(seconds=late))
-        return pyotp.TOTP(self.secret).at(self.step * STEP)
+        return pyotp.TOTP(self.secret).at(self.step * TOTP_STEP)
 
     async def begin_activation(self, code: str) -> httpx.Response:
         self.password = f"Lychee-{random.getrandbits(64):016x}"

@@ -12,10 +12,10 @@ from random import Random
 import httpx
 import pytest
 
-from demo.__main__ import administrator
-from demo.play import play as play_life
-from demo.runner import Story
-from demo.scenario import Life
+from demo.actors import first_administrator
+from demo.runner import Runner
+from demo.scenario import Scenario
+from demo.steps import run_scenario as play_life
 from tests.deployment.embedded import ROOT, EmbeddedPlatform
 
 SECRET_MEMBERS = {
@@ -137,9 +137,9 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
             hooks = {"request": [heard.request], "response": [heard.response]}
             async with httpx.AsyncClient(base_url=platform.url, timeout=30, event_hooks=hooks) as client:
                 rng = Random()
-                authority = administrator("authority", people["authority"], rng)
-                center = administrator("center", people["center"], rng)
-                await play_life(Life(Story(client), rng, authority, center, tmp_path))
+                authority = first_administrator("authority", people["authority"], rng)
+                center = first_administrator("center", people["center"], rng)
+                await play_life(Scenario(Runner(client), rng, authority, center, tmp_path))
 
         asyncio.run(play())
         assert len(heard.secrets) > 100

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.sample_data import convert, generate, write
 from tests.services.datashare.datashare_world import CODE, OFFICE, RESOURCE, csv_of, problem, subject
-from tools.make_penalties import converted, generated, write
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 
@@ -91,7 +91,7 @@ async def test_a_file_that_is_wrong_as_a_whole_leaves_nothing(world, content):
 async def test_a_file_may_be_larger_than_other_bodies_and_comes_in_pieces(world):
     await registered(world)
     out = io.StringIO()
-    count = write(generated(12_000, dirt=True), out)
+    count = write(generate(12_000, with_errors=True), out)
     content = out.getvalue().encode()
     assert len(content) > 2 * world.settings.body_limit
 
@@ -147,7 +147,7 @@ async def test_the_published_penalties_load(world):
     await registered(world)
     out = io.StringIO()
     with source.open(encoding="utf-8-sig", newline="") as file:
-        assert write(converted(file), out) == 100
+        assert write(convert(file), out) == 100
     body = (await world.load(out.getvalue().encode())).json()
     assert body["loaded"] + body["repeated"] + body["rejected"] == 100
     assert body["loaded"] >= 95

@@ -6,18 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import uscc
 
-from tools.make_penalties import COLUMNS, code_of, converted, generated, write
+from demo.identifiers import party_code
+from demo.sample_data import COLUMNS, convert, generate, write
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_a_party_has_one_valid_code(party):
-    assert uscc.is_valid(code_of(party))
-    assert code_of(party) == code_of(party)
+    assert uscc.is_valid(party_code(party))
+    assert party_code(party) == party_code(party)
 
 
 def test_the_same_seed_makes_the_same_records():
-    assert list(generated(50, seed=3)) == list(generated(50, seed=3))
-    assert list(generated(50, seed=3)) != list(generated(50, seed=4))
+    assert list(generate(50, seed=3)) == list(generate(50, seed=3))
+    assert list(generate(50, seed=3)) != list(generate(50, seed=4))
 
 
 def test_a_published_row_gets_its_code_and_keeps_its_words():
@@ -26,7 +27,7 @@ def test_a_published_row_gets_its_code_and_keeps_its_words():
         "1,2016/4/21,2009/7/28,某银行,法人机构,罚款,10000,许可证,遗失,某银行,某分局,《办法》第三条,A\n"
     )
     out = io.StringIO()
-    assert write(converted(source), out) == 1
+    assert write(convert(source), out) == 1
     header, row = out.getvalue().splitlines()
     assert header == ",".join(COLUMNS)
-    assert row == f"{code_of('某银行')},某银行,2009/7/28,罚款,10000,遗失,某分局,《办法》第三条"
+    assert row == f"{party_code('某银行')},某银行,2009/7/28,罚款,10000,遗失,某分局,《办法》第三条"
