@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from common.clock import ManualClock
+from common.contracts.topics import TOPICS
 from common.enforcement.revocation_feed import Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
@@ -38,7 +39,7 @@ class Bus(InProcessBus):
     """The in-process bus, which can also be away, be frozen, lose what it took, and remembers what it held."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(TOPICS)
         self.away = False
         self.forgets = False
         self.frozen: asyncio.Event | None = None

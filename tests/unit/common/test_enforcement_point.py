@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from common.clock import ManualClock
+from common.contracts.topics import TOPICS
 from common.enforcement import authentication as auth
 from common.enforcement import enforcement_point as cutoffs
 from common.enforcement.authentication import CredentialInvalid, Verifier
@@ -31,7 +32,7 @@ class Bus(InProcessBus):
     """A bus whose feed can be cut and whose receipts can be refused."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(TOPICS)
         self.cut = False
         self.silent = False
         self.refuses = False
