@@ -19,7 +19,7 @@ from bench import end_to_end as across
 from bench import single_service as figures
 from bench.fixtures import build
 from bench.harness import Bench, Figure
-from tests.deployment.processes import ProcessPlatform
+from tests.harness.process_platform import ProcessPlatform
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 GATEWAYS = 10

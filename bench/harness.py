@@ -11,7 +11,7 @@ import psutil
 
 from bench.fixtures import World
 from bench.load import Load, Seen, put
-from tests.deployment.processes import ProcessPlatform
+from tests.harness.process_platform import ProcessPlatform
 
 __all__ = ["ROUNDS", "Bench", "Figure"]
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from common.log_config import without_messages
-from tests.deployment.databases import Databases, ServiceDatabase
+from tests.harness.databases import Databases, ServiceDatabase
 
 
 class _Captured:

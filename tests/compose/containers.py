@@ -19,8 +19,8 @@ from demo.scenario import Scenario
 from demo.steps import run_scenario
 from deploy.bootstrap import invented
 from deploy.secret_files import ensure_secrets
-from tests.deployment.embedded import free_port
-from tests.faults.patient import PatientTransport
+from tests.faults.retrying_client import PatientTransport
+from tests.harness.embedded_platform import free_port
 
 ROOT = Path(__file__).parents[2]
 TERM = 600.0

@@ -11,8 +11,8 @@ from common.storage.migrations import migrate
 from deploy.embedded_postgres import ensure_databases
 from deploy.kafka_broker import KafkaBroker
 from deploy.kafka_jars import KafkaUnavailable
-from tests.contracts.ground import Ground, ground
-from tests.deployment.databases import Databases
+from tests.contracts.harness import Ground, ground
+from tests.harness.databases import Databases
 
 MISSING = pytest.StashKey[str]()
 

@@ -34,8 +34,8 @@ from common.settings import CommonSettings
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
 from deploy.kafka_jars import KafkaUnavailable
 from tests.contracts.conftest import MISSING
-from tests.contracts.ground import eventually, read_whole
-from tests.deployment.certificates import Certificates, certificates
+from tests.contracts.harness import eventually, read_whole
+from tests.harness.certificates import Certificates, certificates
 
 pytestmark = pytest.mark.kafka
 

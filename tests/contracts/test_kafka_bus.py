@@ -16,7 +16,7 @@ from common.messaging.kafka import KafkaBus, ensure_topics
 from common.messaging.kafka import consumer as subscription
 from common.messaging.topics import Topic
 from deploy.kafka_broker import KafkaBroker
-from tests.contracts.ground import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
+from tests.contracts.harness import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
 
 pytestmark = pytest.mark.kafka
 

@@ -22,9 +22,9 @@ from common.settings import ServiceSettings
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
 from common.web.runtime import Runtime
-from tests.contracts.ground import TERM, Ground, in_order
-from tests.deployment.databases import ServiceDatabase
-from tests.services.common.world import eventually
+from tests.contracts.harness import TERM, Ground, in_order
+from tests.harness.databases import ServiceDatabase
+from tests.services.common.harness import eventually
 
 KEYS = ("alder", "birch", "cedar", "elm", "fir")
 BATCH = 7

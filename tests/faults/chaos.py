@@ -18,11 +18,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import City
-from tests.faults.faults import Faults
-from tests.faults.storm import REFUSED, Door, Race, race, took
-from tests.platform.people import Person, System, Unit
+from tests.faults.chaos_harness import City
+from tests.faults.fault_injection import Faults
+from tests.faults.token_race import REFUSED, Door, Race, race, took
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import Person, System, Unit
 
 COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
 """Unless the environment says otherwise: GATEWAYS=, IDENTITY= …"""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import City
+from tests.faults.chaos_harness import City
+from tests.harness.process_platform import ProcessPlatform
 
 HERE = Path(__file__).parent
 COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}

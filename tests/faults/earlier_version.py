@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deploy.kafka_jars import JARS, jars
-from tests.deployment.embedded import ROOT
+from tests.harness.embedded_platform import ROOT
 
 COMMIT = "8582470429f487d99f7c144f30fa4ed28c6f5673"
 """The oldest version whose data this one takes over."""

@@ -11,10 +11,10 @@ import time
 import httpx
 import pytest
 
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import PATHS, PATIENCE, City
-from tests.faults.storm import took
-from tests.platform.people import bearer, slug
+from tests.faults.chaos_harness import PATHS, PATIENCE, City
+from tests.faults.token_race import took
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import bearer, slug
 
 AWAY_FOR = 60.0
 SIGN_INS = 12

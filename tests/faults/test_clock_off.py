@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deployment.embedded import free_port
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import PATHS, City
-from tests.faults.storm import Door, race
-from tests.platform.people import bearer
+from tests.faults.chaos_harness import PATHS, City
+from tests.faults.token_race import Door, race
+from tests.harness.embedded_platform import free_port
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import bearer
 
 INSTANCE = "9"
 SHIFT = """

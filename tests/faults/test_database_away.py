@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from tests.faults.city import City
-from tests.platform.people import Unit, bearer, slug
+from tests.faults.chaos_harness import City
+from tests.platform.harness import Unit, bearer, slug
 
 ASKED = 6
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import City
-from tests.platform.people import bearer, slug
+from tests.faults.chaos_harness import City
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import bearer, slug
 
 SIZE = 512 << 20
 SPARE = 128 << 10

@@ -17,9 +17,9 @@ from demo.runner import Runner, StepFailedError
 from demo.scenario import Scenario
 from demo.steps import run_scenario
 from deploy.embedded_platform import Secrets
-from tests.deployment.embedded import EmbeddedPlatform
-from tests.faults.ledger import Ledger
-from tests.faults.patient import PatientTransport, lost_once
+from tests.faults.consistency_checks import Ledger
+from tests.faults.retrying_client import PatientTransport, lost_once
+from tests.harness.embedded_platform import EmbeddedPlatform
 
 SETTLES_WITHIN = 60.0
 

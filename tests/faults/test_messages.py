@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError
 
 from common.ids import new_id
 from common.messaging.topics import FEED_TOPIC, events_topic
-from tests.faults.city import City
-from tests.faults.storm import REFUSED, took
-from tests.platform.people import PURPOSE, QUOTA, RESOURCE, Unit
+from tests.faults.chaos_harness import City
+from tests.faults.token_race import REFUSED, took
+from tests.platform.harness import PURPOSE, QUOTA, RESOURCE, Unit
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

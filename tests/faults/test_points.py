@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.faults.city import City
-from tests.faults.storm import REFUSED, took
+from tests.faults.chaos_harness import City
+from tests.faults.token_race import REFUSED, took
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900), pytest.mark.clause("6.5")]
 

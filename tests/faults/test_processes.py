@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.city import City
-from tests.faults.faults import Faults
-from tests.faults.storm import race
+from tests.faults.chaos_harness import City
+from tests.faults.fault_injection import Faults
+from tests.faults.token_race import race
 
 FAULTS = (
     ("kill", "identity"),

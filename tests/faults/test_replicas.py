@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from common.contracts.services import SERVICES
-from tests.faults.city import PATIENCE, City
-from tests.platform.people import SUBJECTS, bearer, slug
+from tests.faults.chaos_harness import PATIENCE, City
+from tests.platform.harness import SUBJECTS, bearer, slug
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1200)]
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.city import City
-from tests.platform.people import Unit, bearer
+from tests.faults.chaos_harness import City
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import Unit, bearer
 
 CLIENTS = 4
 LOOK_EVERY = 0.25

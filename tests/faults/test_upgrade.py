@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.embedded import EmbeddedPlatform
-from tests.deployment.processes import ProcessPlatform
 from tests.faults.earlier_version import EarlierVersion
 from tests.faults.upgrade import running, upgrade
+from tests.harness.embedded_platform import EmbeddedPlatform
+from tests.harness.process_platform import ProcessPlatform
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 

@@ -2,8 +2,8 @@
 
 import json
 
-from common.web.middleware import DEEPEST
-from tests.platform.people import RESOURCE
+from common.web.dependencies import DEEPEST
+from tests.platform.harness import RESOURCE
 
 
 def _deep(levels: int) -> bytes:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.deployment.databases import Databases
-from tests.deployment.in_process import InProcessPlatform, running_platform
-from tests.platform.people import FlowingClock, World
+from tests.harness.databases import Databases
+from tests.harness.in_process_platform import InProcessPlatform, running_platform
+from tests.platform.harness import FlowingClock, World
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from common.ids import new_id
 from gateway.routes import PUBLIC, route_of
-from tests.deployment.in_process import InProcessPlatform
-from tests.platform.people import RESOURCE, Person, Unit, World, bearer, slug
+from tests.harness.in_process_platform import InProcessPlatform
+from tests.platform.harness import RESOURCE, Person, Unit, World, bearer, slug
 from tools.access_matrix import OWNED, ROLES, USING, allowed, hides
 from tools.api_inventory import Door, apps, doors
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from common.ids import new_id
-from tests.deployment.in_process import HERE
+from tests.harness.in_process_platform import HERE
 from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TIMES, TYPES
 from tests.platform.bad_cases import BadCase, cases_from
-from tests.platform.people import RESOURCE, Unit, World, bearer, slug
+from tests.platform.harness import RESOURCE, Unit, World, bearer, slug
 from tools.access_matrix import ROLES, allowed
 from tools.api_inventory import apps, doors
 

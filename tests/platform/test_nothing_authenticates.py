@@ -7,10 +7,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.deployment.in_process import running_platform
-from tests.platform.kept import Stage
-from tests.platform.lives import Lives
-from tests.platform.people import FlowingClock, Unit, World
+from tests.harness.in_process_platform import running_platform
+from tests.platform.harness import FlowingClock, Unit, World
+from tests.platform.revocation_state_machine import RevocationStateMachine, Stage
 
 EXAMPLES, STEPS = 5, 12
 
@@ -103,11 +102,11 @@ def test_nothing_that_was_ended_authenticates_anywhere(databases):
             world = runner.run(World(platform, clock).begin())
             bystander = runner.run(world.unit())
             stage = Stage(runner, world, bystander, runner.run(_some_order(world, bystander)))
-            lives = type("Lives", (Lives,), {"stage": stage})
-            _walk(lives())
+            machine = type("Machine", (RevocationStateMachine,), {"stage": stage})
+            _walk(machine())
             assert stage.paths.keys() == PATHS
             run_state_machine_as_test(
-                lives,
+                machine,
                 settings=settings(
                     max_examples=EXAMPLES,
                     stateful_step_count=STEPS,

@@ -12,7 +12,7 @@ import uvicorn
 
 from common.ids import new_id
 from operations.checkpoints import Checkpoint, continues, keep
-from tests.platform.people import World
+from tests.platform.harness import World
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from common.ids import new_id
-from tests.platform.people import SUBJECTS, Person, Unit, World, bearer, slug
+from tests.platform.harness import SUBJECTS, Person, Unit, World, bearer, slug
 
 USERS = 2
 """Who queries at the same time."""

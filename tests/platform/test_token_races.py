@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.platform.people import System, Unit, World
+from tests.platform.harness import System, Unit, World
 
 ROUNDS = 3
 DEAD = {"active": False}

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.audit.audit_world import World
+from tests.services.audit.harness import World
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from audit.evidence import service
 from common.clock import ManualClock
 from common.storage.database import DatabaseUnavailable
-from tests.services.audit.audit_world import unpack
+from tests.services.audit.harness import unpack
 
 pytestmark = pytest.mark.clause("12.4")
 

@@ -7,7 +7,7 @@ from audit.tlog.merkle import leaf_hash
 from audit.tlog.signed_notes import Checkpoint, generate_signer, sign_checkpoint
 from audit.tlog.tiles import Tile, grow
 from common.problems import Unavailable
-from tests.services.audit.audit_world import ORIGIN
+from tests.services.audit.harness import ORIGIN
 
 KEPT = ("leaves", "tiles", "checkpoints", "rejected", "gaps", "watermarks", "silences", "evidence_exports")
 COLUMN = {

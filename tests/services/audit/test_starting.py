@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from audit.settings import Settings
 from audit.tlog.signed_notes import generate_signer
 from common.problems import Unavailable
-from tests.services.audit.audit_world import ORIGIN
+from tests.services.audit.harness import ORIGIN
 
 
 async def fsck(world, **environment):

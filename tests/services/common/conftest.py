@@ -7,9 +7,9 @@ import pytest
 
 from common.storage.migrations import migrate
 from deploy.embedded_postgres import ensure_databases
-from tests.deployment.databases import Databases
+from tests.harness.databases import Databases
+from tests.services.common.harness import World
 from tests.services.common.toy import events
-from tests.services.common.world import World
 
 
 @pytest.fixture(scope="session")

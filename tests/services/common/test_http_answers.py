@@ -17,7 +17,7 @@ from common.enforcement.authentication import Principal
 from common.enforcement.revocation_feed import Cutoff, Heartbeat
 from common.ids import new_id
 from common.log_config import configure_logging
-from tests.services.common.world import World, eventually
+from tests.services.common.harness import World, eventually
 
 ID_NUMBER = "110101199003070012"
 

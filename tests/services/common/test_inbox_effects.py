@@ -18,8 +18,8 @@ from common.messaging.inbox import ATTEMPTS, LONGEST, Inbox
 from common.messaging.topics import events_topic
 from common.problems import Conflict, Invalid, NotFound, Unavailable
 from common.storage.database import Database, DatabaseUnavailable
+from tests.services.common.harness import World, eventually
 from tests.services.common.toy.events import QuestionAsked
-from tests.services.common.world import World, eventually
 
 ASKER = events_topic("asker")
 

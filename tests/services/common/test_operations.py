@@ -6,8 +6,8 @@ import pytest
 
 from common.messaging.outbox import Relay
 from common.web.application import asyncpg_dsn
+from tests.services.common.harness import eventually
 from tests.services.common.toy.events import QuestionAsked
-from tests.services.common.world import eventually
 
 PATH = "/toy/operations/status"
 

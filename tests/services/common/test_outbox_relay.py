@@ -18,8 +18,8 @@ from common.messaging.outbox import Relay
 from common.messaging.topics import FEED_TOPIC
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
+from tests.services.common.harness import Bus, eventually
 from tests.services.common.toy.events import ThingMade
-from tests.services.common.world import Bus, eventually
 
 HERE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 LOCK = f"locktype = 'advisory' AND granted AND database = {HERE}"

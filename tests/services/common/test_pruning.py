@@ -11,7 +11,7 @@ from common.ids import new_id
 from common.storage import pruning
 from common.storage.pruning import prune
 from common.web.application import asyncpg_dsn
-from tests.services.common.world import eventually
+from tests.services.common.harness import eventually
 
 SEGMENT = timedelta(days=7)
 """How long Kafka may keep a message beyond its term, until its segment ends (`segment.ms`)."""

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.datashare.datashare_world import World
+from tests.services.datashare.harness import World
 
 
 @pytest.fixture

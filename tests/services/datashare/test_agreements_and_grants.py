@@ -8,7 +8,7 @@ import pytest
 from common.contracts.permissions import POSTS, UnitKind
 from common.ids import new_id
 from datashare.grants.models import TRANSITIONS, GrantState
-from tests.services.datashare.datashare_world import Actor, problem
+from tests.services.datashare.harness import Actor, problem
 
 ROLES = ("authority", "center", "admin", "clerk", "system", "stranger_admin")
 

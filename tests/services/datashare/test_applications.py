@@ -11,7 +11,7 @@ from common.contracts.events import identity
 from common.contracts.permissions import POSTS, UnitKind
 from common.ids import new_id
 from datashare.applications.models import TRANSITIONS, ApplicationState
-from tests.services.datashare.datashare_world import APPLICATION, Actor, problem
+from tests.services.datashare.harness import APPLICATION, Actor, problem
 
 EVENTS = {
     "advise": ("advice", {"advice": "oppose", "reason": "理由"}, "applications.advise", "advised"),

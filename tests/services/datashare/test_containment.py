@@ -4,7 +4,7 @@ import pytest
 
 from common.contracts.events import identity
 from common.ids import new_id
-from tests.services.datashare.datashare_world import CODE, ELSEWHERE, PURPOSE, problem
+from tests.services.datashare.harness import CODE, ELSEWHERE, PURPOSE, problem
 
 
 def knock(grant: str, order) -> dict:

@@ -7,7 +7,7 @@ import pytest
 from common.contracts.events import identity
 from common.ids import new_id
 from datashare.holdings import service
-from tests.services.datashare.datashare_world import Actor
+from tests.services.datashare.harness import Actor
 
 
 async def listed(world, account) -> list[dict]:

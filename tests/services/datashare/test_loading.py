@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo.sample_data import convert, generate, write
-from tests.services.datashare.datashare_world import CODE, OFFICE, RESOURCE, csv_of, problem, subject
+from tests.services.datashare.harness import CODE, OFFICE, RESOURCE, csv_of, problem, subject
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 

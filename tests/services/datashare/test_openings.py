@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.datashare.datashare_world import APPLICATION, CODE, OPENING, RESOURCE, problem
+from tests.services.datashare.harness import APPLICATION, CODE, OPENING, RESOURCE, problem
 
 
 @pytest.mark.clause("10.2")

@@ -11,7 +11,7 @@ from common.contracts.permissions import UnitKind
 from common.enforcement.authentication import Principal
 from datashare.data_queries import service
 from datashare.data_queries.schemas import QueryAsked
-from tests.services.datashare.datashare_world import CODE, OFFICE, PURPOSE, problem
+from tests.services.datashare.harness import CODE, OFFICE, PURPOSE, problem
 
 
 async def gathered(*calls):
@@ -187,7 +187,7 @@ async def test_an_authorised_query_takes_four_statements(world):
 
 
 async def test_two_loads_of_one_file_at_once_load_it_once(world):
-    from tests.services.datashare.datashare_world import csv_of
+    from tests.services.datashare.harness import csv_of
 
     await world.opened(rows=0)
     answers = await asyncio.gather(*(world.load(csv_of(300)) for _ in range(3)))

@@ -19,7 +19,7 @@ from common.storage.database import driver_connection
 from datashare.data_queries.authorization import LINKS, Question
 from datashare.data_queries.authorization import verdict as verdict_on
 from datashare.data_queries.authorization import verdicts as verdicts_on
-from tests.services.datashare.datashare_world import CODE, OFFICE, PURPOSE, World, mark, subject
+from tests.services.datashare.harness import CODE, OFFICE, PURPOSE, World, mark, subject
 
 SUSPEND = """INSERT INTO suspensions (id, grant_id, cause, reason, suspended_by, suspended_at)
     SELECT gen_random_uuid(), id, 'order:x', 'r', 'x', now() FROM grants"""

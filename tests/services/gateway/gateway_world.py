@@ -26,7 +26,7 @@ from gateway.main import create_app
 from gateway.replicas import Replicas, Target
 from gateway.settings import Settings
 from gateway.upstream import Upstream
-from tests.services.common.world import eventually
+from tests.services.common.harness import eventually
 
 __all__ = ["GatewayWorld", "RawService", "Seen", "answer", "eventually"]
 

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.identity.identity_world import World
+from tests.services.identity.harness import World
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pyotp
 import pytest
 
 from identity.accounts import service as accounts
-from tests.services.identity.identity_world import Person, id_number, slug
+from tests.services.identity.harness import Person, id_number, slug
 
 
 async def invite(world, admin, **changed):

@@ -9,8 +9,8 @@ import pytest
 from common.enforcement.tokens import SigningKey, sign
 from identity.systems import service as systems
 from identity.tokens.introspection import TERM
-from tests.platform.kept import claims_of
-from tests.services.identity.identity_world import slug
+from tests.platform.revocation_state_machine import claims_of
+from tests.services.identity.harness import slug
 
 PATH = "/identity/oauth/introspect"
 DEAD = {"active": False}

@@ -139,7 +139,7 @@ async def test_one_person_invited_twice_at_once_gets_one_account(world):
 
 
 async def test_the_same_file_twice_at_once_registers_a_unit_once(world):
-    from tests.services.identity.identity_world import unit_code
+    from tests.services.identity.harness import unit_code
 
     text = f"name,uscc,kind,level,duties\n厦门市体育局,{unit_code()},agency,municipal,uses\n"
     answers = await asyncio.gather(world.upload(text), world.upload(text))

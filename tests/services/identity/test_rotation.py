@@ -8,7 +8,7 @@ from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
 from operations.client import Door, WrongUse
 from operations.rotation import SIGNING_KEY, rotate_signing_key
-from tests.services.identity.identity_world import World
+from tests.services.identity.harness import World
 
 
 @pytest.fixture

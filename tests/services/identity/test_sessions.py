@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.services.identity.identity_world import slug
+from tests.services.identity.harness import slug
 
 
 @pytest.mark.clause("7.6")

@@ -17,7 +17,7 @@ from identity.problems import SigningKeyMissing
 from identity.signing.keys import SigningKeys
 from identity.signing.models import LEASE, LONGEST_TERM
 from identity.signing.service import choose
-from tests.services.identity.identity_world import World, slug
+from tests.services.identity.harness import World, slug
 
 KEYS = "/operations/signing-keys"
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.services.identity.identity_world import slug
+from tests.services.identity.harness import slug
 
 
 @pytest.mark.clause("5d.3")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from identity.training.course import questions, undertaking
-from tests.services.identity.identity_world import right_answers, slug, train, undertake
+from tests.services.identity.harness import right_answers, slug, train, undertake
 
 
 def wrong_answers(attempt: dict) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.identity.identity_world import slug, unit_code
+from tests.services.identity.harness import slug, unit_code
 
 HEAD = "name,uscc,kind,level,duties\n"
 

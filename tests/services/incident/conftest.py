@@ -4,8 +4,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.incident.incident_pieces import Pieces
-from tests.services.incident.incident_world import World
+from tests.services.incident.harness import World
+from tests.services.incident.harness_without_tasks import Pieces
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from common.messaging.topics import events_topic
 from identity.bootstrap import FirstPeople, bootstrap
 from identity.settings import Settings
 from identity.training.course import questions, undertaking
-from tests.deployment.databases import ServiceDatabase
+from tests.harness.databases import ServiceDatabase
 
 STEP = timedelta(seconds=30)
 HERE = "127.0.0.1"

@@ -14,7 +14,7 @@ from common.messaging.inbox import Handlers
 from datashare.handlers import handlers as datashare
 from identity.handlers import handlers as identity
 from incident.handlers import handlers as incident
-from tests.faults.patient import Acknowledged
+from tests.faults.retrying_client import Acknowledged
 
 REACTIONS: dict[str, Handlers] = {"identity": identity, "datashare": datashare, "incident": incident}
 UNTOLD = re.compile(r"/identity/training/attempts|/datashare/resources/[^/]+/records")

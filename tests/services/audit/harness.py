@@ -27,7 +27,7 @@ from common.messaging.events import PREFIX, Envelope
 from common.messaging.in_process import InProcessBus
 from common.messaging.topics import FEED_TOPIC, events_topic
 from common.storage.database import Database
-from tests.deployment.databases import ServiceDatabase
+from tests.harness.databases import ServiceDatabase
 
 ISSUER = "https://xindun.local"
 ORIGIN = "log.test/audit"

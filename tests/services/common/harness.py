@@ -18,7 +18,7 @@ from common.messaging.events import Envelope, Event
 from common.messaging.in_process import InProcessBus
 from common.messaging.topics import FEED_TOPIC, events_topic, receipts_topic
 from common.settings import ServiceSettings
-from tests.deployment.databases import ServiceDatabase
+from tests.harness.databases import ServiceDatabase
 from tests.services.common.toy.main import create_app
 
 ISSUER = "https://xindun.local"

@@ -17,7 +17,7 @@ from demo.identifiers import id_number, unit_code
 from demo.sample_data import FIELDS
 from identity.bootstrap import FirstPeople, bootstrap
 from identity.training.course import questions, undertaking
-from tests.deployment.in_process import HERE, InProcessPlatform
+from tests.harness.in_process_platform import HERE, InProcessPlatform
 
 RESOURCE = "administrative-penalties"
 PURPOSE = "qualification-review"

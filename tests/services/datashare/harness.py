@@ -28,7 +28,7 @@ from common.messaging.outbox import outbox
 from common.messaging.topics import FEED_TOPIC, events_topic
 from datashare.main import create_app
 from datashare.settings import Settings
-from tests.deployment.databases import ServiceDatabase
+from tests.harness.databases import ServiceDatabase
 
 ISSUER = "https://xindun.local"
 OFFICE, ELSEWHERE = "10.20.0.7", "192.0.2.9"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.identity.identity_world import HERE, slug, train, undertake
+from tests.services.identity.harness import HERE, slug, train, undertake
 
 
 @pytest.mark.clause("6.1")
@@ -44,7 +44,7 @@ async def test_a_unit_a_clerk_and_a_system_arrive(world):
 
 async def test_the_bootstrap_works_once(world):
     from identity.bootstrap import AlreadyBootstrapped, FirstPeople, bootstrap
-    from tests.services.identity.identity_world import id_number
+    from tests.services.identity.harness import id_number
 
     people = FirstPeople.model_validate(
         {role: {"name": "又一位", "id_number": id_number(), "login": f"{role}.two"} for role in ("authority", "center")}

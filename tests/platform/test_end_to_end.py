@@ -16,7 +16,7 @@ from demo.actors import first_administrator
 from demo.runner import Runner
 from demo.scenario import Scenario
 from demo.steps import run_scenario as play_life
-from tests.deployment.embedded import ROOT, EmbeddedPlatform
+from tests.harness.embedded_platform import ROOT, EmbeddedPlatform
 
 SECRET_MEMBERS = {
     "password", "totp_secret", "otpauth_uri", "access_token", "refresh_token", "client_secret", "activation_code",

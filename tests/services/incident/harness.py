@@ -41,7 +41,7 @@ from common.web.application import supervise
 from common.web.exception_handlers import problem_response
 from incident.main import create_app
 from incident.settings import Settings
-from tests.deployment.databases import ServiceDatabase
+from tests.harness.databases import ServiceDatabase
 
 ISSUER = "https://xindun.local"
 CLIENT, SECRET = "service:incident", "incident's secret: 7+/%=&"

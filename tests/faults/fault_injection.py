@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.deployment.processes import ProcessPlatform
+from tests.harness.process_platform import ProcessPlatform
 
 KINDS = ("kill", "stop", "term")
 STOPPED_FOR = 10.0

@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 from deploy.topology import STORES, Layout
-from tests.deployment.embedded import ROOT, free_port
+from tests.harness.embedded_platform import ROOT, free_port
 
 READY_WITHIN = 600.0
 LOOK_EVERY = 0.05

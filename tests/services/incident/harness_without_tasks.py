@@ -19,7 +19,7 @@ from incident.handlers import handlers
 from incident.notifier import Signal
 from incident.probes import queue as probing
 from incident.probes.client import Knocker
-from tests.services.incident.incident_world import World
+from tests.services.incident.harness import World
 
 
 class Pieces(World):

@@ -19,7 +19,7 @@ from common.messaging.in_process import InProcessBus
 from deploy.embedded_platform import Secrets, build_services
 from gateway.main import create_app
 from gateway.settings import Settings
-from tests.deployment.databases import Databases
+from tests.harness.databases import Databases
 
 BASE = "http://platform"
 HERE = "127.0.0.1"

@@ -20,11 +20,11 @@ from demo.actors import TOTP_STEP
 from demo.runner import Runner, Step, StepFailedError
 from demo.scenario import Scenario
 from demo.steps import run_scenario
-from tests.deployment.processes import ProcessPlatform
-from tests.faults.ledger import Ledger
-from tests.faults.patient import PatientTransport, lost_once
-from tests.faults.storm import Door
-from tests.platform.people import QUOTA, RESOURCE, FlowingClock, Person, System, Unit, World
+from tests.faults.consistency_checks import Ledger
+from tests.faults.retrying_client import PatientTransport, lost_once
+from tests.faults.token_race import Door
+from tests.harness.process_platform import ProcessPlatform
+from tests.platform.harness import QUOTA, RESOURCE, FlowingClock, Person, System, Unit, World
 
 PATHS = {
     "gateway": "/identity/me",

@@ -7,7 +7,7 @@ import pytest
 from common.contracts.events import identity
 from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from tests.services.datashare.datashare_world import CODE, ELSEWHERE, Actor, problem, subject
+from tests.services.datashare.harness import CODE, ELSEWHERE, Actor, problem, subject
 
 
 @pytest.mark.clause("10.4")

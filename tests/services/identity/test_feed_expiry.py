@@ -14,7 +14,7 @@ from common.enforcement.revocation_feed import Cutoff
 from identity.feed.expiry import MARGIN, spent, sweep
 from identity.feed.snapshot import retained_entries
 from identity.signing.models import LONGEST_TERM
-from tests.services.identity.test_feed_mending import newcomer
+from tests.services.identity.test_feed_repair import newcomer
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 AGES = sorted(base + LONGEST_TERM * part / 4 for base in (timedelta(), MARGIN) for part in range(7))
