@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.exc import DBAPIError
 
+from common.backoff import Backoff
 from common.contracts.services import SERVICES
 from common.contracts.topics import PRINCIPALS, TOPICS
 from common.log_config import configure_logging
@@ -35,9 +36,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-
-FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
-"""Seconds between attempts while a server is away."""
 
 AWAY = (
     OSError,
@@ -146,7 +144,7 @@ async def topics(settings: SetupSettings, *, check: bool) -> list[str]:
 async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitable[T]]) -> T:
     """Do the job as soon as its server answers. Raises `SetupError`."""
     deadline = time.monotonic() + settings.patience
-    wait = FIRST_WAIT
+    backoff = Backoff(0.2, 2.0)
     while True:
         try:
             return await job()
@@ -154,12 +152,12 @@ async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitab
             cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
             if not isinstance(cause, AWAY):
                 raise SetupError(f"{server}: {cause}") from error
-            if time.monotonic() + wait > deadline:
+            delay = backoff.next_delay()
+            if time.monotonic() + delay > deadline:
                 told = f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {type(cause.__cause__ or cause).__name__}"
                 raise SetupError(told) from error
             log.info("job.server_away", server=server, error=type(cause.__cause__ or cause).__name__)
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, LONGEST_WAIT)
+        await asyncio.sleep(delay)
 
 
 async def _job(options: argparse.Namespace, settings: SetupSettings) -> list[str]:

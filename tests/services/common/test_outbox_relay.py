@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from common.backoff import Backoff
 from common.clock import ManualClock
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
@@ -198,12 +199,12 @@ async def test_a_relay_backs_off_while_the_bus_is_away(ground, monkeypatch):
     real = asyncio.sleep
 
     async def noted(seconds, *more):
-        if seconds >= outbox.BACK_OFF[0]:
+        if seconds >= Backoff().initial:
             waits.append(seconds)
             seconds = 0
         await real(seconds, *more)
 
-    monkeypatch.setattr(outbox.asyncio, "sleep", noted)
+    monkeypatch.setattr(asyncio, "sleep", noted)
     ground.bus.away = True
     ground.relay()
     await ground.say("waits")

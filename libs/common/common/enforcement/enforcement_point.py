@@ -19,6 +19,7 @@ from datetime import datetime
 import structlog
 from prometheus_client import Counter, Gauge
 
+from common.backoff import Backoff
 from common.clock import Clock
 from common.contracts.policies import CATALOGUE, Policies
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
@@ -177,7 +178,7 @@ class EnforcementPoint:
 
     async def _follow(self) -> None:
         """Read the feed, and from its beginning again where that did not go on."""
-        wait = POLL
+        backoff = Backoff(POLL, 2.0)
         while True:
             begun, follower = time.monotonic(), None
             try:
@@ -192,8 +193,9 @@ class EnforcementPoint:
                 if follower:
                     with contextlib.suppress(BusUnavailable):
                         await follower.close()
-            wait = POLL if time.monotonic() - begun > ANEW_AFTER else min(wait * 2, 2.0)
-            await asyncio.sleep(wait)
+            if time.monotonic() - begun > ANEW_AFTER:
+                backoff.reset()
+            await backoff.wait()
 
     async def _read(self, follower: Follower) -> None:
         """Take in what comes. Raises `ValueError`, and `BusUnavailable` once that lasts for `ANEW_AFTER` seconds.

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.backoff import Backoff
 from common.context import ActContext, set_context
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope, Event
@@ -71,7 +72,7 @@ LONGEST = 0xFFFF
 """Bytes of a message that can be an event: what is longer the log cannot take either, and nobody here reads it."""
 ATTEMPTS = 8
 """Attempts before a row is dead: with the back-off below, about a quarter of a minute."""
-FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=100), timedelta(seconds=10)
+RETRY = Backoff(0.1, 10.0)
 UNAVAILABLE_WAIT = timedelta(seconds=1)
 LOOK_EVERY = 1.0
 """Seconds between looks for waiting rows that another process left."""
@@ -208,7 +209,7 @@ class Inbox:
         """Return the attempts after `error`, and the wait: what was unavailable says nothing against the event."""
         if isinstance(error, Unavailable):
             return attempts, UNAVAILABLE_WAIT
-        return attempts + 1, min(FIRST_WAIT * 2**attempts, LONGEST_WAIT)
+        return attempts + 1, timedelta(seconds=RETRY.delay(attempts))
 
     def _log_failure(self, type_: str, message_id: UUID, attempts: int, error: Exception) -> None:
         """Log the error's class only: its text may quote personal data."""
@@ -239,7 +240,7 @@ class Inbox:
                     await self._wake.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(FIRST_WAIT.total_seconds())
+            await asyncio.sleep(RETRY.initial)
 
     async def retry_one(self) -> bool:
         """Try the first row whose time has come; False when there is none."""

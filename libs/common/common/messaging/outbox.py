@@ -21,6 +21,7 @@ from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Tabl
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
+from common.backoff import Backoff
 from common.clock import Clock
 from common.context import ActContext, get_context
 from common.enforcement.revocation_feed import Entry
@@ -55,10 +56,6 @@ SWEEP = 2.0
 """Seconds between looks for rows whose notification was lost with its process."""
 GATHER = 0.003
 """Seconds after a look that found something: under load the next one finds many at once."""
-BACK_OFF = (0.1, 5.0)
-"""Seconds: first and longest wait while the bus or the database is away."""
-
-
 PUBLISH_TERM = 60.0
 """Seconds after which a publication that neither ends nor fails is given up."""
 HUNG_AFTER = 20.0
@@ -185,7 +182,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; whatever fails is waited out."""
-        wait = BACK_OFF[0]
+        backoff = Backoff()
         while True:
             try:
                 connection = await asyncpg.connect(
@@ -197,7 +194,7 @@ class Relay:
                 )
                 try:
                     await self._hold(connection)
-                    wait = BACK_OFF[0]
+                    backoff.reset()
                     await self._follow(connection)
                 finally:
                     with contextlib.suppress(Exception):
@@ -210,8 +207,7 @@ class Relay:
                 TimeoutError,
             ) as error:
                 log.warning("relay.database_away", service=self._publisher, error=type(error).__name__)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, BACK_OFF[1])
+            await backoff.wait()
 
     def wake(self) -> None:
         """Let the relay of the service look at once, be it this one or another process's: rows were committed here.
@@ -240,7 +236,7 @@ class Relay:
 
     async def _follow(self, connection: asyncpg.Connection) -> None:
         await connection.add_listener("outbox", lambda *_: self._wake.set())
-        wait, beat_at = BACK_OFF[0], 0.0
+        backoff, beat_at = Backoff(), 0.0
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
@@ -250,11 +246,10 @@ class Relay:
                 if sent < BATCH and loop.time() >= beat_at:
                     await self._beat(connection)
                     beat_at = loop.time() + self._heartbeat_every
-                wait = BACK_OFF[0]
+                backoff.reset()
             except BusUnavailable as error:
                 log.warning("relay.bus_away", service=self._publisher, cause=type(error.__cause__).__name__)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, BACK_OFF[1])
+                await backoff.wait()
                 continue
             if sent < BATCH:
                 await asyncio.sleep(GATHER if sent else 0)

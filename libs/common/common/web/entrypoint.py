@@ -1,6 +1,5 @@
 """Runs one member of the platform as its own process: Kafka, one HTTP server, an end in good order."""
 
-import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -11,6 +10,7 @@ import structlog
 import uvloop
 from starlette.types import ASGIApp
 
+from common.backoff import Backoff
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka import KafkaBus, kafka_bus
@@ -24,9 +24,6 @@ __all__ = ["serve"]
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=CommonSettings)
-
-FIRST_WAIT, LONGEST_WAIT = 0.2, 3.0
-"""Seconds between attempts while something that the process needs is away."""
 
 
 def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp], *, topics: Mapping[str, Topic]) -> None:
@@ -55,12 +52,14 @@ async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASG
 
 @contextlib.asynccontextmanager
 async def _started(name: str, bus: KafkaBus) -> AsyncIterator[None]:
-    async for _ in _attempts():
+    backoff = Backoff(0.2, 3.0)
+    while True:
         try:
             await bus.start()
             break
         except BusUnavailable as error:
             log.warning("process.bus_away", service=name, cause=type(error.__cause__).__name__)
+        await backoff.wait()
     try:
         yield
     finally:
@@ -69,7 +68,8 @@ async def _started(name: str, bus: KafkaBus) -> AsyncIterator[None]:
 
 async def _database_there(name: str, settings: ServiceSettings) -> None:
     """Wait for the database: what it lacks a moment at the start is no reason to fail."""
-    async for _ in _attempts():
+    backoff = Backoff(0.2, 3.0)
+    while True:
         try:
             connection = await asyncpg.connect(
                 asyncpg_dsn(settings.full_database_url()), ssl=settings.database_tls() or False, timeout=5
@@ -79,12 +79,4 @@ async def _database_there(name: str, settings: ServiceSettings) -> None:
             log.warning("process.database_away", service=name, error=type(error).__name__)
         else:
             return
-
-
-async def _attempts() -> AsyncIterator[None]:
-    """Give a turn at once, and then again and again, ever later."""
-    wait = FIRST_WAIT
-    while True:
-        yield
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, LONGEST_WAIT)
+        await backoff.wait()

@@ -7,6 +7,7 @@ from uuid import UUID
 from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.backoff import Backoff
 from common.contracts.events.incident import ContainmentProbed
 from common.ids import new_id
 from common.messaging import outbox
@@ -31,7 +32,7 @@ AT_ONCE = 8
 """Orders that one look takes."""
 LEASE = timedelta(seconds=15)
 """How long a claimed order waits for its record, before another look takes it because the prober died."""
-FIRST_WAIT, LONGEST_WAIT = timedelta(milliseconds=50), timedelta(seconds=2)
+PROBE_BACKOFF = Backoff(0.05, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,7 @@ def _tell(session: AsyncSession, order: Order, probe: Probe, now: datetime) -> N
 
 
 def _wait(attempt: int) -> timedelta:
-    doublings: int = min(attempt - 1, 10)
-    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
+    return timedelta(seconds=PROBE_BACKOFF.delay(attempt - 1))
 
 
 def _why(probe: Probe | None) -> str:

@@ -12,7 +12,7 @@ from aiokafka.helpers import create_ssl_context
 
 from common.messaging.bus import Message
 
-__all__ = ["BACKOFF", "BACKOFF_MOST", "CHUNK", "FAILURES", "POLL", "REQUEST_TERM"]
+__all__ = ["CHUNK", "FAILURES", "POLL", "REQUEST_TERM"]
 __all__ += ["Arguments", "KafkaSecurity", "client_options", "message_of", "start_client", "stop_client"]
 
 REQUEST_TERM = 10.0
@@ -20,8 +20,6 @@ REQUEST_TERM = 10.0
 CLOSE_TERM = 3.0
 POLL = 0.25
 """Seconds that a poll waits: so often a follower confirms and a subscription looks at its watchdog."""
-BACKOFF = 0.1
-BACKOFF_MOST = 5.0
 CHUNK = 500
 """Most messages in one delivery and in one batch of a follower: bounds the receiver's transaction."""
 

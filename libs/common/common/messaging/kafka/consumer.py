@@ -12,10 +12,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
+from common.backoff import Backoff
 from common.messaging.bus import Message, MessageHandler
 from common.messaging.kafka.client import (
-    BACKOFF,
-    BACKOFF_MOST,
     CHUNK,
     POLL,
     Arguments,
@@ -95,16 +94,17 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        delay = BACKOFF
+        backoff = Backoff()
         while not self._stopping:
             try:
                 await self._consume()
             except Exception as problem:  # noqa: BLE001 - whatever ended the consumer, the next one begins afresh
                 _log.warning("the consumer of group %s ends: %r", self._arguments["group_id"], problem)
             # What worked until now is tried again at once; what never worked waits longer each time.
-            delay = BACKOFF if self.healthy() else min(2 * delay, BACKOFF_MOST)
+            if self.healthy():
+                backoff.reset()
             self._alive_at = -math.inf
-            await asyncio.sleep(delay)
+            await backoff.wait()
 
     async def _consume(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -185,7 +185,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def _taken(self, messages: Sequence[Message]) -> bool:
         """Deliver until the receiver has taken them; False when there is no more time for it."""
-        delay = BACKOFF
+        backoff = Backoff()
         while True:
             try:
                 await self._deliver(messages)
@@ -194,12 +194,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             else:
                 return True
             try:
-                async with asyncio.timeout(delay):
+                async with asyncio.timeout(backoff.next_delay()):
                     await self._halt.wait()
             except TimeoutError:
-                delay = min(2 * delay, BACKOFF_MOST)
-            else:
-                return False
+                continue
+            return False
 
     async def _end_lanes(self, term: float) -> None:
         """Let deliveries in progress end and be committed; what takes longer is cancelled and not committed."""

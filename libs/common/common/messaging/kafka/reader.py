@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaError
 
 from common.messaging.bus import Batch, BusUnavailable, Message
 from common.messaging.kafka.client import (
-    BACKOFF,
     CHUNK,
     FAILURES,
     POLL,
@@ -24,6 +23,7 @@ from common.messaging.topics import Topic
 __all__ = ["KafkaFollower"]
 
 OPEN_TERM = 3.0
+RETRY_DELAY = 0.1
 ASK_TERM = 1.0
 """Seconds for the answer where the end of each topic is."""
 STUCK = 5.0
@@ -109,7 +109,7 @@ class KafkaFollower:
             await self._begin_anew_when_gone()
             await self._reconnect_when_stuck()
             if not self._held:
-                await asyncio.sleep(BACKOFF)  # a refused connection costs no time, and callers ask again at once
+                await asyncio.sleep(RETRY_DELAY)  # a refused connection costs no time, and callers ask again at once
                 raise BusUnavailable from problem
         messages, self._held = tuple(self._held), []
         anew, self._anew = self._anew, False
