@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -21,6 +22,7 @@ from common.enforcement.tokens import SigningKey
 from common.messaging.in_process import InProcessBus
 from datashare.settings import Settings as DatashareSettings
 from gateway import openapi
+from gateway.in_process import InProcessUpstream
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
@@ -76,7 +78,8 @@ def apps() -> dict[str, FastAPI]:
 
 async def merged_openapi(services: Mapping[str, FastAPI]) -> dict[str, Any]:
     """Return the document that the gateway serves."""
-    return openapi.merge({name: await openapi.schema_of(app) for name, app in services.items()})
+    documents = {name: await InProcessUpstream(app).openapi() for name, app in services.items()}
+    return openapi.merge({name: orjson.loads(document) for name, document in documents.items()})
 
 
 def doors(services: Mapping[str, FastAPI]) -> Iterator[Door]:

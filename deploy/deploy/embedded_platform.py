@@ -37,6 +37,7 @@ from common.storage.migrations import migrate
 from common.web.http_server import HttpServer, http_server
 from datashare.settings import Settings as DatashareSettings
 from deploy.embedded_postgres import AlreadyRunningError, EmbeddedPostgres, PostgresError, ensure_databases
+from gateway.in_process import InProcessUpstream
 from gateway.main import create_app
 from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
@@ -125,7 +126,9 @@ class Platform:
             await self._ends.enter_async_context(app.router.lifespan_context(app))
         # Only now: a publication before everybody has subscribed would pass somebody by.
         await bus.start()
-        self.gateway = create_app(GatewaySettings(port=self.port, show_metrics=True), bus, self.apps, clock=self.clock)
+        upstreams = {name: InProcessUpstream(app) for name, app in self.apps.items()}
+        settings = GatewaySettings(port=self.port, show_metrics=True)
+        self.gateway = create_app(settings, bus, upstreams, clock=self.clock)
 
 
 def identity_settings(known: Secrets, url: str) -> IdentitySettings:

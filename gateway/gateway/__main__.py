@@ -7,17 +7,17 @@ from common.contracts.topics import TOPICS
 from common.messaging.bus import Bus
 from common.web.client_address import ClientAddressStamp, service_key
 from common.web.entrypoint import serve
+from gateway.http_upstream import HttpUpstream
 from gateway.main import create_app
-from gateway.replicas import Replicas
+from gateway.pool import Pool
 from gateway.settings import Settings
-from gateway.upstream import Upstream
 
 
 def _create(settings: Settings, bus: Bus) -> ASGIApp:
     upstreams = {
-        service: Upstream(
+        service: HttpUpstream(
             service,
-            Replicas(settings.targets(service)),
+            Pool(settings.targets(service)),
             ClientAddressStamp(service, service_key(settings.origin_key, service)),
         )
         for service in SERVICES

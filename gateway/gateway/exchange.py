@@ -1,4 +1,4 @@
-"""One request on its way to a replica and back: what of it can be sent again, and how a long body follows."""
+"""One request and its response in flight: the buffered part of the body, and the upload of a longer one."""
 
 import asyncio
 import contextlib
@@ -7,94 +7,91 @@ from dataclasses import dataclass
 from starlette.types import Receive, Send
 
 from common.problems import Problem
-from gateway.connection import Broken, Connection
-from gateway.heads import Outgoing
+from gateway.exceptions import ClientDisconnectedError, ReadError
+from gateway.headers import UpstreamRequest
+from gateway.http11 import Connection
 from gateway.problems import BadRequest
-from gateway.replicas import Replica
 
-__all__ = ["HELD_BODY", "ClientGone", "Exchange", "held"]
+__all__ = ["MAX_BUFFERED_BODY", "Exchange", "buffer_body"]
 
-HELD_BODY = 1 << 20
-"""Bytes of a request that are read before a replica is chosen: they can be sent again. What is longer streams."""
-
-
-class ClientGone(Broken):
-    """Nobody waits for the answer any more."""
+MAX_BUFFERED_BODY = 1 << 20
+"""Bytes of a request's body that are read before a replica is selected: they can be sent again. A longer body streams."""
 
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request, while a replica has it."""
+    """One request, until its response is sent."""
 
-    request: Outgoing
+    request: UpstreamRequest
     body: bytes
     streams: bool
-    """Whether the client sends more than `body`: what is handed on as it comes cannot be sent again."""
-    until: float
-    """The loop's time after which an answer that has not begun is given up."""
+    """Whether the client sends more than `body`. A streamed body cannot be sent again."""
+    deadline: float
+    """The loop's time until which the response must start."""
     receive: Receive
-    send: Send | None = None
-    uploading: asyncio.Task[None] | None = None
-    refused: Problem | None = None
-    """Why the rest of the body is not taken."""
-    began: bool = False
-    """Whether the client has the answer's head."""
-    replica: Replica | None = None
+    send: Send
     connection: Connection | None = None
-    """Where it is under way."""
-    watcher: asyncio.Task[None] | None = None
-    seen: bool = False
+    """Where the request is in flight."""
+    upload_task: asyncio.Task[None] | None = None
+    body_problem: Problem | None = None
+    """Why the rest of the body was rejected."""
+    response_sent: bool = False
+    """Whether the client has the response's head."""
+    disconnect_task: asyncio.Task[None] | None = None
+    seen_by_sweep: bool = False
 
-    async def watch(self) -> None:
-        """Give up when the client goes away; for exchanges that take long enough to be worth it."""
+    async def watch_disconnect(self) -> None:
+        """Abort the exchange when the client disconnects; for exchanges that are slow enough to need it."""
         with contextlib.suppress(Problem):
             while (await self.receive())["type"] != "http.disconnect":
                 pass
             if self.connection:
-                self.connection.fail(ClientGone())
+                self.connection.fail(ClientDisconnectedError())
 
     async def upload(self, connection: Connection) -> None:
-        """Send the body on as it comes; what goes wrong ends the connection, which its reader sees."""
-        request, sent, piece, more = self.request, 0, self.body, True
+        """Stream the body to the replica. A failure closes the connection, where the reader of the response gets it."""
+        length, sent, chunk, more = self.request.length, 0, self.body, True
         try:
             while True:
-                sent += len(piece)
-                if request.length is not None and (sent > request.length or (sent < request.length and not more)):
-                    connection.fail(ClientGone())
+                sent += len(chunk)
+                if length is not None and (sent > length or (sent < length and not more)):
+                    connection.fail(ClientDisconnectedError())
                     return
-                if request.length is None:
-                    await connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"")
-                else:
-                    await connection.send(piece)
+                if length is None and chunk:
+                    chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+                await connection.send_body(chunk)
                 if not more:
                     break
                 message = await self.receive()
                 if message["type"] == "http.disconnect":
-                    connection.fail(ClientGone())
+                    connection.fail(ClientDisconnectedError())
                     return
-                piece, more = message.get("body", b""), message.get("more_body", False)
-            if request.length is None:
-                await connection.send(b"0\r\n\r\n")
-        except Broken:
+                chunk, more = message.get("body", b""), message.get("more_body", False)
+            if length is None:
+                await connection.send_body(b"0\r\n\r\n")
+        except (ReadError, ClientDisconnectedError):
             return
-        except Problem as problem:  # over its bound
-            self.refused = problem
-            connection.fail(ClientGone())
+        except Problem as problem:  # over its limit
+            self.body_problem = problem
+            connection.fail(ClientDisconnectedError())
 
 
-async def held(request: Outgoing, receive: Receive) -> tuple[bytes, bool] | None:
-    """Read the body as far as it is held; None when the client has gone. Raises `BadRequest`."""
-    pieces, size = [], 0
+async def buffer_body(request: UpstreamRequest, receive: Receive) -> tuple[bytes, bool] | None:
+    """Return the body up to `MAX_BUFFERED_BODY`, and whether more follows; None when the client disconnected.
+
+    Raises `BadRequest`.
+    """
+    chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        piece = message.get("body", b"")
-        pieces.append(piece)
-        size += len(piece)
+        chunk = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
         if not message.get("more_body", False):
             if request.length is not None and size != request.length:
                 raise BadRequest
-            return b"".join(pieces), False
-        if size > HELD_BODY:
-            return b"".join(pieces), True
+            return b"".join(chunks), False
+        if size > MAX_BUFFERED_BODY:
+            return b"".join(chunks), True

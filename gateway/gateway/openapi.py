@@ -1,4 +1,4 @@
-"""One OpenAPI 3.1 document of all services, and a page for it that needs no other network."""
+"""One OpenAPI 3.1 document of all services, and a documentation page that works without internet access."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from starlette.types import ASGIApp, Message, Scope
 
-from gateway.problems import ServiceUnavailable
 from gateway.upstream import Upstream
 
-__all__ = ["OK", "START_JS", "STATIC", "Merged", "ask", "docs_page", "merge", "schema_of"]
-
-OK = 200
+__all__ = ["START_JS", "STATIC", "MergedDocument", "docs_page", "merge"]
 
 STATIC = Path(str(files("fastapi_offline"))) / "static"
 """Swagger UI's files."""
@@ -36,7 +32,7 @@ PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "clause": {"type": "string", "description": "条款 / the obligation that asks for the refusal"},
+        "clause": {"type": "string", "description": "条款 / the obligation that requires the refusal"},
         "instance": {"type": "string"},
         "request_id": {"type": "string"},
         "errors": {"type": "array", "items": {"type": "object"}},
@@ -44,68 +40,25 @@ PROBLEM = {
 }
 
 
-class Merged:
-    """The document of all services, made when it is first asked for, and again when a service was replaced since."""
+class MergedDocument:
+    """The document of all services, merged on the first request, and again when a service's own document changed."""
 
-    def __init__(self, upstreams: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
         self._upstreams = upstreams
-        self._parts: dict[str, tuple[object, dict[str, Any]]] = {}
+        self._parts: dict[str, bytes] = {}
         self._document = b""
 
-    async def document(self) -> bytes:
-        """Return it as JSON. Raises `Unavailable` when a service does not answer with its own."""
-        changed = False
-        for name, upstream in self._upstreams.items():
-            revision = upstream.replicas.revision if isinstance(upstream, Upstream) else None
-            if name not in self._parts or self._parts[name][0] != revision:
-                self._parts[name] = revision, await schema_of(upstream)
-                changed = True
-        if changed:
-            self._document = orjson.dumps(merge({name: document for name, (_, document) in self._parts.items()}))
+    async def to_json(self) -> bytes:
+        """Return the document. Raises `Unavailable` when a service does not return its own."""
+        parts = {name: await upstream.openapi() for name, upstream in self._upstreams.items()}
+        if parts != self._parts:
+            self._document = orjson.dumps(merge({name: orjson.loads(part) for name, part in parts.items()}))
+            self._parts = parts
         return self._document
 
 
-async def schema_of(app: ASGIApp) -> dict[str, Any]:
-    """Ask a service for its own document. Raises `ServiceUnavailable` when it does not answer with one."""
-    status, body = await ask(app, "/openapi.json")
-    if status != OK:
-        raise ServiceUnavailable
-    document: dict[str, Any] = orjson.loads(body)
-    return document
-
-
-async def ask(app: ASGIApp, path: str) -> tuple[int, bytes]:
-    """Ask an upstream for a page of its own; return status and body."""
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"gateway")],
-        "client": None,
-        "server": None,
-    }
-    status, body = 0, b""
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        nonlocal status, body
-        status = message.get("status", status)
-        body += message.get("body", b"")
-
-    await app(scope, receive, send)
-    return status, body
-
-
 def merge(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Join the services' documents: equal component names become one if equal, else take their service's prefix."""
+    """Merge the services' documents. A schema name with two meanings gets its service's name as a prefix."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Problem": PROBLEM}
     for service, document in documents.items():
@@ -122,7 +75,7 @@ def merge(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         schemas |= {renamed.get(name, name): schema for name, schema in part["schemas"].items()}
         for path, operations in part["paths"].items():
             for operation in operations.values():
-                _answer_with_problems(operation)
+                _add_problem_response(operation)
             paths[path] = operations
     return {
         "openapi": "3.1.0",
@@ -136,7 +89,7 @@ def merge(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _answer_with_problems(operation: dict[str, Any]) -> None:
+def _add_problem_response(operation: dict[str, Any]) -> None:
     responses = operation.setdefault("responses", {})
     responses.pop("422", None)
     responses["default"] = {
@@ -146,7 +99,7 @@ def _answer_with_problems(operation: dict[str, Any]) -> None:
 
 
 def docs_page() -> str:
-    """Return the page; the script that starts it is a file of ours, so that the content policy needs no exception."""
+    """Return the page; its script is a file, so that the content security policy needs no exception."""
     return """<!doctype html>
 <html lang="zh"><head><meta charset="utf-8"><title>Xindun 信盾 API</title>
 <link rel="icon" href="/docs/static/favicon.png"><link rel="stylesheet" href="/docs/static/swagger-ui.css"></head>

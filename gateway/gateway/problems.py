@@ -1,4 +1,4 @@
-"""What the gateway itself answers when a service cannot be asked, or its answer not be had."""
+"""Problems of the gateway itself: the service cannot be reached, or its response was lost."""
 
 from common.problems import Problem, Unavailable
 
@@ -6,28 +6,28 @@ __all__ = ["BadAnswer", "BadRequest", "OutcomeUnknown", "Overloaded", "ServiceUn
 
 
 class BadRequest(Problem):
-    """400: the message cannot be handed on without doubt about where it ends."""
+    """400: the request is ambiguous, so it is not forwarded."""
 
     slug, status = "bad-request", 400
     zh, en = "请求无法解析", "The request cannot be read"
 
 
 class ServiceUnavailable(Unavailable):
-    """503: no replica of the service could be asked, or repeating is safe; `service` names it."""
+    """503: no replica accepted the request, or repeating it is safe; `service` names the service."""
 
     slug = "service-unavailable"
     zh, en = "服务暂时无法访问", "The service cannot be reached now"
 
 
 class Overloaded(Unavailable):
-    """503: every connection to the service is in use; `service` names it."""
+    """503: every connection to the service is in use; `service` names the service."""
 
     slug = "overloaded"
     zh, en = "服务繁忙", "The service is busy"
 
 
 class OutcomeUnknown(Problem):
-    """502: the request reached a service whose answer was lost, so it may have been carried out or not."""
+    """502: the response was lost, so the service may have carried the request out or not."""
 
     slug, status = "outcome-unknown", 502
     zh, en = "请求结果未知", "The outcome of the request is not known"
@@ -42,7 +42,7 @@ class OutcomeUnknown(Problem):
 
 
 class BadAnswer(Problem):
-    """502: what the service said is no answer that could be handed on."""
+    """502: the service's response is not valid HTTP, or exceeds a limit."""
 
     slug, status = "bad-answer", 502
     zh, en = "服务的答复无法解析", "The service's answer cannot be read"

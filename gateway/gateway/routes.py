@@ -1,4 +1,4 @@
-"""The public map: which service answers which path, and what everybody may ask without a credential."""
+"""The public routes: which service serves which path, and which paths need no credential."""
 
 import re
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from functools import lru_cache
 
 from common.contracts.services import SERVICES
 
-__all__ = ["LARGE", "PUBLIC", "Route", "route_of"]
-
+__all__ = ["LARGE_BODY_TIMEOUT", "Route", "find_route"]
 
 PUBLIC = re.compile(
     r"""
@@ -21,38 +20,38 @@ PUBLIC = re.compile(
     """,
     re.VERBOSE,
 )
-"""Paths that need no credential: they are how one gets a credential, prove who asks by themselves, or prove themselves."""
+"""Paths without a bearer token: they issue credentials, check other credentials, or return public proofs."""
 
 WELL_KNOWN = ("/.well-known/jwks.json", "/.well-known/oauth-authorization-server")
-"""Identity's pages at the places where standards look for them."""
+"""Identity's pages at the paths that the standards fix."""
 
-LARGE = re.compile(r"/datashare/resources/[^/]+/records")
-"""Paths that take a whole file; all others take the ordinary limit."""
+LARGE_BODY = re.compile(r"/datashare/resources/[^/]+/records")
+"""Paths whose body is a file."""
 
-LARGE_LIMIT = 64 << 20
+LARGE_BODY_LIMIT = 64 << 20
 """Bytes."""
-LARGE_TERM = 310.0
-"""Seconds: a little longer than the service takes for itself."""
+LARGE_BODY_TIMEOUT = 310.0
+"""Seconds: a little longer than the service's own timeout."""
 
-REMEMBERED = 100
-"""Characters of a path whose route is remembered: callers choose paths, and must not fill the memory with them."""
+MAX_CACHED_PATH = 100
+"""Characters: callers choose the paths, and the cache must stay small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a path leads."""
+    """The service of a path, and its exceptions from the general rules."""
 
     service: str
     public: bool
     body_limit: int | None
 
 
-def route_of(path: str) -> Route | None:
-    """Return where `path` leads, None for nowhere."""
-    return _remembered(path) if len(path) <= REMEMBERED else _found(path)
+def find_route(path: str) -> Route | None:
+    """Return the route of `path`, None where no service has it."""
+    return _find_cached(path) if len(path) <= MAX_CACHED_PATH else _find(path)
 
 
-def _found(path: str) -> Route | None:
+def _find(path: str) -> Route | None:
     if not path.startswith("/"):
         return None
     service = "identity" if path in WELL_KNOWN else path[1:].partition("/")[0]
@@ -61,8 +60,8 @@ def _found(path: str) -> Route | None:
     return Route(
         service,
         public=PUBLIC.fullmatch(path) is not None,
-        body_limit=LARGE_LIMIT if LARGE.fullmatch(path) else None,
+        body_limit=LARGE_BODY_LIMIT if LARGE_BODY.fullmatch(path) else None,
     )
 
 
-_remembered = lru_cache(1024)(_found)
+_find_cached = lru_cache(1024)(_find)

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from common.contracts.services import SERVICES
 from common.settings import CommonSettings
-from gateway.replicas import Target
+from gateway.replica import Target
 
 __all__ = ["Settings"]
 
@@ -19,16 +19,16 @@ class Settings(CommonSettings):
     model_config = SettingsConfigDict(env_prefix="XINDUN_GATEWAY_", extra="ignore", hide_input_in_errors=True)
 
     show_metrics: bool = False
-    """Whether `/metrics` is answered on the public port: on one machine of one's own, yes; behind a city's door, no."""
+    """Serve `/metrics` on the public port. Enable for development; disable where the gateway is reachable from outside."""
     identity_url: str = "http://127.0.0.1:8001"
-    """Where identity answers: one URL or several by commas. Every address behind a name is a replica."""
+    """URLs of identity, one or several separated by commas. Every address of a host name is a replica."""
     datashare_url: str = "http://127.0.0.1:8002"
     incident_url: str = "http://127.0.0.1:8003"
     audit_url: str = "http://127.0.0.1:8004"
     upstream_ca_file: Path | None = None
-    """The authority that signed the services' certificates; None takes the system's, for URLs that begin with https."""
+    """CA certificates of the services, for https URLs; None uses those of the system."""
     trusted_proxies: str | None = None
-    """Addresses or networks, by commas, of load balancers in front: they alone may say in `X-Forwarded-For` who calls."""
+    """Addresses or networks, separated by commas, of the load balancers whose `X-Forwarded-For` is trusted."""
 
     @model_validator(mode="after")
     def _readable_urls(self) -> Self:
@@ -37,5 +37,5 @@ class Settings(CommonSettings):
         return self
 
     def targets(self, service: str) -> list[Target]:
-        """Return where `service` is to be found."""
+        """Return the targets of `service`."""
         return Target.parse(getattr(self, f"{service}_url"), self.upstream_ca_file)

@@ -17,6 +17,7 @@ from common.contracts.topics import TOPICS
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.messaging.in_process import InProcessBus
 from deploy.embedded_platform import Secrets, build_services
+from gateway.in_process import InProcessUpstream
 from gateway.main import create_app
 from gateway.settings import Settings
 from tests.harness.databases import Databases
@@ -82,7 +83,7 @@ class InProcessPlatform:
 
 
 def _gateway_point(gateway: ASGIApp) -> EnforcementPoint:
-    point: EnforcementPoint = gateway._app.state.point
+    point: EnforcementPoint = gateway.app.point
     return point
 
 
@@ -115,7 +116,9 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
         for app in apps.values():
             await ends.enter_async_context(app.router.lifespan_context(app))
         await bus.start()
-        gateway = later["gateway"] = create_app(Settings(), bus, apps, clock=clock)
+        gateway = later["gateway"] = create_app(
+            Settings(), bus, {name: InProcessUpstream(app) for name, app in apps.items()}, clock=clock
+        )
         await ends.enter_async_context(_lifespan(gateway))
         client = await ends.enter_async_context(_client(gateway))
         direct = {name: await ends.enter_async_context(_client(app)) for name, app in apps.items()}

@@ -1,23 +1,24 @@
-"""A gateway that looks at its services often, so that tests need not wait."""
+"""A gateway with short intervals, so that tests need not wait."""
 
 import pytest
 
-from gateway import replicas, upstream
-from tests.services.gateway.gateway_world import OK, GatewayWorld, RawService, answer
+from gateway import http_upstream, pool, replica
+from tests.services.gateway.harness import OK, REPEATABLE_UNITS, GatewayWorld, RawService, answer
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_looks():
+def short_intervals():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replicas, "LOOK_EVERY", 0.1)
-        patch.setattr(replicas, "RESOLVE_EVERY", 0.2)
-        patch.setattr(replicas, "READY_WITHIN", 0.5)
-        patch.setattr(upstream, "SWEEP_EVERY", 0.05)
+        patch.setattr(replica, "HEALTH_CHECK_INTERVAL", 0.1)
+        patch.setattr(pool, "RESOLVE_INTERVAL", 0.2)
+        patch.setattr(replica, "READY_TIMEOUT", 0.5)
+        patch.setattr(http_upstream, "SWEEP_INTERVAL", 0.05)
+        patch.setattr(http_upstream, "OPENAPI_INTERVAL", 0.1)
         yield
 
 
 @pytest.fixture(scope="module")
-async def running(quick_looks):
+async def running(short_intervals):
     async with RawService() as service, GatewayWorld(service) as world:
         yield world
 
@@ -26,7 +27,7 @@ async def running(quick_looks):
 async def world(running):
     """The gateway, before one service that has seen nothing yet."""
     (service,) = running.services
-    service.behave, service.reads_bodies = answer(OK), True
+    service.behave, service.reads_bodies, service.document = answer(OK), True, REPEATABLE_UNITS
     service.seen.clear()
     service.left.clear()
     await running.ready()

@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.services.gateway.gateway_world import GatewayWorld, RawService, answer, eventually
+from gateway import pool
+from tests.services.gateway.harness import OK, GatewayWorld, RawService, answer, eventually, request
 
+KEY = {"idempotency-key": "0123456789abcdef"}
+DIED = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello"
 UNREADABLE = {
     "no HTTP": b"\x16\x03\x01\x02\x00hello",
     "another protocol": b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
@@ -60,10 +63,9 @@ async def test_an_answer_that_breaks_off_at_any_byte_never_looks_whole(world, se
         writer.close()
 
     service.behave = behave
-    request = b"GET /identity/units HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %b\r\n\r\n"
     for end in range(len(WHOLE)):
         service.seen.clear()
-        reply = await world.raw(request % world.token.encode())
+        reply = await world.raw(request(world, more=b"connection: close\r\n"))
         if end < WHOLE.index(b"\r\n\r\n") + 4:
             assert reply.startswith(b"HTTP/1.1 503 "), (end, reply[:100])
             assert len(service.seen) == 2  # a GET may be asked again, once
@@ -104,7 +106,7 @@ async def test_a_second_answer_that_comes_later_is_nobodys(world, service):
     before = service.connections
     late[0].write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")
     await late[0].drain()
-    await eventually(lambda: not world.replicas._order[0]._idle or world.replicas._order[0]._idle[0]._error)
+    await eventually(lambda: not world.pool._order[0]._idle or world.pool._order[0]._idle[0]._error)
     assert (await world.client.get("/identity/units")).text == "ok"
     assert service.connections == before + 1
 
@@ -116,6 +118,7 @@ async def test_a_service_that_never_answers_is_given_up_before_the_client_is():
         await never.wait()
 
     async with RawService(behave) as service, GatewayWorld(service, request_timeout=-2.5) as world:
+        await world.ready()
         found = await world.client.get("/identity/units")
         assert (found.status_code, found.json()["type"]) == (503, "urn:xindun:problem:service-unavailable")
         found = await world.client.post("/identity/sessions", json={})
@@ -154,10 +157,8 @@ async def test_a_replica_that_is_only_slow_does_not_hold_up_others(world, servic
 
 
 async def test_more_requests_than_connections_wait_a_moment_and_are_then_told(monkeypatch):
-    from gateway import replicas
-
-    monkeypatch.setattr(replicas, "CONNECTIONS", 4)
-    monkeypatch.setattr(replicas, "ROOM_WITHIN", 0.3)
+    monkeypatch.setattr(pool, "MAX_REQUESTS_PER_REPLICA", 4)
+    monkeypatch.setattr(pool, "POOL_TIMEOUT", 0.3)
     gate = asyncio.Event()
 
     async def behave(_, __, writer) -> None:
@@ -172,7 +173,57 @@ async def test_more_requests_than_connections_wait_a_moment_and_are_then_told(mo
         assert (found.status_code, found.json()["type"]) == (503, "urn:xindun:problem:overloaded")
         assert found.headers["retry-after"]
         one_more = asyncio.create_task(world.client.get("/identity/units"))
-        await eventually(lambda: world.replicas._waiting)
+        await eventually(lambda: world.pool._waiting)
         gate.set()
         assert {(await task).status_code for task in [*waiting, one_more]} == {200}
         assert len(service.seen) == 5
+
+
+def dies(*, after: bytes):
+    async def behave(_, __, writer) -> None:
+        writer.write(after)
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.close()
+
+    return behave
+
+
+@pytest.mark.parametrize("after", [b"", b"HTTP/1.1 200 OK\r\ncontent-le"], ids=["before the answer", "within its head"])
+@pytest.mark.parametrize(
+    ("method", "headers", "problem", "times"),
+    [
+        ("GET", {}, "service-unavailable", 2),
+        ("POST", KEY, "service-unavailable", 2),
+        ("POST", {}, "outcome-unknown", 1),
+        ("DELETE", {}, "outcome-unknown", 1),
+    ],
+)
+async def test_a_service_that_dies_with_the_request(world, service, after, method, headers, problem, times):
+    service.behave = dies(after=after)
+    found = await world.client.request(method, "/identity/units", headers=headers)
+    assert found.json()["type"] == f"urn:xindun:problem:{problem}"
+    assert found.status_code == (503 if times == 2 else 502)
+    assert len(service.seen) == times
+    (said,) = {seen.header(b"x-request-id")[0] for seen in service.seen}
+    assert said == found.headers["x-request-id"].encode()  # one request, whoever was asked
+    assert not world.upstreams["identity"]._in_flight
+    assert [replica.requests for replica in world.pool._order] == [0]
+
+
+async def test_what_may_be_asked_again_is_answered_by_the_second_try(world, service):
+    async def once(_, __, writer) -> None:
+        service.behave = answer(OK)
+        writer.close()
+
+    service.behave = once
+    found = await world.client.post("/identity/units", json={"a": 1}, headers=KEY)
+    assert (found.status_code, found.text) == (200, "ok")
+    assert [seen.body for seen in service.seen] == [b'{"a":1}'] * 2
+
+
+async def test_a_service_that_dies_within_the_body_leaves_an_answer_that_breaks_off(world, service):
+    service.behave = dies(after=DIED)
+    reply = await world.raw(request(world))
+    assert reply.startswith(b"HTTP/1.1 200 ")
+    assert reply.endswith(b"\r\n\r\nhello")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.gateway.gateway_world import RawService
+from tests.services.gateway.harness import RawService
 
 INNER = b"GET /identity/secret HTTP/1.1\r\nhost: x\r\n\r\n"
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.services.gateway.gateway_world import GatewayWorld, RawService, eventually
+from tests.services.gateway.harness import GatewayWorld, RawService, eventually
 
 
 class Authority:
@@ -83,9 +83,9 @@ async def test_a_service_that_does_not_prove_itself_gets_no_request(tmp_path, wr
         RawService(tls=tls) as service,
         GatewayWorld(urls=f"https://127.0.0.1:{service.port}", ca_file=ours.file) as world,
     ):
-        await eventually(lambda: world.replicas._order)
+        await eventually(lambda: world.pool._order)
         for method in ("GET", "POST"):
             found = await world.client.request(method, "/identity/units")
             assert (found.status_code, found.json()["type"]) == (503, "urn:xindun:problem:service-unavailable")
-        assert not world.replicas.ready
-        assert (service.seen, service.looks) == ([], 0)
+        assert not world.pool.ready
+        assert (service.seen, service.health_checks) == ([], 0)

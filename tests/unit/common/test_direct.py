@@ -12,7 +12,7 @@ from common.problems import Forbidden
 from common.web.dependencies import router
 from common.web.exception_handlers import add_exception_handlers
 from common.web.fast_routes import fast_router, fast_routes
-from common.web.middleware import Requests
+from common.web.middleware import RequestMiddleware
 
 
 class Asked(BaseModel):
@@ -40,7 +40,9 @@ async def client():
     for routes in (direct, usual):
         app.include_router(routes)
     add_exception_handlers(app, None)
-    app.add_middleware(Requests, service="doors", body_limit=1000, timeout=5, doors=fast_routes([direct, usual]))
+    app.add_middleware(
+        RequestMiddleware, service="doors", body_limit=1000, timeout=5, fast_routes=fast_routes([direct, usual])
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://doors") as client:
         yield client
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.contracts.services import SERVICES
-from gateway.routes import route_of
+from gateway.routes import find_route
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from gateway.routes import route_of
     ],
 )
 def test_a_path_leads_to_its_service_and_only_listed_ones_are_public(path, service, public):
-    route = route_of(path)
+    route = find_route(path)
     assert route is not None
     assert (route.service, route.public) == (service, public)
 
@@ -36,20 +36,20 @@ def test_a_path_leads_to_its_service_and_only_listed_ones_are_public(path, servi
     "path", ["/", "/metrics", "/identity2/x", "//identity/sessions", "/Identity/me", "/..%2fidentity", "", "/docs2"]
 )
 def test_a_path_outside_the_services_leads_nowhere(path):
-    assert route_of(path) is None
+    assert find_route(path) is None
 
 
 def test_a_service_s_own_health_and_metrics_are_not_reachable_through_the_gateway():
     for service in SERVICES:
         for page in ("health", "ready", "metrics", "openapi.json"):
-            route = route_of(f"/{service}/{page}")
+            route = find_route(f"/{service}/{page}")
             assert route is not None
             assert not route.public
 
 
 def test_only_record_files_may_be_large():
-    large = route_of("/datashare/resources/administrative-penalties/records")
+    large = find_route("/datashare/resources/administrative-penalties/records")
     assert large is not None
     assert large.body_limit == 64 << 20
-    assert route_of("/datashare/resources").body_limit is None
-    assert route_of("/datashare/resources/a/b/records").body_limit is None
+    assert find_route("/datashare/resources").body_limit is None
+    assert find_route("/datashare/resources/a/b/records").body_limit is None

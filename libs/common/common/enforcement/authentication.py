@@ -21,6 +21,7 @@ from common.contracts.permissions import PERMISSIONS, UnitKind
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.tokens import TokenInvalid, verify
 from common.problems import Forbidden, Unauthorized
+from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
 __all__ = [
@@ -222,7 +223,9 @@ class Requires(SecurityBase):
         """Return the principal. Raises `FeedStale`, `CredentialInvalid`, `CredentialRevoked`, `RevokerSilent`, `Forbidden`."""
         verifier: Verifier = runtime.parts["verifier"]
         principal = verifier.authenticate(bearer_token(request))
-        request.state.principal = principal  # before the question, so that its refusal is recorded with a name
+        request_state(
+            request.scope
+        ).principal = principal  # before the question, so that its refusal is recorded with a name
         bind_actor(actor=principal.subject, unit=str(principal.unit) if principal.unit else None)
         runtime.point.require_current(principal.epochs)
         if principal.probe and not self.probes:
@@ -245,8 +248,8 @@ def requires(permission: str | None, *, class_a: bool = False, probes: bool = Fa
 class _AnonymousAccess:
     """Marks an endpoint that needs no credential, so that one without either is a mistake that a test finds."""
 
-    async def __call__(self, request: Request) -> None:
-        request.state.principal = None
+    async def __call__(self, _: Request) -> None:
+        """Let every request pass."""
 
 
 def is_anonymous(call: object) -> bool:

@@ -27,8 +27,9 @@ from common.web.client_address import ClientAddressStamp
 from common.web.dependencies import router
 from common.web.exception_handlers import add_exception_handlers
 from common.web.fast_routes import fast_routes
-from common.web.middleware import Requests
+from common.web.middleware import RequestMiddleware
 from common.web.operations.endpoints import dead_letter_routes, status_routes
+from common.web.request_state import request_state
 from common.web.runtime import Runtime
 
 __all__ = ["Task", "asyncpg_dsn", "create_service", "supervise"]
@@ -119,9 +120,9 @@ def create_service(
         app.include_router(routes)
     app.include_router(_health_router())
     add_exception_handlers(app, _recorder(runtime, refused))
-    stamp, doors = ClientAddressStamp(name, settings.origin_key), fast_routes(routers)
+    stamp, fast = ClientAddressStamp(name, settings.origin_key), fast_routes(routers)
     limit, term = settings.body_limit, settings.request_timeout
-    app.add_middleware(Requests, service=name, body_limit=limit, timeout=term, stamp=stamp, doors=doors)
+    app.add_middleware(RequestMiddleware, service=name, body_limit=limit, timeout=term, stamp=stamp, fast_routes=fast)
     return app
 
 
@@ -143,11 +144,11 @@ async def supervise(service: str, what: str, run: Callable[[], Coroutine[Any, An
 
 def _recorder(runtime: Runtime, refused: type[Event]) -> Callable[[Request, Problem], Awaitable[None]]:
     async def record(request: Request, problem: Problem) -> None:
-        principal = getattr(request.state, "principal", None)
+        state = request_state(request.scope)
         event = problem.event or refused.model_validate(
             {
-                "request_id": request.state.request_id,
-                "subject": principal.subject if principal else "unknown",
+                "request_id": state.request_id,
+                "subject": state.principal.subject if state.principal else "unknown",
                 "method": request.method,
                 "route": getattr(request.scope.get("route"), "path", "-"),
                 "problem": problem.slug,

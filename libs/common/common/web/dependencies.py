@@ -15,6 +15,7 @@ from common.problems import (
 )
 from common.web import idempotency
 from common.web.exception_handlers import pointer_step
+from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
 __all__ = ["BoundedRequest", "IfMatch", "IfMatchDep", "Route", "SessionDep", "etag", "router"]
@@ -66,7 +67,7 @@ class Route(APIRoute):
 
         async def bounded(request: Request) -> Response:
             response = await handler(BoundedRequest(request.scope, request.receive))
-            request.scope["xindun.response"] = response
+            request_state(request.scope).response = response
             return response
 
         return bounded
@@ -89,8 +90,9 @@ async def _session(
                 raise Invalid("Idempotency-Key 只能有一个", "There can be only one Idempotency-Key")
             claim = await idempotency.claim(session, request, idempotency_key, runtime.clock)
         yield session
-        if claim:
-            await idempotency.store(session, claim, request.scope["xindun.response"])
+        response = request_state(request.scope).response
+        if claim and response:
+            await idempotency.store(session, claim, response)
 
 
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]

@@ -19,26 +19,16 @@ from common.problems import (
     Unavailable,
 )
 from common.web.idempotency import ReplayedError
+from common.web.request_state import request_state
 
-__all__ = [
-    "add_exception_handlers",
-    "negotiate_language",
-    "pointer_step",
-    "problem_response",
-    "render_problem",
-    "request_language",
-]
+__all__ = ["add_exception_handlers", "negotiate_language", "pointer_step", "problem_response"]
 
 log = structlog.get_logger()
 
 
-def request_language(request: Request) -> str:
-    """Return the language in which a request wants its answer, as `negotiate_language` finds it."""
-    return negotiate_language(request.headers.get("accept-language", ""))
-
-
-def negotiate_language(accepted: str) -> str:
-    """Return "en" when the value of an `Accept-Language` prefers English to Chinese, else "zh"."""
+def negotiate_language(request: Request) -> str:
+    """Return "en" where `Accept-Language` prefers English to Chinese, else "zh"."""
+    accepted = request.headers.get("accept-language", "")
     best = {"zh": 0.0, "en": 0.0}
     for part in accepted.split(",")[:20] if accepted else ():
         tag, _, quality = part.strip().partition(";")
@@ -49,21 +39,16 @@ def negotiate_language(accepted: str) -> str:
     return "en" if best["en"] > best["zh"] else "zh"
 
 
-def render_problem(problem: Problem, language: str, request_id: str | None) -> tuple[dict[str, str], bytes]:
-    """Return headers and body of the RFC 9457 answer."""
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Return the RFC 9457 response in the client's language."""
+    language = negotiate_language(request)
     headers = {
         "content-type": CONTENT_TYPE,
         "content-language": language,
         "cache-control": "no-store",
         **{name.lower(): value for name, value in problem.headers.items()},  # a problem may have a type of its own
     }
-    return headers, orjson.dumps(problem.body(language, request_id), default=str)
-
-
-def problem_response(request: Request, problem: Problem) -> Response:
-    """Return the RFC 9457 answer in the client's language."""
-    request_id = request.scope.get("state", {}).get("request_id")
-    headers, body = render_problem(problem, request_language(request), request_id)
+    body = orjson.dumps(problem.body(language, request_state(request.scope).request_id), default=str)
     return Response(body, status_code=problem.status, headers=headers)
 
 
@@ -83,13 +68,15 @@ def add_exception_handlers(app: FastAPI, record: Recorder | None) -> None:
                 await record(request, error)
             except Unavailable as away:
                 # P3 and P10: the refusal stands, and that it could not be recorded is answered and visible.
-                log.error("refusal.not_recorded", problem=error.slug, request_id=request.scope["state"]["request_id"])
+                log.error(
+                    "refusal.not_recorded", problem=error.slug, request_id=request_state(request.scope).request_id
+                )
                 return problem_response(request, away)
         return problem_response(request, error)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        language = request_language(request)
+        language = negotiate_language(request)
         errors = [_field_error(detail, language) for detail in error.errors()[:50]]
         return problem_response(request, Invalid(errors=errors))
 

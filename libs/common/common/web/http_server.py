@@ -1,4 +1,4 @@
-"""The HTTP server of every process, and how it ends without losing a request."""
+"""The HTTP server of every process, and its graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -11,20 +11,20 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.web.http_protocol import BoundedHttp
+from common.web.http_protocol import LimitedHttpProtocol
 
 __all__ = ["HttpServer", "http_server"]
 
-FINISH_TERM = 35
-"""Seconds that requests in flight get at the end: a little longer than any request takes."""
+SHUTDOWN_TIMEOUT = 35
+"""Seconds for requests in flight at shutdown: a little longer than the request timeout."""
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server with an end of our own, so that whoever routes to us can look elsewhere first.
+    """uvicorn's server, which drains before it stops so that load balancers choose another replica first.
 
-    At the first SIGTERM or SIGINT it drains: `/ready` is refused and every answer asks for the connection's end, for
-    `drain_delay` seconds. Then it takes no more connections, lets requests in flight finish, and returns. A second
-    signal ends the draining, a third SIGINT everything.
+    At the first SIGTERM or SIGINT it drains for `drain_delay` seconds: `/ready` returns 503 and every response carries
+    `Connection: close`. Then it accepts no more connections, finishes requests in flight, and returns. A second signal
+    ends the draining, a third SIGINT the process.
     """
 
     def __init__(self, config: uvicorn.Config, drain_delay: float) -> None:
@@ -34,7 +34,7 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain at the first signal, end at the second."""
+        """Drain at the first signal, stop at the second."""
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, self._signalled, sign)
@@ -53,17 +53,17 @@ class HttpServer(uvicorn.Server):
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         asyncio.get_running_loop().call_later(self._drain_delay, self.handle_exit, sign, None)
 
-    def door(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` with a `/ready` that tells of the draining."""
+    def with_drain_status(self, app: ASGIApp) -> ASGIApp:
+        """Return `app` with a `/ready` that returns 503 while the server drains."""
 
-        async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        async def drain_aware(scope: Scope, receive: Receive, send: Send) -> None:
             if self._draining and scope.get("path") == "/ready":
-                answer = JSONResponse({"ready": False, "checks": {"draining": False}}, status_code=503)
-                await answer(scope, receive, send)
+                response = JSONResponse({"ready": False, "checks": {"draining": False}}, status_code=503)
+                await response(scope, receive, send)
             else:
                 await app(scope, receive, send)
 
-        return door
+        return drain_aware
 
 
 def http_server(
@@ -76,10 +76,10 @@ def http_server(
     key: Path | None = None,
     trusted_proxies: str | None = None,
 ) -> HttpServer:
-    """Return the server that every process uses: no header about itself, keep-alive longer than the gateway's pool.
+    """Return the server that every process uses: no `Server` header, keep-alive longer than that of the gateway's pool.
 
-    With `certificate` and `key` (PEM) it speaks TLS. From `trusted_proxies` (addresses or networks, by commas) alone it
-    believes what `X-Forwarded-For` says of the caller.
+    With `certificate` and `key` (PEM) it speaks TLS. It accepts `X-Forwarded-For` from `trusted_proxies` alone
+    (addresses or networks, separated by commas).
     """
     config = uvicorn.Config(
         app,
@@ -94,11 +94,11 @@ def http_server(
         access_log=False,
         log_config=None,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=FINISH_TERM,
-        http=getattr(app, "protocol", BoundedHttp),  # an app may bring along what is spoken at its port
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+        http=LimitedHttpProtocol,
         lifespan="on",
     )
     server = HttpServer(config, drain_delay)
     if drain_delay:
-        config.app = server.door(app)
+        config.app = server.with_drain_status(app)
     return server

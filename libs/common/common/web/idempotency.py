@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.clock import Clock
 from common.problems import Invalid
 from common.storage.encryption import decrypt, encrypt
+from common.web.request_state import request_state
 
 __all__ = ["IdempotencyConflict", "ReplayedError", "claim", "store"]
 
@@ -59,7 +60,7 @@ async def claim(session: AsyncSession, request: Request, key: str, clock: Clock)
         raise Invalid(
             "Idempotency-Key 须为 8 至 128 个可见 ASCII 字符", "Idempotency-Key takes 8 to 128 visible ASCII characters"
         )
-    principal = request.state.principal
+    principal = request_state(request.scope).principal
     actor = principal.subject if principal else "anonymous"
     digest = hashlib.sha256(key.encode()).hexdigest()
     whole = "\n".join((request.method, request.url.path, request.url.query)).encode() + b"\n" + await request.body()

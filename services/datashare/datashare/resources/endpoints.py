@@ -7,8 +7,8 @@ from fastapi import Depends, Query, Request
 
 from common.problems import NotFound
 from common.web.dependencies import SessionDep, router
-from common.web.middleware import allow_file
 from common.web.pagination import Page, PageDep
+from common.web.request_state import raise_body_limit
 from common.web.runtime import RuntimeDep
 from datashare.openings.models import Opening
 from datashare.permissions import CanLoadResources, CanSee
@@ -31,7 +31,7 @@ routes = router("/datashare/resources", "resources")
 
 async def _large_body(request: Request) -> None:
     """Let this request be as large as a file, before anything of it is read."""
-    allow_file(request.scope, most=LARGEST_FILE, within=LONGEST_LOAD)
+    raise_body_limit(request.scope, max_bytes=LARGEST_FILE, timeout=LONGEST_LOAD)
 
 
 @routes.post("", status_code=201)

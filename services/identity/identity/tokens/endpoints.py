@@ -9,6 +9,7 @@ from common.contracts.events.identity import AccessRefused
 from common.enforcement.authentication import Anonymous, client_ip
 from common.web.dependencies import router
 from common.web.fast_routes import fast_router
+from common.web.request_state import request_state
 from common.web.runtime import Runtime, RuntimeDep
 from identity.problems import OAuthRefused, RefreshRefused
 from identity.sessions import service as sessions
@@ -103,7 +104,7 @@ def _token_answer(minted: service.Minted) -> dict[str, Any]:
 
 def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
     return AccessRefused(
-        request_id=request.state.request_id,
+        request_id=request_state(request.scope).request_id,
         subject=refused.extra.get("subject", "unknown"),
         method=request.method,
         route=request.scope["path"],

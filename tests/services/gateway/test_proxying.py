@@ -1,13 +1,15 @@
-"""What goes on to a service and comes back: whole, bounded, and nothing between that was for one hop only."""
+"""Requests and responses through the gateway: complete, within limits, without hop-by-hop headers."""
 
 import asyncio
 import contextlib
 import hashlib
+import signal
 
 import httpx
 import pytest
 
-from tests.services.gateway.gateway_world import RawService, answer, eventually
+from common.web.client_address import CLIENT_ADDRESS_HEADER
+from tests.services.gateway.harness import OK, GatewayWorld, RawService, answer, eventually, request
 
 MEGABYTE = 1 << 20
 
@@ -178,8 +180,7 @@ async def test_a_client_that_takes_nothing_holds_the_service_back(world, service
 
     service.behave = behave
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1 << 16)
-    request = b"GET /audit/evidence HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n\r\n" % world.token.encode()
-    writer.write(request)
+    writer.write(request(world, path=b"/audit/evidence"))
     head = await reader.readuntil(b"\r\n\r\n")
     before = -1
     while wrote != before:  # until it stands still
@@ -218,8 +219,8 @@ async def test_a_client_that_goes_away_ends_the_request_at_the_service(world, se
         await world.client.get("/identity/units", timeout=0.3)
     assert len(service.seen) == 1
     upstream = world.upstreams["identity"]
-    await eventually(lambda: not upstream._under_way)
-    assert [replica.busy for replica in world.replicas._order] == [0]
+    await eventually(lambda: not upstream._in_flight)
+    assert [replica.requests for replica in world.pool._order] == [0]
 
 
 async def test_a_file_whose_client_goes_away_is_never_taken_as_whole(world, service):
@@ -232,15 +233,13 @@ async def test_a_file_whose_client_goes_away_is_never_taken_as_whole(world, serv
         )
         await writer.drain()
         upstream = world.upstreams["datashare"]
-        await eventually(lambda upstream=upstream: any(e.uploading for e in upstream._under_way))
+        await eventually(lambda upstream=upstream: any(e.upload_task for e in upstream._in_flight))
         writer.transport.abort()
-        await eventually(lambda upstream=upstream: not upstream._under_way)
+        await eventually(lambda upstream=upstream: not upstream._in_flight)
     assert service.seen == []
 
 
-async def test_a_door_of_a_service_that_never_opens_costs_the_client_a_clear_answer():
-    from tests.services.gateway.gateway_world import GatewayWorld
-
+async def test_a_service_that_accepts_no_connection_is_a_503():
     service = RawService()
     await service.start()
     async with GatewayWorld(service) as world:
@@ -255,3 +254,130 @@ async def test_a_door_of_a_service_that_never_opens_costs_the_client_a_clear_ans
         ready = await world.client.get("/ready")
         assert ready.status_code == 503
         assert ready.json()["checks"]["identity"] is False
+
+
+async def test_an_answer_in_pieces_goes_on_as_it_comes(world, service):
+    more = asyncio.Event()
+
+    async def behave(_, __, writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+        await more.wait()
+        writer.write(b"world")
+
+    service.behave = behave
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(request(world))
+    assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")  # before the response ends
+    more.set()
+    assert await reader.readexactly(5) == b"world"
+    writer.transport.abort()
+
+
+async def test_pipelined_requests_are_answered_in_their_order(world, service):
+    bad = request(world, token="x.y.z")
+    last = request(world, b"POST", b"/identity/units/last", b"connection: close\r\n", b"x")
+    reply = await world.raw(request(world) + bad + request(world, b"POST", body=b"body") + bad + last)
+    assert [reply[at + 9 : at + 12] for at in range(len(reply)) if reply.startswith(b"HTTP/1.1 ", at)] == [
+        b"200",
+        b"401",
+        b"200",
+        b"401",
+        b"200",
+    ]
+    assert [seen.body for seen in service.seen] == [b"", b"body", b"x"]
+
+
+async def test_a_client_that_does_not_read_is_not_answered_for_ever(world, service):
+    body = b"x" * 60_000
+    service.behave = answer(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1 << 10)
+    asked = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            writer.write(request(world, path=b"/identity/units/%d" % asked))
+            asked += 1
+            async with asyncio.timeout(0.5):
+                await eventually(lambda asked=asked: len(service.seen) == asked)
+    assert asked * len(body) < 32_000_000  # what the kernel's buffers hold
+    for _ in range(asked):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(len(body)) == body
+    writer.transport.abort()
+    assert [seen.first for seen in service.seen] == [b"GET /identity/units/%d HTTP/1.1" % n for n in range(asked)]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize(
+    ("data", "framing"),
+    [
+        (b"HTTP/1.1 204 x\r\ncontent-length: 5\r\n\r\n", None),
+        (b"HTTP/1.1 304 x\r\n\r\n", None),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"transfer-encoding: chunked"),
+        (OK, b"content-length: 2"),
+    ],
+)
+async def test_an_answer_is_framed_for_its_client(world, service, method, data, framing):
+    head, _, body = data.partition(b"\r\n\r\n")
+    service.behave = answer(head + b"\r\n\r\n" + (b"" if method == b"HEAD" else body))
+    reply = await world.raw(request(world, method, more=b"connection: close\r\n"))
+    head, _, body = reply.partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head
+    lengths = [
+        line for line in head.lower().split(b"\r\n") if line.startswith((b"content-length", b"transfer-encoding"))
+    ]
+    assert lengths == ([framing] if framing and (method == b"GET" or data == OK) else [])
+    if framing is None or method == b"HEAD":
+        assert body == b""
+    else:
+        assert body == (b"2\r\nok\r\n0\r\n\r\n" if b"chunked" in framing else b"ok")
+
+
+async def test_a_client_of_http_1_0_is_answered_once_and_the_connection_ends(world):
+    reply = await world.raw(request(world).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert reply.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in reply
+    assert reply.endswith(b"ok")
+
+
+@pytest.mark.parametrize(
+    "more", [b"expect: 100-continue\r\n", b"upgrade: h2c\r\nconnection: upgrade\r\n"], ids=["expect", "upgrade"]
+)
+async def test_an_expectation_or_an_upgrade_does_not_change_the_request(world, service, more):
+    reply = await world.raw(request(world, more=more), until_closed=False)
+    assert reply.startswith((b"HTTP/1.1 100 ", b"HTTP/1.1 200 "))
+    await eventually(lambda: service.seen)
+
+
+async def test_a_caller_behind_a_trusted_proxy_is_spoken_for():
+    async with RawService() as service, GatewayWorld(service, trusted_proxies="127.0.0.1") as world:
+        await world.ready()
+        for _ in range(2):
+            headers = {"x-forwarded-for": "203.0.113.9, 10.1.2.3"}
+            assert (await world.client.get("/identity/units", headers=headers)).status_code == 200
+        assert [seen.header(CLIENT_ADDRESS_HEADER)[0].split(b";")[0] for seen in service.seen] == [b"10.1.2.3"] * 2
+
+
+async def test_a_gateway_that_drains_ends_connections_and_finishes_what_is_under_way():
+    gate = asyncio.Event()
+
+    async def behave(_, seen, writer) -> None:
+        if b"slow" in seen.first:
+            await gate.wait()
+        writer.write(OK)
+
+    async with RawService(behave) as service, GatewayWorld(service, drain_delay=0.2) as world:
+        await world.ready()
+        await world.client.get("/identity/units")
+        early = asyncio.create_task(world.raw(request(world, b"POST", b"/identity/slow")))
+        await eventually(lambda: len(service.seen) == 2)
+        world.server._signalled(signal.SIGTERM)
+        reply = await world.raw(request(world))
+        assert reply.startswith(b"HTTP/1.1 200 ")
+        assert reply.count(b"\r\nconnection: close\r\n") == 1
+        await eventually(lambda: world.server.should_exit)
+        await eventually(lambda: not world.server.servers[0].is_serving())
+        assert not early.done()
+        gate.set()
+        assert (await early).endswith(b"ok")
+        await world.serving

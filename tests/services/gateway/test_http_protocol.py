@@ -1,11 +1,11 @@
-"""The port itself: a head is bounded in size, in lines and in time."""
+"""The limits on a request's head: bytes, number of headers, and time."""
 
 import asyncio
 import contextlib
 
 import pytest
 
-from common.web import http_protocol as door
+from common.web import http_protocol
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ async def test_a_head_in_small_pieces_counts_as_one(world):
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /heal", b"GET /health HTTP/1.1\r\nhost: x\r\n"])
 async def test_a_head_that_does_not_come_is_not_waited_for(world, monkeypatch, beginning):
-    monkeypatch.setattr(door, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.2)
     assert await world.raw(beginning) == b""
 
 

@@ -1,4 +1,4 @@
-"""The real gateway on a real port, before services that are bare sockets and do what a test tells them."""
+"""The real gateway on a real port, in front of services that are plain sockets, each with the behaviour that a test sets."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,18 @@ from common.messaging.in_process import InProcessBus
 from common.messaging.topics import FEED_TOPIC
 from common.web.client_address import ClientAddressStamp, service_key
 from common.web.http_server import http_server
+from gateway.http_upstream import HttpUpstream
 from gateway.main import create_app
-from gateway.replicas import Replicas, Target
+from gateway.pool import Pool
+from gateway.replica import Target
 from gateway.settings import Settings
-from gateway.upstream import Upstream
 from tests.services.common.harness import eventually
 
-__all__ = ["GatewayWorld", "RawService", "Seen", "answer", "eventually"]
+__all__ = ["OK", "REPEATABLE_UNITS", "GatewayWorld", "RawService", "Seen", "answer", "eventually", "request"]
 
 ORIGIN_KEY = SecretStr("the-gateways-own-origin-key")
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+REPEATABLE_UNITS = b'{"paths": {"/identity/units": {"post": {"x-idempotency": {"key": true}}}}}'
 
 
 @dataclass
@@ -60,13 +62,20 @@ def answer(data: bytes) -> Callable[..., Awaitable[None]]:
     return behave
 
 
+def request(world, method=b"GET", path=b"/identity/units", more=b"", body=b"", token=None) -> bytes:
+    """Return the bytes of a request."""
+    authorization = b"authorization: Bearer %b\r\n" % (token or world.token).encode()
+    length = b"content-length: %d\r\n" % len(body) if body else b""
+    return b"%b %b HTTP/1.1\r\nhost: x\r\n%b%b%b\r\n%b" % (method, path, authorization, length, more, body)
+
+
 class RawService:
-    """A service that reads requests strictly and answers with what `behave` writes; `/ready` has an answer of its own."""
+    """A service that parses requests strictly; `behave` writes the response, except to `/ready` and `/openapi.json`."""
 
     def __init__(self, behave=None, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.behave, self.address, self.tls = behave or answer(OK), address, tls
-        self.ready = True
-        self.looks = 0
+        self.ready, self.document = True, REPEATABLE_UNITS
+        self.health_checks = 0
         self.seen: list[Seen] = []
         self.left: list[bytes] = []
         """What was on a connection besides whole requests: nothing, if nobody smuggles."""
@@ -87,7 +96,7 @@ class RawService:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """As a killed process: no door, no connection."""
+        """As a killed process: no listener, no connection."""
         self._server.close()
         for writer in list(self.open):
             writer.transport.abort()
@@ -118,8 +127,11 @@ class RawService:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"GET /ready "):
-            self.looks += 1
+            self.health_checks += 1
             writer.write(b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % (200 if self.ready else 503))
+            return
+        if head.startswith(b"GET /openapi.json "):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(self.document), self.document))
             return
         seen = Seen(head, b"")
         if self.reads_bodies:
@@ -162,7 +174,7 @@ class GatewayWorld:
     async def __aenter__(self) -> Self:
         targets = Target.parse(self.urls, self._ca_file)
         self.upstreams = {
-            service: Upstream(service, Replicas(targets), ClientAddressStamp(service, service_key(ORIGIN_KEY, service)))
+            service: HttpUpstream(service, Pool(targets), ClientAddressStamp(service, service_key(ORIGIN_KEY, service)))
             for service in SERVICES
         }
         self.app = create_app(self.settings, self.bus, self.upstreams)
@@ -187,7 +199,7 @@ class GatewayWorld:
         self._ends.push_async_callback(end)
         await self.bus.start()
         await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
-        point = self.app._app.state.point
+        point = self.app.app.point
         await point.loaded()
         assert await point.until(lambda: bool(point.keys.jwks()["keys"]), 10)
         self.client = await self._ends.enter_async_context(
@@ -206,7 +218,7 @@ class GatewayWorld:
     async def cut_off(self, subject: str) -> None:
         cutoff = Cutoff(id=new_id(), subject=subject, epoch=1, reason="revoked", cause="test", at=self.clock.now())
         await self.feed(cutoff)
-        assert await self.app._app.state.point.until(lambda: self.app._app.state.point.holds(subject, 1), 10)
+        assert await self.app.app.point.until(lambda: self.app.app.point.holds(subject, 1), 10)
 
     def token_of(self, subject: str) -> str:
         now = int(self.clock.now().timestamp())
@@ -221,12 +233,14 @@ class GatewayWorld:
         return sign(self.key, claims | {"iat": now, "nbf": now, "exp": now + 600})
 
     @property
-    def replicas(self) -> Replicas:
-        return self.upstreams["identity"].replicas
+    def pool(self) -> Pool:
+        return self.upstreams["identity"].pool
 
     async def ready(self, count: int = 1) -> None:
-        """Return when the gateway knows `count` replicas of identity as ready."""
-        await eventually(lambda: sum(replica.ready for replica in self.replicas._order) == count)
+        """Return when the gateway has `count` ready replicas of identity, and the document of its latest ones."""
+        await eventually(lambda: sum(replica.ready for replica in self.pool._order) == count)
+        upstream = self.upstreams["identity"]
+        await eventually(lambda: not count or upstream._openapi_revision == self.pool.revision)
 
     async def raw(self, data: bytes, *, until_closed: bool = True) -> bytes:
         """Write bytes to the gateway's port, and return what comes back until it closes, or the first piece."""

@@ -5,8 +5,8 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from common.web.client_address import CLIENT_ADDRESS_HEADER, ClientAddressStamp, service_key
-from common.web.middleware import Requests
-from tests.services.gateway.gateway_world import ORIGIN_KEY
+from common.web.middleware import RequestMiddleware
+from tests.services.gateway.harness import ORIGIN_KEY
 
 ID = "request-1234"
 PEER = "192.0.2.1"
@@ -17,7 +17,7 @@ def stamp_of(service: str = "datashare", key: SecretStr | None = ORIGIN_KEY) -> 
 
 
 async def origin_seen(headers: list[tuple[bytes, bytes]], stamp: ClientAddressStamp | None) -> str:
-    """Return what a service behind `Requests` takes as the caller's address."""
+    """Return what a service behind `RequestMiddleware` takes as the caller's address."""
     seen = []
 
     async def app(scope, receive, send) -> None:
@@ -29,7 +29,7 @@ async def origin_seen(headers: list[tuple[bytes, bytes]], stamp: ClientAddressSt
         return {"type": "http.request"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": (PEER, 1), "query_string": b""}
-    await Requests(app, service="datashare", body_limit=1, timeout=5, stamp=stamp)(scope, nothing, nothing)
+    await RequestMiddleware(app, service="datashare", body_limit=1, timeout=5, stamp=stamp)(scope, nothing, nothing)
     return seen[0]
 
 
