@@ -20,7 +20,7 @@ from demo.steps import run_scenario
 from deploy.bootstrap import invented
 from deploy.secret_files import ensure_secrets
 from tests.faults.retrying_client import PatientTransport
-from tests.harness.embedded_platform import free_port
+from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TERM = 600.0

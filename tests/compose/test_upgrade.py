@@ -9,7 +9,7 @@ import pytest
 from tests.compose.containers import Containers, run
 from tests.faults.earlier_version import EarlierVersion, RunningVersion
 from tests.faults.upgrade import upgrade
-from tests.harness.embedded_platform import free_port
+from tests.harness.ports import free_port
 
 pytestmark = [pytest.mark.compose, pytest.mark.long, pytest.mark.timeout(3600)]
 

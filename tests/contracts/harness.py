@@ -14,18 +14,12 @@ from common.messaging.in_process import InProcessBus
 from common.messaging.kafka import KafkaBus, ensure_topics
 from common.messaging.topics import Topic, events_topic
 from deploy.kafka_broker import KafkaBroker
+from tests.harness.polling import eventually
 
 TERM = 30.0
 """Seconds after which something that should happen has not."""
 
 Subscribed = tuple[str, Sequence[str], MessageHandler]
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Ask again until it is so: for what announces itself in no other way."""
-    async with asyncio.timeout(TERM):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class Receiver:

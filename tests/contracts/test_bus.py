@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from common.messaging.bus import MAX_MESSAGE_BYTES, Bus, BusUnavailable, Follower, Message
-from tests.contracts.harness import Ground, Receiver, eventually, in_order, read_whole, relay
+from tests.contracts.harness import Ground, Receiver, in_order, read_whole, relay
+from tests.harness.polling import eventually
 
 
 def numbered(topic: str, count: int, keys: int = 1) -> list[Message]:

@@ -24,7 +24,7 @@ from common.web.application import asyncpg_dsn, supervise
 from common.web.runtime import Runtime
 from tests.contracts.harness import TERM, Ground, in_order
 from tests.harness.databases import ServiceDatabase
-from tests.services.common.harness import eventually
+from tests.harness.polling import eventually
 
 KEYS = ("alder", "birch", "cedar", "elm", "fir")
 BATCH = 7

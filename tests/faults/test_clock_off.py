@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.chaos_harness import PATHS, City
 from tests.faults.token_race import Door, race
-from tests.harness.embedded_platform import free_port
+from tests.harness.ports import free_port
 from tests.harness.process_platform import ProcessPlatform
 from tests.platform.harness import bearer
 

@@ -1,10 +1,7 @@
 """The embedded platform as its own process: started, killed, started again on the same data."""
 
-import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,22 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.harness.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 240.0
-
-
-PORTS = range(10_000, 18_000)
-"""Below the ports that outgoing connections take: nobody takes one of ours while its process is down."""
-
-
-def free_port(row: int = 1) -> int:
-    """Return the first of `row` neighbouring ports that are free."""
-    while True:
-        first = random.SystemRandom().choice(PORTS)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            for port in range(first, first + row):
-                probes.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
 
 
 class EmbeddedPlatform:

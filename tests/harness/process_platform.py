@@ -17,7 +17,8 @@ import httpx
 import psutil
 
 from deploy.topology import STORES, Layout
-from tests.harness.embedded_platform import ROOT, free_port
+from tests.harness.embedded_platform import ROOT
+from tests.harness.ports import free_port
 
 READY_WITHIN = 600.0
 LOOK_EVERY = 0.05

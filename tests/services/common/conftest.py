@@ -1,4 +1,4 @@
-"""The toy and its world."""
+"""The toy and its harness."""
 
 import secrets
 
@@ -8,7 +8,7 @@ import pytest
 from common.storage.migrations import migrate
 from deploy.embedded_postgres import ensure_databases
 from tests.harness.databases import Databases
-from tests.services.common.harness import World
+from tests.services.common.harness import ToyHarness
 from tests.services.common.toy import events
 
 
@@ -43,16 +43,16 @@ async def admin(toy_database):
 
 
 @pytest.fixture
-async def world(toy_database):
+async def harness(toy_database):
     """The running toy."""
-    async with World(toy_database) as running:
+    async with ToyHarness(toy_database) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def calm_world(with_toy, declared):
+async def calm_harness(with_toy, declared):
     """A running toy for the tests of one module that leave nothing behind in it."""
     database = await with_toy.copy("toy")
-    async with World(database) as running:
+    async with ToyHarness(database) as running:
         yield running
     await with_toy.drop([database])

@@ -1,38 +1,22 @@
-"""The toy with a bus, a clock, and people with real tokens."""
+"""The toy service with a bus that fails on demand."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Self
 
-import httpx
+from fastapi import FastAPI
 from pydantic import SecretStr
 
-from common.clock import ManualClock
 from common.contracts.topics import TOPICS
-from common.enforcement.revocation_feed import Heartbeat, VerificationKey
-from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import BusUnavailable, Message
-from common.messaging.events import Envelope, Event
+from common.messaging.events import Envelope
 from common.messaging.in_process import InProcessBus
-from common.messaging.topics import FEED_TOPIC, events_topic, receipts_topic
+from common.messaging.topics import events_topic, receipts_topic
 from common.settings import ServiceSettings
+from tests.harness.client import bearer
 from tests.harness.databases import ServiceDatabase
+from tests.harness.service import ServiceHarness
 from tests.services.common.toy.main import create_app
-
-ISSUER = "https://xindun.local"
-TERM = 20.0
-
-
-async def eventually(condition) -> None:
-    """Ask again until it is so; `condition` may be async."""
-    async with asyncio.timeout(TERM):
-        while True:
-            result = condition()
-            if await result if asyncio.iscoroutine(result) else result:
-                return
-            await asyncio.sleep(0.01)
 
 
 class Bus(InProcessBus):
@@ -74,71 +58,27 @@ class Bus(InProcessBus):
         return [envelope for envelope in found if not envelope.type.endswith("heartbeat.v1")]
 
 
-class World:
+class ToyHarness(ServiceHarness):
+    name = "toy"
+
     def __init__(self, database: ServiceDatabase, **settings) -> None:
-        self.database, self.clock, self.bus = database, ManualClock(), Bus()
-        self.key = SigningKey.generate()
-        self.settings = ServiceSettings(
-            database_url=SecretStr(database.app), environment="development", issuer=ISSUER, **settings
-        )
-        self.app = create_app(self.settings, self.bus, clock=self.clock)
-        self.runtime = self.app.state.runtime
+        self.tokens: list[str] = []
+        made = ServiceSettings(database_url=SecretStr(database.app), environment="development", **settings)
+        super().__init__(database, made, bus=Bus())
         self.point = self.runtime.point
         self.inbox = self.runtime.parts["inbox"]
-        self.asked = 0
-        self.tokens: list[str] = []
-        self._ends = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        await self.bus.start()
-        self._ends.push_async_callback(self.bus.stop)
-        await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
-        await self.point.loaded()
-        self.client = await self._ends.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://toy.test")
-        )
-        return self
+    def create_app(self) -> FastAPI:
+        return create_app(self.settings, self.bus, clock=self.clock)
 
-    async def __aexit__(self, *_) -> None:
-        await self._ends.aclose()
-
-    async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
-
-    def token(self, *permissions: str, subject: str | None = None, key: SigningKey | None = None, **more) -> str:
-        now = int(self.clock.now().timestamp())
-        claims = {
-            "iss": ISSUER,
-            "aud": "xindun",
-            "sub": subject or f"account:{new_id()}",
-            "epc": 0,
-            "perms": list(permissions),
-            "jti": str(new_id()),
-            "iat": now,
-            "nbf": now,
-            "exp": now + 600,
-        } | more
-        self.tokens.append(sign(key or self.key, claims))
+    def token(self, *permissions: str, subject: str | None = None, **claims) -> str:
+        subject = subject or f"account:{new_id()}"
+        self.tokens.append(super().token(subject, **{"perms": list(permissions)} | claims))
         return self.tokens[-1]
 
     def as_(self, *permissions: str, **claims) -> dict[str, str]:
-        """Headers of somebody with `permissions`."""
-        return {"authorization": f"Bearer {self.token(*permissions, **claims)}"}
-
-    def question(self, event: Event, **changed) -> Message:
-        """The event as its publisher would put it on the bus."""
-        self.asked += 1
-        members = {
-            "id": new_id(),
-            "source": f"/{event.publisher}",
-            "type": event.type,
-            "subject": event.key,
-            "time": self.clock.now(),
-            "sequence": self.asked,
-            "data": event.model_dump(mode="json"),
-        } | changed
-        return Message(events_topic("asker"), event.key, Envelope(**members).to_bytes())
+        """Headers of a caller with `permissions`."""
+        return bearer(self.token(*permissions, **claims))
 
     def pass_(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))

@@ -17,7 +17,8 @@ from common.enforcement.authentication import Principal
 from common.enforcement.revocation_feed import Cutoff, Heartbeat
 from common.ids import new_id
 from common.log_config import configure_logging
-from tests.services.common.harness import World, eventually
+from tests.harness.polling import eventually
+from tests.services.common.harness import ToyHarness
 
 ID_NUMBER = "110101199003070012"
 
@@ -51,9 +52,9 @@ async def names(admin) -> list[str]:
         ("en;level=1;q=0.3", "zh"),
     ],
 )
-async def test_a_problem_speaks_the_clients_language(calm_world, header, language):
+async def test_a_problem_speaks_the_clients_language(calm_harness, header, language):
     headers = {"accept-language": header} if header is not None else {}
-    answer = await calm_world.client.get("/toy/nowhere", headers=headers)
+    answer = await calm_harness.client.get("/toy/nowhere", headers=headers)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-language"] == language
@@ -76,9 +77,9 @@ async def test_a_problem_speaks_the_clients_language(calm_world, header, languag
         (ID_NUMBER, "#", "model_attributes_type"),
     ],
 )
-async def test_a_validation_error_points_to_the_field_and_never_quotes_it(calm_world, body, pointer, type_, language):
-    headers = calm_world.as_("accounts.invite") | {"accept-language": language}
-    answer = await calm_world.client.post("/toy/things", json=body, headers=headers)
+async def test_a_validation_error_points_to_the_field_and_never_quotes_it(calm_harness, body, pointer, type_, language):
+    headers = calm_harness.as_("accounts.invite") | {"accept-language": language}
+    answer = await calm_harness.client.post("/toy/things", json=body, headers=headers)
     assert answer.status_code == 422
     error = answer.json()["errors"][0]
     assert (error["pointer"], error["type"]) == (pointer, type_)
@@ -86,41 +87,41 @@ async def test_a_validation_error_points_to_the_field_and_never_quotes_it(calm_w
     assert ID_NUMBER not in answer.text
 
 
-async def test_a_parameter_that_does_not_fit_is_named(calm_world):
-    headers = calm_world.as_("accounts.invite") | {"accept-language": "en"}
-    answer = await calm_world.client.get("/toy/things", params={"limit": "1000000"}, headers=headers)
+async def test_a_parameter_that_does_not_fit_is_named(calm_harness):
+    headers = calm_harness.as_("accounts.invite") | {"accept-language": "en"}
+    answer = await calm_harness.client.get("/toy/things", params={"limit": "1000000"}, headers=headers)
     assert answer.json()["errors"][0] | {"detail": ""} == {
         "in": "query",
         "type": "less_than_equal",
         "parameter": "limit",
         "detail": "",
     }
-    answer = await calm_world.client.put("/toy/things/zzz", json={"name": "ok"}, headers=headers)
+    answer = await calm_harness.client.put("/toy/things/zzz", json={"name": "ok"}, headers=headers)
     assert "z" not in answer.json()["errors"][0]["detail"]
 
 
-async def test_the_name_of_a_member_is_not_echoed_at_length(calm_world):
-    answer = await calm_world.client.post("/toy/notes", json={"x" * 100_000: 1})
+async def test_the_name_of_a_member_is_not_echoed_at_length(calm_harness):
+    answer = await calm_harness.client.post("/toy/notes", json={"x" * 100_000: 1})
     assert answer.status_code == 422
     assert len(answer.content) < 1000
 
 
 @pytest.mark.parametrize("cursor", ["x", "%00", "é", "AAAA", "A" * 65, "../../etc", "A" * 21, "💥", ""])
-async def test_a_cursor_that_we_did_not_give_is_refused(calm_world, cursor):
-    answer = await calm_world.client.get(
-        "/toy/things", params={"cursor": cursor}, headers=calm_world.as_("accounts.invite")
+async def test_a_cursor_that_we_did_not_give_is_refused(calm_harness, cursor):
+    answer = await calm_harness.client.get(
+        "/toy/things", params={"cursor": cursor}, headers=calm_harness.as_("accounts.invite")
     )
     assert answer.status_code == 422
 
 
-async def test_a_list_is_read_whole_page_by_page(world):
-    who = world.as_("accounts.invite")
+async def test_a_list_is_read_whole_page_by_page(harness):
+    who = harness.as_("accounts.invite")
     for number in range(7):
-        assert (await world.client.post("/toy/things", json={"name": f"n{number}"}, headers=who)).status_code == 201
+        assert (await harness.client.post("/toy/things", json={"name": f"n{number}"}, headers=who)).status_code == 201
     seen, cursor = [], None
     while True:
         params = {"limit": 3} | ({"cursor": cursor} if cursor else {})
-        page = (await world.client.get("/toy/things", params=params, headers=who)).json()
+        page = (await harness.client.get("/toy/things", params=params, headers=who)).json()
         seen += page["items"]
         if not (cursor := page["next"]):
             break
@@ -143,8 +144,8 @@ def whole_log(monkeypatch):
 
 
 @pytest.mark.clause("7.2")
-async def test_an_unexpected_error_shows_an_id_and_no_internals(whole_log, world):
-    answer = await world.client.get("/toy/broken", headers={"accept-language": "en"})
+async def test_an_unexpected_error_shows_an_id_and_no_internals(whole_log, harness):
+    answer = await harness.client.get("/toy/broken", headers={"accept-language": "en"})
     assert answer.status_code == 500
     body = answer.json()
     assert set(body) == {"type", "title", "status", "instance", "request_id"}
@@ -168,21 +169,27 @@ async def test_other_libraries_errors_are_logged_without_their_text(whole_log):
 
 @pytest.mark.clause("7.2")
 async def test_no_token_and_no_content_comes_into_the_log(whole_log, toy_database, admin):
-    async with World(toy_database) as world:
-        who = world.as_("accounts.invite")
-        for headers in (who, world.as_(), {"authorization": "Bearer " + world.tokens[0][:-4] + "AAAA"}):
-            await world.client.post("/toy/things", json={"name": ID_NUMBER}, headers=headers)
-            await world.client.post("/toy/things", json={"name": "too good", "id": ID_NUMBER}, headers=headers)
-        await world.client.post(
+    async with ToyHarness(toy_database) as harness:
+        who = harness.as_("accounts.invite")
+        for headers in (who, harness.as_(), {"authorization": "Bearer " + harness.tokens[0][:-4] + "AAAA"}):
+            await harness.client.post("/toy/things", json={"name": ID_NUMBER}, headers=headers)
+            await harness.client.post("/toy/things", json={"name": "too good", "id": ID_NUMBER}, headers=headers)
+        await harness.client.post(
             "/toy/things", json={"name": ID_NUMBER}, headers=who | {"idempotency-key": "key-" + "1" * 20}
         )
-        await world.client.get("/toy/broken", headers=who)
-        await world.client.get(f"/toy/things?cursor={ID_NUMBER}&token={world.tokens[0]}", headers=who)
+        await harness.client.get("/toy/broken", headers=who)
+        await harness.client.get(f"/toy/things?cursor={ID_NUMBER}&token={harness.tokens[0]}", headers=who)
         await admin.execute("DROP TABLE things")
-        assert (await world.client.post("/toy/things", json={"name": ID_NUMBER}, headers=who)).status_code == 500
+        assert (await harness.client.post("/toy/things", json={"name": ID_NUMBER}, headers=who)).status_code == 500
     log = whole_log.getvalue()
     assert log.count('"request"') > 8
-    for secret in (*world.tokens, *(token.rsplit(".", 1)[-1] for token in world.tokens), ID_NUMBER, "eyJ", "1" * 20):
+    for secret in (
+        *harness.tokens,
+        *(token.rsplit(".", 1)[-1] for token in harness.tokens),
+        ID_NUMBER,
+        "eyJ",
+        "1" * 20,
+    ):
         assert secret not in log
 
 
@@ -195,28 +202,28 @@ async def chunks(*parts: bytes):
 
 
 async def test_a_body_over_the_bound_is_413_by_its_length_and_by_its_chunks(toy_database):
-    async with World(toy_database, body_limit=1000) as world:
+    async with ToyHarness(toy_database, body_limit=1000) as harness:
         big = orjson.dumps({"text": "x" * 2000})
         headers = {"content-type": "application/json"}
         for content in (big, chunks(big[:700], big[700:])):
-            answer = await world.client.post("/toy/notes", content=content, headers=headers)
+            answer = await harness.client.post("/toy/notes", content=content, headers=headers)
             assert answer.status_code == 413, answer.text
             assert answer.json()["type"] == "urn:xindun:problem:too-large"
             assert answer.json()["limit"] == 1000
-        answer = await world.client.post(
+        answer = await harness.client.post(
             "/toy/things",
             content=chunks(big[:700], big[700:]),
-            headers=headers | world.as_("accounts.invite") | {"idempotency-key": "12345678"},
+            headers=headers | harness.as_("accounts.invite") | {"idempotency-key": "12345678"},
         )
         assert answer.status_code == 413
-        fits = await world.client.post("/toy/notes", content=chunks(b'{"text":', b'"ok"}'), headers=headers)
+        fits = await harness.client.post("/toy/notes", content=chunks(b'{"text":', b'"ok"}'), headers=headers)
         assert fits.json() == {"length": 2}
 
 
 @pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "1e9", "abc", "9" * 18])
-async def test_a_senseless_content_length_is_no_defect_of_ours(calm_world, length):
+async def test_a_senseless_content_length_is_no_defect_of_ours(calm_harness, length):
     headers = [(b"content-length", length.encode("latin-1")), (b"content-type", b"application/json")]
-    answer = await calm_world.client.post("/toy/notes", content=chunks(b"{}"), headers=headers)
+    answer = await calm_harness.client.post("/toy/notes", content=chunks(b"{}"), headers=headers)
     assert answer.status_code in (200, 413)
 
 
@@ -252,9 +259,11 @@ def nested(depth: int) -> bytes:
         (b'{"nested":[' + b"{}," * 250_000 + b"1]}", 200),
     ],
 )
-async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(calm_world, body, status):
+async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(calm_harness, body, status):
     async with asyncio.timeout(10):
-        answer = await calm_world.client.post("/toy/notes", content=body, headers={"content-type": "application/json"})
+        answer = await calm_harness.client.post(
+            "/toy/notes", content=body, headers={"content-type": "application/json"}
+        )
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/")
 
@@ -267,31 +276,31 @@ async def test_a_body_that_is_not_bounded_clean_json_is_refused_quickly(calm_wor
     ),
     kind=st.sampled_from(["application/json", "text/plain", "application/x-www-form-urlencoded", "a/b; c", "\x7f", ""]),
 )
-async def test_no_body_whatever_makes_a_500(calm_world, body, kind):
-    answer = await calm_world.client.post("/toy/notes", content=body, headers={"content-type": kind})
+async def test_no_body_whatever_makes_a_500(calm_harness, body, kind):
+    answer = await calm_harness.client.post("/toy/notes", content=body, headers={"content-type": kind})
     assert answer.status_code in (200, 422)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", None, "application/json; charset=utf-16"])
-async def test_another_content_type_is_refused_or_read_as_utf_8(calm_world, kind):
+async def test_another_content_type_is_refused_or_read_as_utf_8(calm_harness, kind):
     headers = {"content-type": kind} if kind else {}
-    answer = await calm_world.client.post("/toy/notes", content=b'{"text":"x"}', headers=headers)
+    answer = await calm_harness.client.post("/toy/notes", content=b'{"text":"x"}', headers=headers)
     assert answer.status_code == (200 if kind and "json" in kind else 422)
 
 
-async def test_values_that_no_column_can_store_are_the_clients_to_correct(world):
-    who = world.as_("accounts.invite")
+async def test_values_that_no_column_can_store_are_the_clients_to_correct(harness):
+    who = harness.as_("accounts.invite")
     for size in (1 << 40, 1 << 70):
-        answer = await world.client.post("/toy/things", json={"name": "big", "size": size}, headers=who)
+        answer = await harness.client.post("/toy/things", json={"name": "big", "size": size}, headers=who)
         assert answer.status_code == 422, answer.text
 
 
 async def test_what_takes_too_long_is_given_up_and_rolled_back(toy_database, admin):
-    async with World(toy_database, request_timeout=0.5) as world:
-        answer = await world.client.get("/toy/slow")
+    async with ToyHarness(toy_database, request_timeout=0.5) as harness:
+        answer = await harness.client.get("/toy/slow")
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
-        assert await world.runtime.database.ping()
+        assert await harness.runtime.database.ping()
     idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'toy_app' AND state = 'idle in transaction'"
     assert await admin.fetchval(idle) == 0
 
@@ -303,30 +312,30 @@ async def test_what_takes_too_long_is_given_up_and_rolled_back(toy_database, adm
     ("given_id", "kept"),
     [("abcdefgh-1", True), ("short", False), ("x" * 65, False), ("a b c d e f", False), ("éééééééé", False)],
 )
-async def test_a_sane_request_id_is_kept_and_another_replaced(calm_world, given_id, kept):
+async def test_a_sane_request_id_is_kept_and_another_replaced(calm_harness, given_id, kept):
     headers = [(b"x-request-id", given_id.encode("latin-1"))]
-    answered = (await calm_world.client.get("/health", headers=headers)).headers["x-request-id"]
+    answered = (await calm_harness.client.get("/health", headers=headers)).headers["x-request-id"]
     assert (answered == given_id) is kept
     assert len(answered) >= 8
 
 
-async def test_the_trace_of_a_request_is_carried_into_its_events(world):
+async def test_the_trace_of_a_request_is_carried_into_its_events(harness):
     traceparent = new_traceparent()
-    who = world.as_("accounts.invite") | {"traceparent": traceparent, "x-request-id": "request-12345"}
-    assert (await world.client.post("/toy/things", json={"name": "traced"}, headers=who)).status_code == 201
-    await eventually(world.bus.events)
-    (event,) = world.bus.events()
+    who = harness.as_("accounts.invite") | {"traceparent": traceparent, "x-request-id": "request-12345"}
+    assert (await harness.client.post("/toy/things", json={"name": "traced"}, headers=who)).status_code == 201
+    await eventually(harness.bus.events)
+    (event,) = harness.bus.events()
     assert event.traceparent == traceparent
     assert event.requestid == "request-12345"
     assert event.actor.startswith("account:")
     who["traceparent"] = "00-" + "0" * 32 + "-" + "0" * 16 + "-01"
-    await world.client.post("/toy/things", json={"name": "untraced"}, headers=who)
-    await eventually(lambda: len(world.bus.events()) == 2)
-    assert world.bus.events()[1].traceparent not in (traceparent, who["traceparent"])
+    await harness.client.post("/toy/things", json={"name": "untraced"}, headers=who)
+    await eventually(lambda: len(harness.bus.events()) == 2)
+    assert harness.bus.events()[1].traceparent not in (traceparent, who["traceparent"])
 
 
-async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing(calm_world):
-    forged = Principal("account", "1", None, None, frozenset(), None, {}, calm_world.clock.now())
+async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing(calm_harness):
+    forged = Principal("account", "1", None, None, frozenset(), None, {}, calm_harness.clock.now())
     sent = []
 
     async def receive():
@@ -350,7 +359,7 @@ async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing
         "server": ("toy.test", 80),
     }
     with structlog.testing.capture_logs() as logged:
-        await calm_world.app(scope, receive, send)
+        await calm_harness.app(scope, receive, send)
     assert sent[0]["status"] == 401
     assert [line["actor"] for line in logged if line["event"] == "request"] == [None]
     assert scope["state"] == {"principal": forged}, "nor is the caller's state touched"
@@ -359,23 +368,23 @@ async def test_what_a_caller_within_the_process_left_in_the_state_proves_nothing
 # Transactions
 
 
-async def test_the_commit_happens_before_the_answer_leaves(world, admin):
+async def test_the_commit_happens_before_the_answer_leaves(harness, admin):
     """The name collides only at the commit: had the answer left before, it would say 201."""
-    who = world.as_("accounts.invite")
-    assert (await world.client.post("/toy/things", json={"name": "once"}, headers=who)).status_code == 201
+    who = harness.as_("accounts.invite")
+    assert (await harness.client.post("/toy/things", json={"name": "once"}, headers=who)).status_code == 201
     assert await names(admin) == ["once"]
-    answer = await world.client.post("/toy/things", json={"name": "once"}, headers=who)
+    answer = await harness.client.post("/toy/things", json={"name": "once"}, headers=who)
     assert answer.status_code == 409
-    await eventually(lambda: len(world.bus.events()) == 1)
+    await eventually(lambda: len(harness.bus.events()) == 1)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_connection_lost_before_the_commit_is_503_and_nothing_happened(world, admin, when):
+async def test_a_connection_lost_before_the_commit_is_503_and_nothing_happened(harness, admin, when):
     async def cut():
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_app'")
 
-    world.runtime.parts[when] = cut
-    answer = await world.client.post("/toy/things", json={"name": "cut"}, headers=world.as_("accounts.invite"))
+    harness.runtime.parts[when] = cut
+    answer = await harness.client.post("/toy/things", json={"name": "cut"}, headers=harness.as_("accounts.invite"))
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert answer.json()["type"] == "urn:xindun:problem:database-unavailable"
@@ -383,32 +392,32 @@ async def test_a_connection_lost_before_the_commit_is_503_and_nothing_happened(w
     assert await admin.fetchval("SELECT count(*) FROM outbox") == 0
 
 
-async def test_without_the_database_the_answer_is_503_and_later_all_is_well(world, admin):
-    who = world.as_("accounts.invite")
+async def test_without_the_database_the_answer_is_503_and_later_all_is_well(harness, admin):
+    who = harness.as_("accounts.invite")
     await admin.execute("ALTER ROLE toy_app NOLOGIN")
     try:
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_app'")
-        answer = await world.client.post("/toy/things", json={"name": "later"}, headers=who)
+        answer = await harness.client.post("/toy/things", json={"name": "later"}, headers=who)
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
-        ready = await world.client.get("/ready")
+        ready = await harness.client.get("/ready")
         assert ready.status_code == 503
         assert ready.json()["checks"]["database"] is False
-        assert (await world.client.get("/health")).status_code == 200
-        refused = await world.client.post("/toy/things", json={"name": "later"}, headers=world.as_())
+        assert (await harness.client.get("/health")).status_code == 200
+        refused = await harness.client.post("/toy/things", json={"name": "later"}, headers=harness.as_())
         assert refused.status_code == 503, "a refusal that cannot be recorded is not given as if it were"
     finally:
         await admin.execute("ALTER ROLE toy_app LOGIN")
-    await eventually(world.runtime.database.ping)
-    assert (await world.client.post("/toy/things", json={"name": "later"}, headers=who)).status_code == 201
+    await eventually(harness.runtime.database.ping)
+    assert (await harness.client.post("/toy/things", json={"name": "later"}, headers=who)).status_code == 201
 
 
 @pytest.mark.clause("12.4")
-async def test_a_refusal_is_on_record_before_it_is_answered_and_the_act_is_not(world, admin):
-    world.bus.away = True
+async def test_a_refusal_is_on_record_before_it_is_answered_and_the_act_is_not(harness, admin):
+    harness.bus.away = True
     subject = f"account:{new_id()}"
-    who = world.as_("accounts.invite", subject=subject)
-    answer = await world.client.post("/toy/things", json={"name": "too good"}, headers=who)
+    who = harness.as_("accounts.invite", subject=subject)
+    answer = await harness.client.post("/toy/things", json={"name": "too good"}, headers=who)
     assert answer.status_code == 403
     bodies = [orjson.loads(row["body"]) for row in await admin.fetch("SELECT body FROM outbox")]
     (refusal,) = bodies
@@ -421,22 +430,22 @@ async def test_a_refusal_is_on_record_before_it_is_answered_and_the_act_is_not(w
 
 
 @pytest.mark.clause("6.2")
-async def test_a_missing_permission_names_itself_and_its_clause(world):
-    answer = await world.client.post("/toy/things", json={"name": "ok"}, headers=world.as_("accounts.read"))
+async def test_a_missing_permission_names_itself_and_its_clause(harness):
+    answer = await harness.client.post("/toy/things", json={"name": "ok"}, headers=harness.as_("accounts.read"))
     assert answer.status_code == 403
     assert answer.json()["permission"] == "accounts.invite"
     assert answer.json()["clause"] == "7.6"
 
 
 @pytest.mark.clause("6.5")
-async def test_the_refusal_of_a_revoked_credential_is_recorded_with_its_name(world, admin):
+async def test_the_refusal_of_a_revoked_credential_is_recorded_with_its_name(harness, admin):
     subject = f"account:{new_id()}"
-    who = world.as_("accounts.invite", subject=subject)
-    assert (await world.client.get("/toy/whoami", headers=who)).status_code == 200
-    now = world.clock.now()
-    await world.feed(Cutoff(id=new_id(), subject=subject, epoch=1, reason="account-revoked", at=now))
-    await eventually(lambda: world.point.holds(subject, 1))
-    answer = await world.client.get("/toy/whoami", headers=who)
+    who = harness.as_("accounts.invite", subject=subject)
+    assert (await harness.client.get("/toy/whoami", headers=who)).status_code == 200
+    now = harness.clock.now()
+    await harness.feed(Cutoff(id=new_id(), subject=subject, epoch=1, reason="account-revoked", at=now))
+    await eventually(lambda: harness.point.holds(subject, 1))
+    answer = await harness.client.get("/toy/whoami", headers=who)
     assert answer.status_code == 401
     assert answer.json()["type"] == "urn:xindun:problem:credential-revoked"
     (body,) = [orjson.loads(row["body"]) for row in await admin.fetch("SELECT body FROM outbox")]
@@ -444,8 +453,8 @@ async def test_the_refusal_of_a_revoked_credential_is_recorded_with_its_name(wor
     assert body["actor"] == subject
 
 
-async def test_a_request_without_a_credential_or_with_two_is_401(calm_world):
-    token = calm_world.as_()["authorization"]
+async def test_a_request_without_a_credential_or_with_two_is_401(calm_harness):
+    token = calm_harness.as_()["authorization"]
     for headers in (
         [],
         [("authorization", token), ("authorization", token)],
@@ -454,33 +463,33 @@ async def test_a_request_without_a_credential_or_with_two_is_401(calm_world):
         [("authorization", "Bearer  x")],
         [("authorization", "Bearer x.y.z")],
     ):
-        answer = await calm_world.client.get("/toy/whoami", headers=headers)
+        answer = await calm_harness.client.get("/toy/whoami", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.clause("6.5")
-async def test_acts_of_class_a_end_when_the_revoker_is_silent(world):
-    who = world.as_("credit-data.query")
-    assert (await world.client.post("/toy/queries", headers=who)).status_code == 200
-    world.point._heard_at -= 61
-    answer = await world.client.post("/toy/queries", headers=who)
+async def test_acts_of_class_a_end_when_the_revoker_is_silent(harness):
+    who = harness.as_("credit-data.query")
+    assert (await harness.client.post("/toy/queries", headers=who)).status_code == 200
+    harness.point._heard_at -= 61
+    answer = await harness.client.post("/toy/queries", headers=who)
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:xindun:problem:revoker-silent"
-    assert (await world.client.get("/toy/whoami", headers=who)).status_code == 200
-    heard = world.point._heard_at
-    await world.feed(Heartbeat(at=world.clock.now()))
-    await eventually(lambda: world.point._heard_at > heard)
-    assert (await world.client.post("/toy/queries", headers=who)).status_code == 200
+    assert (await harness.client.get("/toy/whoami", headers=who)).status_code == 200
+    heard = harness.point._heard_at
+    await harness.feed(Heartbeat(at=harness.clock.now()))
+    await eventually(lambda: harness.point._heard_at > heard)
+    assert (await harness.client.post("/toy/queries", headers=who)).status_code == 200
 
 
 # Repeats and edits
 
 
-async def test_a_repeated_write_is_answered_again_and_done_once(world, admin):
-    who = world.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
-    first = await world.client.post("/toy/things", json={"name": "mine"}, headers=who)
-    again = await world.client.post("/toy/things", json={"name": "mine"}, headers=who)
+async def test_a_repeated_write_is_answered_again_and_done_once(harness, admin):
+    who = harness.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
+    first = await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)
+    again = await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)
     assert (first.status_code, first.json()) == (again.status_code, again.json()) == (201, first.json())
     assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
@@ -493,51 +502,51 @@ async def test_a_repeated_write_is_answered_again_and_done_once(world, admin):
 
 
 @pytest.mark.parametrize("changed", ["body", "path", "query"])
-async def test_a_key_serves_one_request_only(world, admin, changed):
-    who = world.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
-    first = await world.client.post("/toy/things", json={"name": "mine"}, headers=who)
+async def test_a_key_serves_one_request_only(harness, admin, changed):
+    who = harness.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
+    first = await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)
     if changed == "path":
         path = first.headers["location"]
-        other = await world.client.put(path, json={"name": "mine"}, headers=who | {"if-match": '"1"'})
+        other = await harness.client.put(path, json={"name": "mine"}, headers=who | {"if-match": '"1"'})
     else:
         path = "/toy/things?a=1" if changed == "query" else "/toy/things"
-        other = await world.client.post(path, json={"name": "mine" if changed == "query" else "other"}, headers=who)
+        other = await harness.client.post(path, json={"name": "mine" if changed == "query" else "other"}, headers=who)
     assert other.status_code == 422
     assert other.json()["type"] == "urn:xindun:problem:idempotency-key-reused"
     assert await names(admin) == ["mine"]
 
 
-async def test_another_person_may_use_the_same_key(world, admin):
+async def test_another_person_may_use_the_same_key(harness, admin):
     for name in ("mine", "yours"):
-        who = world.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
-        assert (await world.client.post("/toy/things", json={"name": name}, headers=who)).status_code == 201
+        who = harness.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
+        assert (await harness.client.post("/toy/things", json={"name": name}, headers=who)).status_code == 201
     assert await names(admin) == ["mine", "yours"]
 
 
-async def test_a_write_that_failed_leaves_its_key_free(world, admin):
-    who = world.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
+async def test_a_write_that_failed_leaves_its_key_free(harness, admin):
+    who = harness.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
 
     async def fail():
         raise RuntimeError
 
-    world.runtime.parts["before"] = fail
-    assert (await world.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 500
-    world.runtime.parts.pop("before")
-    assert (await world.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 201
+    harness.runtime.parts["before"] = fail
+    assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 500
+    harness.runtime.parts.pop("before")
+    assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 201
     assert await names(admin) == ["mine"]
 
 
-async def test_concurrent_repeats_wait_for_the_first_and_get_its_answer(world, admin):
-    who = world.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
+async def test_concurrent_repeats_wait_for_the_first_and_get_its_answer(harness, admin):
+    who = harness.as_("accounts.invite") | {"idempotency-key": "0123456789abcdef"}
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait():
         entered.set()
         await go_on.wait()
 
-    world.runtime.parts["before"] = wait
+    harness.runtime.parts["before"] = wait
     calls = [
-        asyncio.create_task(world.client.post("/toy/things", json={"name": "mine"}, headers=who)) for _ in range(4)
+        asyncio.create_task(harness.client.post("/toy/things", json={"name": "mine"}, headers=who)) for _ in range(4)
     ]
     await entered.wait()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'toy_app' AND wait_event_type = 'Lock'"
@@ -555,57 +564,59 @@ async def test_concurrent_repeats_wait_for_the_first_and_get_its_answer(world, a
 
 
 @pytest.mark.parametrize("key", ["", "short", "x" * 129, "with space", "é" * 10])
-async def test_a_key_of_the_wrong_form_is_refused(world, admin, key):
-    headers = [*world.as_("accounts.invite").items(), ("idempotency-key", key.encode("latin-1"))]
+async def test_a_key_of_the_wrong_form_is_refused(harness, admin, key):
+    headers = [*harness.as_("accounts.invite").items(), ("idempotency-key", key.encode("latin-1"))]
     headers = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in headers]
-    assert (await world.client.post("/toy/things", json={"name": "mine"}, headers=headers)).status_code == 422
+    assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=headers)).status_code == 422
     assert await names(admin) == []
 
 
-async def test_two_keys_are_refused(world, admin):
-    headers = [*world.as_("accounts.invite").items(), ("idempotency-key", "1" * 8), ("idempotency-key", "2" * 8)]
-    assert (await world.client.post("/toy/things", json={"name": "mine"}, headers=headers)).status_code == 422
+async def test_two_keys_are_refused(harness, admin):
+    headers = [*harness.as_("accounts.invite").items(), ("idempotency-key", "1" * 8), ("idempotency-key", "2" * 8)]
+    assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=headers)).status_code == 422
     assert await names(admin) == []
 
 
-async def test_an_edit_meets_the_version_that_it_read(world):
-    who = world.as_("accounts.invite")
-    made = await world.client.post("/toy/things", json={"name": "mine"}, headers=who)
+async def test_an_edit_meets_the_version_that_it_read(harness):
+    who = harness.as_("accounts.invite")
+    made = await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)
     path, tag = made.headers["location"], made.headers["etag"]
     body = {"name": "mine", "size": 3}
-    missing = await world.client.put(path, json=body, headers=who)
+    missing = await harness.client.put(path, json=body, headers=who)
     assert missing.status_code == 428
-    edited = await world.client.put(path, json=body, headers=who | {"if-match": tag})
+    edited = await harness.client.put(path, json=body, headers=who | {"if-match": tag})
     assert (edited.status_code, edited.headers["etag"]) == (204, '"2"')
     for stale in (tag, "*", 'W/"2"', "2", '"2", "1"', '""'):
-        answer = await world.client.put(path, json=body, headers=who | {"if-match": stale})
+        answer = await harness.client.put(path, json=body, headers=who | {"if-match": stale})
         assert answer.status_code == 412, stale
         assert answer.headers["etag"] == '"2"'
-    nowhere = await world.client.put(f"/toy/things/{new_id()}", json=body, headers=who | {"if-match": tag})
+    nowhere = await harness.client.put(f"/toy/things/{new_id()}", json=body, headers=who | {"if-match": tag})
     assert nowhere.status_code == 404
 
 
-async def test_of_two_concurrent_edits_of_one_version_one_is_made(world):
-    who = world.as_("accounts.invite")
-    made = await world.client.post("/toy/things", json={"name": "mine"}, headers=who)
+async def test_of_two_concurrent_edits_of_one_version_one_is_made(harness):
+    who = harness.as_("accounts.invite")
+    made = await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)
     edits = [
-        world.client.put(made.headers["location"], json={"name": "mine", "size": n}, headers=who | {"if-match": '"1"'})
+        harness.client.put(
+            made.headers["location"], json={"name": "mine", "size": n}, headers=who | {"if-match": '"1"'}
+        )
         for n in range(5)
     ]
     statuses = sorted(answer.status_code for answer in await asyncio.gather(*edits))
     assert statuses == [204, 412, 412, 412, 412]
 
 
-async def test_a_method_that_is_not_there_says_which_are(calm_world):
-    answer = await calm_world.client.patch("/toy/things")
+async def test_a_method_that_is_not_there_says_which_are(calm_harness):
+    answer = await calm_harness.client.patch("/toy/things")
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"] or "GET" in answer.headers["allow"]
     assert answer.json()["type"] == "urn:xindun:problem:method-not-allowed"
 
 
-async def test_methods_of_clients_own_make_no_time_series(calm_world):
+async def test_methods_of_clients_own_make_no_time_series(calm_harness):
     for number in range(3):
-        await calm_world.client.request(f"MADEUP{number}", "/toy/things")
-    metrics = (await calm_world.client.get("/metrics")).text
+        await calm_harness.client.request(f"MADEUP{number}", "/toy/things")
+    metrics = (await calm_harness.client.get("/metrics")).text
     assert "MADEUP" not in metrics
     assert 'method="other"' in metrics

@@ -18,7 +18,8 @@ from common.messaging.inbox import ATTEMPTS, LONGEST, Inbox
 from common.messaging.topics import events_topic
 from common.problems import Conflict, Invalid, NotFound, Unavailable
 from common.storage.database import Database, DatabaseUnavailable
-from tests.services.common.harness import World, eventually
+from tests.harness.polling import eventually
+from tests.services.common.harness import ToyHarness
 from tests.services.common.toy.events import QuestionAsked
 
 ASKER = events_topic("asker")
@@ -32,12 +33,12 @@ async def still(toy_database, monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(inbox_module.Inbox, "run", only_when_told)
-    async with World(toy_database) as running:
+    async with ToyHarness(toy_database) as running:
         yield running
 
 
-def asked(world, about: str, words: str = "") -> Message:
-    return world.question(QuestionAsked(about=about, text=words))
+def asked(harness, about: str, words: str = "") -> Message:
+    return harness.message(QuestionAsked(about=about, text=words))
 
 
 async def effects(admin, about: str | None = None) -> list[str]:
@@ -51,7 +52,7 @@ async def states(admin) -> dict[str, tuple[str, int]]:
     return {row["key"]: (row["status"], row["attempts"]) for row in rows}
 
 
-def refusing(world, *texts: str, error: type[Exception] = RuntimeError) -> set[str]:
+def refusing(harness, *texts: str, error: type[Exception] = RuntimeError) -> set[str]:
     """Let the handler fail, after its effect, on these texts; what is taken out of the set is accepted again."""
     refused = set(texts)
 
@@ -59,13 +60,13 @@ def refusing(world, *texts: str, error: type[Exception] = RuntimeError) -> set[s
         if event.text in refused:
             raise error
 
-    world.runtime.parts["react"] = react
+    harness.runtime.parts["react"] = react
     return refused
 
 
-async def retry_all(world, seconds: float = 0) -> None:
-    world.pass_(seconds)
-    while await world.inbox.retry_one():
+async def retry_all(harness, seconds: float = 0) -> None:
+    harness.pass_(seconds)
+    while await harness.inbox.retry_one():
         pass
 
 
@@ -122,11 +123,11 @@ async def test_the_waits_grow_and_after_eight_attempts_the_event_is_dead(still, 
     assert await effects(admin) == ["behind"], "a dead event holds nobody back"
 
 
-async def dead_letter(world, admin) -> UUID:
-    refusing(world, "bad")
-    await world.bus.publish([asked(world, "a", "bad")])
+async def dead_letter(harness, admin) -> UUID:
+    refusing(harness, "bad")
+    await harness.bus.publish([asked(harness, "a", "bad")])
     for _ in range(ATTEMPTS):
-        await retry_all(world, 20)
+        await retry_all(harness, 20)
     return await admin.fetchval("SELECT message_id FROM inbox WHERE status = 'dead'")
 
 
@@ -178,15 +179,15 @@ async def test_a_replayed_letter_that_now_succeeds_takes_effect(still, admin):
 
 async def test_unknown_types_pass_by_and_unknown_fields_are_ignored(still, admin):
     event = QuestionAsked(about="a", text="1")
-    unknown = still.question(event, type=f"{PREFIX}.asker.question.withdrawn.v1")
-    newer = still.question(event, data={"about": "a", "text": "2", "tone": "friendly"})
+    unknown = still.message(event, type=f"{PREFIX}.asker.question.withdrawn.v1")
+    newer = still.message(event, data={"about": "a", "text": "2", "tone": "friendly"})
     await still.bus.publish([unknown, newer])
     assert await effects(admin) == ["2"]
     assert len(await admin.fetch("SELECT FROM inbox")) == 1
 
 
 async def test_an_event_whose_data_do_not_fit_waits_and_dies_like_any_failure(still, admin):
-    await still.bus.publish([still.question(QuestionAsked(about="a"), data={"text": "about what?"})])
+    await still.bus.publish([still.message(QuestionAsked(about="a"), data={"text": "about what?"})])
     assert (await states(admin))["a"] == ("waiting", 1)
     assert await admin.fetchval("SELECT error FROM inbox") == "ValidationError"
 
@@ -208,7 +209,7 @@ async def test_nobody_says_anothers_facts(still, admin, changed, monkeypatch):
     for type_ in {changed.get("type")} - {None}:
         monkeypatch.setitem(handlers._by_type, type_, handlers.of(QuestionAsked.type))
     before = handled("foreign-source")
-    await still.bus.publish([still.question(QuestionAsked(about="a"), **changed)])
+    await still.bus.publish([still.message(QuestionAsked(about="a"), **changed)])
     assert await effects(admin) == []
     assert handled("foreign-source") == before + 1
 
@@ -234,7 +235,7 @@ async def test_ten_thousand_messages_that_are_none_of_ours_cost_no_transaction(s
     nowhere = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", pool_size=1)
     without = Inbox("toy", nowhere, still.inbox._handlers, still.runtime)
     unknown = [
-        still.question(QuestionAsked(about=str(n)), type=f"{PREFIX}.asker.question.withdrawn.v1") for n in range(10_000)
+        still.message(QuestionAsked(about=str(n)), type=f"{PREFIX}.asker.question.withdrawn.v1") for n in range(10_000)
     ]
     began = time.process_time()
     await without.deliver([*unknown, Message(ASKER, "a", bytes(10_000_000))])
@@ -373,11 +374,11 @@ async def test_two_processes_that_retry_share_the_rows(still, admin):
     assert sorted(await effects(admin)) == list("abcdef")
 
 
-async def test_a_running_inbox_retries_by_itself(world, admin):
-    refused = refusing(world, "bad")
-    await world.bus.publish([asked(world, "a", "bad")])
+async def test_a_running_inbox_retries_by_itself(harness, admin):
+    refused = refusing(harness, "bad")
+    await harness.bus.publish([asked(harness, "a", "bad")])
     refused.clear()
-    world.pass_(1)
+    harness.pass_(1)
 
     async def applied() -> bool:
         return await effects(admin) == ["bad"]

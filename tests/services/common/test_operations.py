@@ -6,20 +6,20 @@ import pytest
 
 from common.messaging.outbox import Relay
 from common.web.application import asyncpg_dsn
-from tests.services.common.harness import eventually
+from tests.harness.polling import eventually
 from tests.services.common.toy.events import QuestionAsked
 
 PATH = "/toy/operations/status"
 
 
-async def status(world, **claims) -> dict:
-    answer = await world.client.get(PATH, headers=world.as_("operations.manage", **claims))
+async def status(harness, **claims) -> dict:
+    answer = await harness.client.get(PATH, headers=harness.as_("operations.manage", **claims))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def test_a_service_at_rest_says_so(world):
-    told = await status(world)
+async def test_a_service_at_rest_says_so(harness):
+    told = await status(harness)
     assert (told["service"], told["instance"]) == ("toy", "1")
     assert told["database"] == {"answers": True, "role": "toy_app"}
     assert told["relay"] == {"unpublished": 0, "oldest_age": 0, "last_published": 0, "holder": "1"}
@@ -31,25 +31,25 @@ async def test_a_service_at_rest_says_so(world):
 
 
 @pytest.mark.clause("7.2")
-async def test_only_who_runs_the_platform_sees_it(world):
-    assert (await world.client.get(PATH)).status_code == 401
-    assert (await world.client.get(PATH, headers=world.as_("accounts.read"))).status_code == 403
+async def test_only_who_runs_the_platform_sees_it(harness):
+    assert (await harness.client.get(PATH)).status_code == 401
+    assert (await harness.client.get(PATH, headers=harness.as_("accounts.read"))).status_code == 403
 
 
-async def test_what_waits_to_be_published_is_counted_with_its_age(world):
-    world.bus.away = True
+async def test_what_waits_to_be_published_is_counted_with_its_age(harness):
+    harness.bus.away = True
     for name in ("one", "two"):
-        await world.client.post("/toy/things", headers=world.as_("accounts.invite"), json={"name": name})
-    await eventually(lambda: len(world.bus.tried) >= 2)
-    world.pass_(40)
-    relay = (await status(world))["relay"]
+        await harness.client.post("/toy/things", headers=harness.as_("accounts.invite"), json={"name": name})
+    await eventually(lambda: len(harness.bus.tried) >= 2)
+    harness.pass_(40)
+    relay = (await status(harness))["relay"]
     assert (relay["unpublished"], relay["last_published"]) == (2, 0)
     assert relay["oldest_age"] == pytest.approx(40, abs=0.5)
-    world.bus.away = False
-    await eventually(lambda: len(world.bus.events()) == 2)
+    harness.bus.away = False
+    await eventually(lambda: len(harness.bus.events()) == 2)
 
     async def told():
-        return (await status(world))["relay"] == {
+        return (await status(harness))["relay"] == {
             "unpublished": 0,
             "oldest_age": 0,
             "last_published": 2,
@@ -59,38 +59,40 @@ async def test_what_waits_to_be_published_is_counted_with_its_age(world):
     await eventually(told)
 
 
-async def test_it_is_told_which_replica_relays(world, toy_database, admin):
-    other = Relay(publisher="toy", instance="7", dsn=asyncpg_dsn(toy_database.app), bus=world.bus, clock=world.clock)
+async def test_it_is_told_which_replica_relays(harness, toy_database, admin):
+    other = Relay(
+        publisher="toy", instance="7", dsn=asyncpg_dsn(toy_database.app), bus=harness.bus, clock=harness.clock
+    )
     running = asyncio.create_task(other.run())
-    assert (await status(world))["relay"]["holder"] == "1"
+    assert (await status(harness))["relay"]["holder"] == "1"
     killing = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '1'"
 
     async def taken_over():
         await admin.execute(killing)
-        return (await status(world))["relay"]["holder"] == "7"
+        return (await status(harness))["relay"]["holder"] == "7"
 
     await eventually(taken_over)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_events_that_wait_and_dead_ones_are_counted(world, admin):
+async def test_events_that_wait_and_dead_ones_are_counted(harness, admin):
     async def refuse(_session, _event):
         raise RuntimeError
 
-    world.runtime.parts["react"] = refuse
-    await world.bus.publish([world.question(QuestionAsked(about="a", text="bad"))])
-    await eventually(lambda: counted(world, waiting=1, dead=0))
+    harness.runtime.parts["react"] = refuse
+    await harness.bus.publish([harness.message(QuestionAsked(about="a", text="bad"))])
+    await eventually(lambda: counted(harness, waiting=1, dead=0))
     await admin.execute("UPDATE inbox SET status = 'dead', next_attempt_at = NULL")
-    await eventually(lambda: counted(world, waiting=0, dead=1))
+    await eventually(lambda: counted(harness, waiting=0, dead=1))
 
 
-async def counted(world, **numbers) -> bool:
-    inbox = (await status(world))["inbox"]
+async def counted(harness, **numbers) -> bool:
+    inbox = (await status(harness))["inbox"]
     return numbers.items() <= inbox.items()
 
 
-async def test_without_its_database_a_service_still_says_how_it_is(world, admin):
+async def test_without_its_database_a_service_still_says_how_it_is(harness, admin):
     await admin.execute("ALTER ROLE toy_app NOLOGIN")
     try:
         await admin.execute(
@@ -99,9 +101,9 @@ async def test_without_its_database_a_service_still_says_how_it_is(world, admin)
         )
 
         async def told():
-            return (await status(world))["database"] == {"answers": False, "role": None}
+            return (await status(harness))["database"] == {"answers": False, "role": None}
 
         await eventually(told)
-        assert (await status(world))["relay"] is None
+        assert (await status(harness))["relay"] is None
     finally:
         await admin.execute("ALTER ROLE toy_app LOGIN")

@@ -19,7 +19,8 @@ from common.messaging.outbox import Relay
 from common.messaging.topics import FEED_TOPIC
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
-from tests.services.common.harness import Bus, eventually
+from tests.harness.polling import eventually
+from tests.services.common.harness import Bus
 from tests.services.common.toy.events import ThingMade
 
 HERE = "(SELECT oid FROM pg_database WHERE datname = current_database())"

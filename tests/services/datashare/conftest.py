@@ -4,19 +4,19 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.datashare.harness import World
+from tests.services.datashare.harness import DatashareHarness
 
 
 @pytest.fixture
-async def make_world(fresh_database):
+async def make_harness(fresh_database):
     async with AsyncExitStack() as ends:
 
-        async def make(clock=None) -> World:
-            return await ends.enter_async_context(World(await fresh_database("datashare"), clock))
+        async def make(clock=None) -> DatashareHarness:
+            return await ends.enter_async_context(DatashareHarness(await fresh_database("datashare"), clock))
 
         yield make
 
 
 @pytest.fixture
-async def world(make_world):
-    return await make_world()
+async def harness(make_harness):
+    return await make_harness()

@@ -1,36 +1,25 @@
-"""Datashare with everything around it that it speaks to: a bus, people and systems with real tokens, a life to play."""
+"""Datashare with a city around it: people and systems with tokens, and each step from opening to grant."""
 
 import hashlib
-from collections import defaultdict
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import httpx
-import orjson
+from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import func, select, text
-from stdnum.cn import uscc
 
 from common.clock import ManualClock
 from common.contracts.events import identity
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
-from common.contracts.permissions import POSTS, UnitKind
-from common.contracts.topics import TOPICS
-from common.enforcement.revocation_feed import Heartbeat, VerificationKey
-from common.enforcement.tokens import SigningKey, sign
+from common.contracts.permissions import UnitKind
 from common.ids import new_id
-from common.messaging.bus import Message
-from common.messaging.events import Envelope
-from common.messaging.in_process import InProcessBus
-from common.messaging.outbox import outbox
-from common.messaging.topics import FEED_TOPIC, events_topic
 from datashare.main import create_app
 from datashare.settings import Settings
 from tests.harness.databases import ServiceDatabase
+from tests.harness.identifiers import company_code
+from tests.harness.service import Actor, ServiceHarness
 
-ISSUER = "https://xindun.local"
 OFFICE, ELSEWHERE = "10.20.0.7", "192.0.2.9"
 """An address of the system's registered network, and one outside."""
 CODE = "administrative-penalties"
@@ -69,159 +58,57 @@ APPLICATION: dict[str, Any] = {
 }
 
 
-def subject(number: int) -> str:
-    """Return a valid unified social credit code, another for each number."""
-    body = f"91350200{number:09d}"
-    return body + uscc.calc_check_digit(body)
-
-
 def csv_of(count: int, start: int = 0) -> bytes:
     rows = ["统一社会信用代码,当事人,处罚日期,处罚类型,罚没金额,违规事实,处理机构,法律依据"]
     rows += [
-        f"{subject(n)},某某第{n}公司,2024/3/{n % 28 + 1},罚款,{n * 1000 + 500},未按规定办理,市监局,《办法》第{n}条"
+        f"{company_code(n)},某某第{n}公司,2024/3/{n % 28 + 1},罚款,{n * 1000 + 500},未按规定办理,市监局,《办法》第{n}条"
         for n in range(start, start + count)
     ]
     return ("\ufeff" + "\r\n".join(rows) + "\r\n").encode()
 
 
-class Actor:
-    """Somebody or something with a credential; `headers` carry a real token."""
-
-    def __init__(self, world: "World", kind: str, unit: UUID, unit_kind: UnitKind, permissions=(), **claims) -> None:
-        self.world, self.kind, self.id = world, kind, claims.pop("id", None) or new_id()
-        self.unit, self.unit_kind = unit, unit_kind
-        token = world.token(f"{kind}:{self.id}", unit, unit_kind, permissions, **claims)
-        self.headers = {"authorization": f"Bearer {token}"}
-
-    async def send(
-        self, method: str, path: str, body: Any = None, *, origin: str = OFFICE, **headers
-    ) -> httpx.Response:
-        client = self.world.client_from(origin)
-        headers = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        return await client.request(method, f"/datashare{path}", json=body, headers=headers)
-
-    async def get(self, path: str, **more) -> httpx.Response:
-        return await self.send("GET", path, **more)
-
-    async def post(self, path: str, body: Any = None, **more) -> httpx.Response:
-        return await self.send("POST", path, body, **more)
-
-
-class World:
+class DatashareHarness(ServiceHarness):
     """One city: the authority, the center, two units; time stands until it is moved."""
 
+    name = "datashare"
+    address = OFFICE
+    token_term = 10 * 366 * 86_400
+
     def __init__(self, database: ServiceDatabase, clock: ManualClock | None = None) -> None:
-        self.database = database
-        self.clock = clock or ManualClock()
-        self.bus = InProcessBus(TOPICS)
-        self.key = SigningKey.generate()
-        self.settings = Settings(database_url=SecretStr(database.app), environment="development", pool_size=20)
-        self.app = create_app(self.settings, self.bus, clock=self.clock)
-        self.runtime = self.app.state.runtime
-        self.sequences: dict[str, int] = defaultdict(int)
-        self._clients: dict[str, httpx.AsyncClient] = {}
-        self._ends = AsyncExitStack()
+        settings = Settings(database_url=SecretStr(database.app), environment="development", pool_size=20)
+        super().__init__(database, settings, clock)
 
-    async def __aenter__(self) -> Self:
-        await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        await self.bus.start()
-        self._ends.push_async_callback(self.bus.stop)
-        entries = (VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
-        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
-        await self.runtime.point.loaded()
-        await self.runtime.point.until(lambda: self.runtime.point.key_generation > 0, 5)
-        await self._people()
-        return self
+    def create_app(self) -> FastAPI:
+        return create_app(self.settings, self.bus, clock=self.clock)
 
-    async def __aexit__(self, *_) -> None:
-        await self._ends.aclose()
-
-    async def _people(self) -> None:
+    async def start_surroundings(self) -> None:
+        await super().start_surroundings()
         authority, center = new_id(), new_id()
-        self.authority = self.person(authority, UnitKind.AUTHORITY, "authority-officer")
-        self.authority2 = self.person(authority, UnitKind.AUTHORITY, "authority-officer")
-        self.center = self.person(center, UnitKind.CENTER, "center-officer")
+        self.authority = self.officer(authority, UnitKind.AUTHORITY, "authority-officer")
+        self.authority2 = self.officer(authority, UnitKind.AUTHORITY, "authority-officer")
+        self.center = self.officer(center, UnitKind.CENTER, "center-officer")
         self.unit, self.other_unit = new_id(), new_id()
-        self.admin = self.person(self.unit, UnitKind.AGENCY, "unit-administrator")
-        self.clerk = self.person(self.unit, UnitKind.AGENCY, "credit-clerk")
-        self.stranger = self.person(self.other_unit, UnitKind.AGENCY, "credit-clerk")
-        self.stranger_admin = self.person(self.other_unit, UnitKind.AGENCY, "unit-administrator")
+        self.admin = self.officer(self.unit, post="unit-administrator")
+        self.clerk = self.officer(self.unit)
+        self.stranger = self.officer(self.other_unit)
+        self.stranger_admin = self.officer(self.other_unit, post="unit-administrator")
         self.system = Actor(self, "system", self.unit, UnitKind.AGENCY, ["credit-data.query"])
         for unit, name in ((self.unit, "市住房局"), (self.other_unit, "市交通局")):
-            await self.say(
+            await self.publish(
                 identity.UnitRegistered(
-                    unit_id=unit, kind=UnitKind.AGENCY, level="city", name=name, uscc=subject(1), duties=["uses"]
+                    unit_id=unit, kind=UnitKind.AGENCY, level="city", name=name, uscc=company_code(1), duties=["uses"]
                 )
             )
         for person in (self.admin, self.clerk, self.stranger, self.stranger_admin):
-            await self.say(identity.AccountActivated(account_id=person.id, unit_id=person.unit))
-
-    def person(self, unit: UUID, kind: UnitKind, post: str) -> Actor:
-        return Actor(self, "account", unit, kind, POSTS[kind][post])
+            await self.publish(identity.AccountActivated(account_id=person.id, unit_id=person.unit))
 
     def probe(self, subject: Actor, order_id: UUID) -> Actor:
         return Actor(self, subject.kind, subject.unit, subject.unit_kind, (), id=subject.id, probe=str(order_id))
 
-    def token(self, subject: str, unit: UUID, kind: UnitKind, permissions=(), **more) -> str:
-        now = int(self.clock.now().timestamp())
-        claims = {
-            "iss": ISSUER,
-            "aud": "xindun",
-            "sub": subject,
-            "epc": 0,
-            "unit": str(unit),
-            "uknd": kind.value,
-            "uepc": 0,
-            "perms": list(permissions),
-            "jti": str(new_id()),
-            "iat": now,
-            "nbf": now,
-            "exp": now + 10 * 366 * 86_400,
-        }
-        return sign(self.key, claims | more)
-
-    def client_from(self, origin: str) -> httpx.AsyncClient:
-        if origin not in self._clients:
-            transport = httpx.ASGITransport(app=self.app, client=(origin, 40_000))
-            client = httpx.AsyncClient(transport=transport, base_url="http://datashare.test", timeout=60)
-            self._ends.push_async_callback(client.aclose)
-            self._clients[origin] = client
-        return self._clients[origin]
-
-    # What others say, and what datashare says
-
-    def message(self, event) -> Message:
-        self.sequences[event.publisher] += 1
-        envelope = Envelope(
-            id=new_id(),
-            source=f"/{event.publisher}",
-            type=event.type,
-            subject=event.key,
-            time=self.clock.now(),
-            sequence=self.sequences[event.publisher],
-            data=event.model_dump(mode="json"),
-        )
-        return Message(events_topic(event.publisher), event.key, envelope.to_bytes())
-
-    async def say(self, *events) -> None:
-        for event in events:
-            await self.bus.publish([self.message(event)])
-
-    async def told(self, name: str) -> list[dict[str, Any]]:
-        """Return the data of what datashare said under this name, in order."""
-        async with self.runtime.database.transaction() as session:
-            bodies = await session.scalars(select(outbox.c.body).order_by(outbox.c.id))
-            envelopes = [orjson.loads(body) for body in bodies]
-        return [e["data"] for e in envelopes if e["type"] == f"cn.xindun.datashare.{name}.v1"]
-
-    async def count(self, table: str, where: str = "true") -> int:
-        async with self.runtime.database.transaction() as session:
-            return await session.scalar(select(func.count()).select_from(text(table)).where(text(where)))
-
-    # The life, step by step
+    # The scenario, step by step
 
     async def load(self, content: bytes, code: str = CODE) -> httpx.Response:
-        return await self.client_from(OFFICE).post(
+        return await self.client.post(
             f"/datashare/resources/{code}/records",
             content=content,
             headers=self.center.headers | {"content-type": "text/csv"},
@@ -247,7 +134,7 @@ class World:
         filed = await self.admin.post("/data-rules", {"title": "数据安全管理细则", "digest": "a" * 64})
         assert filed.status_code == 201, filed.text
         system = {"system_id": self.system.id, "unit_id": self.unit, "name": "招投标系统", "origins": ["10.20.0.0/24"]}
-        await self.say(
+        await self.publish(
             identity.SystemRegistered(**system, responsible=self.admin.id), identity.SystemApproved(**system)
         )
         await self.trained()
@@ -256,16 +143,16 @@ class World:
 
     async def trained(self) -> None:
         until = self.clock.now() + timedelta(days=300)
-        await self.say(
+        await self.publish(
             identity.TrainingPassed(account_id=self.clerk.id, unit_id=self.unit, score=100, valid_until=until)
         )
 
     async def bound(self) -> None:
-        await self.say(identity.UndertakingSigned(account_id=self.clerk.id, unit_id=self.unit, digest="b" * 64))
+        await self.publish(identity.UndertakingSigned(account_id=self.clerk.id, unit_id=self.unit, digest="b" * 64))
 
     async def appointed(self) -> UUID:
         appointment = new_id()
-        await self.say(
+        await self.publish(
             identity.AppointmentMade(
                 appointment_id=appointment,
                 account_id=self.clerk.id,
@@ -320,15 +207,17 @@ class World:
             "resource": CODE,
             "purpose": PURPOSE,
             "case_number": "厦招〔2026〕17号",
-            "subject": {"uscc": subject(number)},
+            "subject": {"uscc": company_code(number)},
         } | more
 
-    async def query(self, number: int = 3, by: Actor | None = None, *, origin: str = OFFICE, **more) -> httpx.Response:
-        return await (by or self.system).post("/queries", self.asked(number, **more), origin=origin)
+    async def query(
+        self, number: int = 3, by: Actor | None = None, *, address: str | None = None, **more
+    ) -> httpx.Response:
+        return await (by or self.system).post("/queries", self.asked(number, **more), address=address)
 
     async def order(self, kind: str, target: UUID | str) -> UUID:
         order_id = new_id()
-        await self.say(
+        await self.publish(
             ContainmentOrdered(
                 order_id=order_id,
                 incident_id=new_id(),
@@ -342,7 +231,7 @@ class World:
         return order_id
 
     async def lift(self, order_id: UUID) -> None:
-        await self.say(
+        await self.publish(
             ContainmentLifted(
                 order_id=order_id,
                 incident_id=new_id(),
@@ -355,8 +244,3 @@ class World:
 
 def mark(code: str) -> bytes:
     return hashlib.sha256(code.encode()).digest()
-
-
-def problem(answer: httpx.Response) -> str:
-    """Return the slug of a refusal."""
-    return answer.json()["type"].removeprefix("urn:xindun:problem:")

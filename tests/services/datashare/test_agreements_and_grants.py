@@ -8,31 +8,34 @@ import pytest
 from common.contracts.permissions import POSTS, UnitKind
 from common.ids import new_id
 from datashare.grants.models import TRANSITIONS, GrantState
-from tests.services.datashare.harness import Actor, problem
+from tests.harness.client import slug
+from tests.harness.service import Actor
 
 ROLES = ("authority", "center", "admin", "clerk", "system", "stranger_admin")
 
 
-async def drawn_up(world, **application) -> str:
-    made = await world.applied(**application)
-    await world.advised(made)
-    return await world.approved(made)
+async def drawn_up(harness, **application) -> str:
+    made = await harness.applied(**application)
+    await harness.advised(made)
+    return await harness.approved(made)
 
 
 @pytest.mark.clause("10.3")
-async def test_no_grant_is_live_before_both_sides_have_signed(world):
-    await world.opened()
-    await world.ready_unit()
-    agreement = await drawn_up(world)
-    assert problem(await world.query(3)) == "agreement-missing"
-    half = await world.signed(agreement, world.authority)
+async def test_no_grant_is_live_before_both_sides_have_signed(harness):
+    await harness.opened()
+    await harness.ready_unit()
+    agreement = await drawn_up(harness)
+    assert slug(await harness.query(3)) == "agreement-missing"
+    half = await harness.signed(agreement, harness.authority)
     assert (half["state"], half["grant_id"]) == ("half-signed", None)
-    assert problem(await world.query(3)) == "agreement-missing"
-    both = await world.signed(agreement, world.admin)
+    assert slug(await harness.query(3)) == "agreement-missing"
+    both = await harness.signed(agreement, harness.admin)
     assert both["state"] == "in-force"
     assert both["grant_id"]
-    assert (await world.query(3)).status_code == 200
-    assert [len(await world.told(name)) for name in ("agreement.signed", "agreement.in-force", "grant.activated")] == [
+    assert (await harness.query(3)).status_code == 200
+    assert [
+        len(await harness.events(name)) for name in ("agreement.signed", "agreement.in-force", "grant.activated")
+    ] == [
         2,
         1,
         1,
@@ -40,60 +43,60 @@ async def test_no_grant_is_live_before_both_sides_have_signed(world):
 
 
 @pytest.mark.clause("10.3")
-async def test_the_digest_fixes_text_and_terms(world):
-    await world.opened(rows=0)
-    await world.ready_unit()
-    read = (await world.admin.get(f"/agreements/{await drawn_up(world)}")).json()
+async def test_the_digest_fixes_text_and_terms(harness):
+    await harness.opened(rows=0)
+    await harness.ready_unit()
+    read = (await harness.admin.get(f"/agreements/{await drawn_up(harness)}")).json()
     terms = orjson.dumps(read["terms"], option=orjson.OPT_SORT_KEYS)
     assert hashlib.sha256(read["text"].encode() + b"\n" + terms).hexdigest() == read["digest"]
     assert "市住房局" in read["text"]
     assert "180 日" in read["text"]
-    other = await world.admin.post(f"/agreements/{read['id']}/signatures", {"digest": "0" * 64})
-    assert (other.status_code, problem(other)) == (409, "agreement-digest-differs")
+    other = await harness.admin.post(f"/agreements/{read['id']}/signatures", {"digest": "0" * 64})
+    assert (other.status_code, slug(other)) == (409, "agreement-digest-differs")
 
 
 @pytest.mark.clause("10.3")
-async def test_each_side_signs_once_and_with_its_own_hand(world):
-    await world.opened(rows=0)
-    await world.ready_unit()
-    agreement = await drawn_up(world)
-    read = (await world.admin.get(f"/agreements/{agreement}")).json()
+async def test_each_side_signs_once_and_with_its_own_hand(harness):
+    await harness.opened(rows=0)
+    await harness.ready_unit()
+    agreement = await drawn_up(harness)
+    read = (await harness.admin.get(f"/agreements/{agreement}")).json()
     path, body = f"/agreements/{agreement}/signatures", {"digest": read["digest"]}
-    assert (await world.clerk.post(path, body)).status_code == 403
-    assert (await world.center.post(path, body)).status_code == 403
-    assert (await world.stranger_admin.post(path, body)).status_code == 404
-    assert (await world.authority.post(path, body)).status_code == 201
-    assert problem(await world.authority2.post(path, body)) == "agreement-step"
+    assert (await harness.clerk.post(path, body)).status_code == 403
+    assert (await harness.center.post(path, body)).status_code == 403
+    assert (await harness.stranger_admin.post(path, body)).status_code == 404
+    assert (await harness.authority.post(path, body)).status_code == 201
+    assert slug(await harness.authority2.post(path, body)) == "agreement-step"
     both_hats = Actor(
-        world,
+        harness,
         "account",
-        world.unit,
+        harness.unit,
         UnitKind.AGENCY,
         POSTS[UnitKind.AGENCY]["unit-administrator"],
-        id=world.authority.id,
+        id=harness.authority.id,
     )
-    assert problem(await both_hats.post(path, body)) == "same-hands"
-    assert (await world.admin.post(path, body)).status_code == 201
-    assert problem(await world.admin.post(path, body)) == "agreement-step"
+    assert slug(await both_hats.post(path, body)) == "same-hands"
+    assert (await harness.admin.post(path, body)).status_code == 201
+    assert slug(await harness.admin.post(path, body)) == "agreement-step"
 
 
-async def test_a_new_agreement_takes_the_place_of_the_old_one(world):
-    old = await world.all_ready()
-    new = await world.granted(fields=["uscc"])
-    states = {row["id"]: row["state"] for row in (await world.admin.get("/grants")).json()["items"]}
+async def test_a_new_agreement_takes_the_place_of_the_old_one(harness):
+    old = await harness.all_ready()
+    new = await harness.granted(fields=["uscc"])
+    states = {row["id"]: row["state"] for row in (await harness.admin.get("/grants")).json()["items"]}
     assert states == {old: "revoked", new: "active"}
-    assert (await world.query(3)).json()["fields"] == ["uscc"]
-    assert [said["reason"] for said in await world.told("grant.revoked")] == ["superseded"]
+    assert (await harness.query(3)).json()["fields"] == ["uscc"]
+    assert [said["reason"] for said in await harness.events("grant.revoked")] == ["superseded"]
 
 
 @pytest.mark.clause("12.3")
-async def test_a_new_agreement_is_no_way_out_of_a_suspension(world):
-    old = await world.all_ready()
-    order = await world.order("grant", old)
-    new = await world.granted()
-    assert (await world.admin.get(f"/grants/{new}")).json()["state"] == "suspended"
-    await world.lift(order)
-    assert (await world.query(3)).status_code == 200
+async def test_a_new_agreement_is_no_way_out_of_a_suspension(harness):
+    old = await harness.all_ready()
+    order = await harness.order("grant", old)
+    new = await harness.granted()
+    assert (await harness.admin.get(f"/grants/{new}")).json()["state"] == "suspended"
+    await harness.lift(order)
+    assert (await harness.query(3)).status_code == 200
 
 
 # The grant's matrix
@@ -118,15 +121,15 @@ AFTER = {
 """What the authority's acts make of a grant; all else is refused."""
 
 
-async def grant_in(world, state: str) -> tuple[str, dict]:
-    grant = await world.granted()
+async def grant_in(harness, state: str) -> tuple[str, dict]:
+    grant = await harness.granted()
     if state in ("suspended", "both"):
-        await world.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
+        await harness.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
     if state in ("contained", "both"):
-        await world.order("grant", grant)
+        await harness.order("grant", grant)
     if state == "revoked":
-        await world.authority.post(f"/grants/{grant}/revoke", {"reason": "终止"})
-    seen = (await world.authority.get(f"/grants/{grant}")).json()
+        await harness.authority.post(f"/grants/{grant}/revoke", {"reason": "终止"})
+    seen = (await harness.authority.get(f"/grants/{grant}")).json()
     assert seen["state"] == OF[state]
     return grant, seen
 
@@ -144,16 +147,16 @@ async def act(actor, event: str, grant: str, seen: dict):
 @pytest.mark.clause("10.2")
 @pytest.mark.parametrize("event", ["suspend", "lift", "revoke"])
 @pytest.mark.parametrize("state", STATES)
-async def test_every_state_event_and_role_of_a_grant_ends_as_the_table_says(world, state, event):
-    await world.opened(rows=0)
-    await world.ready_unit()
-    grant, seen = await grant_in(world, state)
+async def test_every_state_event_and_role_of_a_grant_ends_as_the_table_says(harness, state, event):
+    await harness.opened(rows=0)
+    await harness.ready_unit()
+    grant, seen = await grant_in(harness, state)
     for role in ROLES[1:]:
-        answer = await act(getattr(world, role), event, grant, seen)
-        assert (answer.status_code, problem(answer)) == (403, "permission-missing"), role
-        assert (await world.authority.get(f"/grants/{grant}")).json() == seen
-    answer = await act(world.authority, event, grant, seen)
-    after = (await world.authority.get(f"/grants/{grant}")).json()
+        answer = await act(getattr(harness, role), event, grant, seen)
+        assert (answer.status_code, slug(answer)) == (403, "permission-missing"), role
+        assert (await harness.authority.get(f"/grants/{grant}")).json() == seen
+    answer = await act(harness.authority, event, grant, seen)
+    after = (await harness.authority.get(f"/grants/{grant}")).json()
     if (state, event) in AFTER:
         assert answer.status_code in (200, 201), answer.text
         assert after["state"] == OF[AFTER[state, event]]
@@ -165,30 +168,30 @@ async def test_every_state_event_and_role_of_a_grant_ends_as_the_table_says(worl
 
 @pytest.mark.clause("12.3")
 @pytest.mark.parametrize("state", STATES)
-async def test_an_order_and_its_lifting_leave_every_state_as_it_was(world, state):
-    await world.opened(rows=0)
-    await world.ready_unit()
-    grant, seen = await grant_in(world, state)
-    order = await world.order("grant", grant)
-    during = (await world.authority.get(f"/grants/{grant}")).json()["state"]
+async def test_an_order_and_its_lifting_leave_every_state_as_it_was(harness, state):
+    await harness.opened(rows=0)
+    await harness.ready_unit()
+    grant, seen = await grant_in(harness, state)
+    order = await harness.order("grant", grant)
+    during = (await harness.authority.get(f"/grants/{grant}")).json()["state"]
     assert during == ("revoked" if state == "revoked" else "suspended")
-    await world.lift(order)
-    assert (await world.authority.get(f"/grants/{grant}")).json()["state"] == seen["state"]
+    await harness.lift(order)
+    assert (await harness.authority.get(f"/grants/{grant}")).json()["state"] == seen["state"]
 
 
 @pytest.mark.clause("12.3")
-async def test_what_containment_suspended_no_single_person_restores(world):
-    grant = await world.all_ready()
-    await world.order("grant", grant)
-    seen = (await world.authority.get(f"/grants/{grant}")).json()
-    answer = await act(world.authority, "lift", grant, seen)
-    assert (answer.status_code, problem(answer)) == (403, "containment-holds")
-    assert problem(await world.query(3)) == "grant-suspended"
+async def test_what_containment_suspended_no_single_person_restores(harness):
+    grant = await harness.all_ready()
+    await harness.order("grant", grant)
+    seen = (await harness.authority.get(f"/grants/{grant}")).json()
+    answer = await act(harness.authority, "lift", grant, seen)
+    assert (answer.status_code, slug(answer)) == (403, "containment-holds")
+    assert slug(await harness.query(3)) == "grant-suspended"
 
 
-async def test_a_suspension_by_decision_rests_on_another_clause_than_one_by_order(world):
-    grant = await world.all_ready()
-    await world.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
-    refused = (await world.query(3)).json()
+async def test_a_suspension_by_decision_rests_on_another_clause_than_one_by_order(harness):
+    grant = await harness.all_ready()
+    await harness.authority.post(f"/grants/{grant}/suspensions", {"reason": "核查"})
+    refused = (await harness.query(3)).json()
     assert (refused["reason"], refused["clause"]) == ("grant-suspended", "10.2")
     assert refused["cause"].startswith("decision:")

@@ -4,7 +4,8 @@ import pytest
 
 from common.contracts.events import identity
 from common.ids import new_id
-from tests.services.datashare.harness import CODE, ELSEWHERE, PURPOSE, problem
+from tests.harness.client import slug
+from tests.services.datashare.harness import CODE, ELSEWHERE, PURPOSE
 
 
 def knock(grant: str, order) -> dict:
@@ -14,108 +15,108 @@ def knock(grant: str, order) -> dict:
 
 @pytest.mark.clause("12.3")
 @pytest.mark.parametrize("kind", ["grant", "system", "unit"])
-async def test_an_order_suspends_the_grants_in_scope_and_says_so(world, kind):
-    grant = await world.all_ready()
-    order = await world.order(kind, {"grant": grant, "system": world.system.id, "unit": world.unit}[kind])
-    (said,) = await world.told("containment.applied")
+async def test_an_order_suspends_the_grants_in_scope_and_says_so(harness, kind):
+    grant = await harness.all_ready()
+    order = await harness.order(kind, {"grant": grant, "system": harness.system.id, "unit": harness.unit}[kind])
+    (said,) = await harness.events("containment.applied")
     assert (said["order_id"], said["grants"]) == (str(order), [grant])
-    refused = await world.query(3)
-    assert (problem(refused), refused.json()["cause"]) == ("grant-suspended", f"order:{order}")
+    refused = await harness.query(3)
+    assert (slug(refused), refused.json()["cause"]) == ("grant-suspended", f"order:{order}")
     assert refused.json()["clause"] == "12.3"
-    await world.lift(order)
-    (lifted,) = await world.told("containment-lift.applied")
+    await harness.lift(order)
+    (lifted,) = await harness.events("containment-lift.applied")
     assert (lifted["order_id"], lifted["grants"]) == (str(order), [grant])
-    assert (await world.query(3)).status_code == 200
+    assert (await harness.query(3)).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["grant", "system", "unit", "account"])
-async def test_an_order_that_concerns_no_grant_is_answered_too(world, kind):
-    order = await world.order(kind, new_id())
-    (said,) = await world.told("containment.applied")
+async def test_an_order_that_concerns_no_grant_is_answered_too(harness, kind):
+    order = await harness.order(kind, new_id())
+    (said,) = await harness.events("containment.applied")
     assert (said["order_id"], said["grants"]) == (str(order), [])
 
 
 @pytest.mark.clause("12.3")
-async def test_lifting_one_order_leaves_what_another_suspended(world):
-    grant = await world.all_ready()
-    first, second = await world.order("grant", grant), await world.order("unit", world.unit)
-    await world.lift(first)
-    assert (await world.told("containment-lift.applied"))[0]["grants"] == []
-    refused = await world.query(3)
+async def test_lifting_one_order_leaves_what_another_suspended(harness):
+    grant = await harness.all_ready()
+    first, second = await harness.order("grant", grant), await harness.order("unit", harness.unit)
+    await harness.lift(first)
+    assert (await harness.events("containment-lift.applied"))[0]["grants"] == []
+    refused = await harness.query(3)
     assert refused.json()["cause"] == f"order:{second}"
-    assert [said["remaining"] for said in await world.told("grant.suspension-lifted")] == [[f"order:{second}"]]
-    assert await world.told("grant.reinstated") == []
-    await world.lift(second)
-    assert (await world.query(3)).status_code == 200
+    assert [said["remaining"] for said in await harness.events("grant.suspension-lifted")] == [[f"order:{second}"]]
+    assert await harness.events("grant.reinstated") == []
+    await harness.lift(second)
+    assert (await harness.query(3)).status_code == 200
 
 
-async def test_an_order_for_identity_is_none_of_ours(world):
+async def test_an_order_for_identity_is_none_of_ours(harness):
     from common.contracts.events.incident import ContainmentOrdered
 
-    await world.all_ready()
-    await world.say(
+    await harness.all_ready()
+    await harness.publish(
         ContainmentOrdered(
             order_id=new_id(),
             incident_id=new_id(),
             executor="identity",
             measure="suspend-system",
             target_kind="system",
-            target_id=world.system.id,
-            ordered_at=world.clock.now(),
+            target_id=harness.system.id,
+            ordered_at=harness.clock.now(),
         )
     )
-    assert await world.told("containment.applied") == []
-    assert (await world.query(3)).status_code == 200
+    assert await harness.events("containment.applied") == []
+    assert (await harness.query(3)).status_code == 200
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_is_refused_by_its_own_order_and_hears_of_all_false_links(world):
+async def test_a_probe_is_refused_by_its_own_order_and_hears_of_all_false_links(harness):
     """Even where the system is suspended too, which comes earlier in the chain."""
-    grant = await world.all_ready()
-    other, order = await world.order("unit", world.unit), await world.order("grant", grant)
-    await world.say(
+    grant = await harness.all_ready()
+    other, order = await harness.order("unit", harness.unit), await harness.order("grant", grant)
+    await harness.publish(
         identity.SystemSuspended(
-            system_id=world.system.id, unit_id=world.unit, reason="contained", cause="order:elsewhere"
+            system_id=harness.system.id, unit_id=harness.unit, reason="contained", cause="order:elsewhere"
         )
     )
-    answer = await world.probe(world.system, order).post("/queries", knock(grant, order), origin=ELSEWHERE)
+    answer = await harness.probe(harness.system, order).post("/queries", knock(grant, order), address=ELSEWHERE)
     body = answer.json()
-    assert (answer.status_code, problem(answer), body["cause"]) == (403, "grant-suspended", f"order:{order}")
+    assert (answer.status_code, slug(answer), body["cause"]) == (403, "grant-suspended", f"order:{order}")
     assert [(link["reason"], link["cause"]) for link in body["links"]] == [
         ("system-suspended", "order:elsewhere"),
         ("grant-suspended", f"order:{other}"),
         ("grant-suspended", f"order:{order}"),
     ]
-    (said,) = await world.told("query.refused")
+    (said,) = await harness.events("query.refused")
     assert said["probe"] == str(order)
-    assert "links" not in (await world.query(3)).json(), "only a probe hears of all of them"
+    assert "links" not in (await harness.query(3)).json(), "only a probe hears of all of them"
 
 
 @pytest.mark.clause("12.3")
 @pytest.mark.parametrize("path", ["/queries", "/checks"])
-async def test_an_allowed_probe_reads_and_counts_nothing(world, path):
-    grant = await world.all_ready()
-    order = await world.order("grant", grant)
-    probe = world.probe(world.system, order)
-    assert (await probe.post(path, knock(grant, order), origin=ELSEWHERE)).status_code == 403
-    await world.lift(order)
-    answer = await probe.post(path, knock(grant, order), origin=ELSEWHERE)
+async def test_an_allowed_probe_reads_and_counts_nothing(harness, path):
+    grant = await harness.all_ready()
+    order = await harness.order("grant", grant)
+    probe = harness.probe(harness.system, order)
+    assert (await probe.post(path, knock(grant, order), address=ELSEWHERE)).status_code == 403
+    await harness.lift(order)
+    answer = await probe.post(path, knock(grant, order), address=ELSEWHERE)
     assert answer.status_code == 200
     assert answer.json()["verdict"] == "allowed"
     assert answer.json().get("records", []) == []
-    assert await world.count("queries") == await world.count("usage") == 0
+    assert await harness.count("queries") == await harness.count("usage") == 0
 
 
-async def test_a_probe_with_a_subject_reads_nothing_either(world):
-    grant = await world.all_ready()
-    answer = await world.probe(world.clerk, new_id()).post("/queries", world.asked(3, grant_id=grant))
+async def test_a_probe_with_a_subject_reads_nothing_either(harness):
+    grant = await harness.all_ready()
+    answer = await harness.probe(harness.clerk, new_id()).post("/queries", harness.asked(3, grant_id=grant))
     assert (answer.status_code, answer.json()["records"]) == (200, [])
-    assert await world.count("queries") == 0
+    assert await harness.count("queries") == 0
 
 
-async def test_a_probe_opens_no_other_door(world):
-    grant = await world.all_ready()
-    probe = world.probe(world.clerk, new_id())
+async def test_a_probe_opens_no_other_door(harness):
+    grant = await harness.all_ready()
+    probe = harness.probe(harness.clerk, new_id())
     for method, path in (
         ("GET", "/grants"),
         ("GET", f"/grants/{grant}"),
@@ -123,13 +124,11 @@ async def test_a_probe_opens_no_other_door(world):
         ("GET", "/applications"),
         ("POST", f"/grants/{grant}/revoke"),
     ):
-        assert (
-            problem(await probe.send(method, path, {"reason": "xx"} if method == "POST" else None)) == "probe-refused"
-        )
+        assert slug(await probe.send(method, path, {"reason": "xx"} if method == "POST" else None)) == "probe-refused"
 
 
-async def test_an_order_that_comes_twice_is_carried_out_once(world):
-    grant = await world.all_ready()
+async def test_an_order_that_comes_twice_is_carried_out_once(harness):
+    grant = await harness.all_ready()
     from common.contracts.events.incident import ContainmentOrdered
 
     order = ContainmentOrdered(
@@ -139,10 +138,10 @@ async def test_an_order_that_comes_twice_is_carried_out_once(world):
         measure="suspend-grants",
         target_kind="grant",
         target_id=grant,
-        ordered_at=world.clock.now(),
+        ordered_at=harness.clock.now(),
     )
-    message = world.message(order)
-    await world.bus.publish([message, message])
-    await world.say(order)
-    assert len(await world.told("containment.applied")) == 1
-    assert await world.count("suspensions") == 1
+    message = harness.message(order)
+    await harness.bus.publish([message, message])
+    await harness.publish(order)
+    assert len(await harness.events("containment.applied")) == 1
+    assert await harness.count("suspensions") == 1

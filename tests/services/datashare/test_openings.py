@@ -2,64 +2,65 @@
 
 import pytest
 
-from tests.services.datashare.harness import APPLICATION, CODE, OPENING, RESOURCE, problem
+from tests.harness.client import slug
+from tests.services.datashare.harness import APPLICATION, CODE, OPENING, RESOURCE
 
 
 @pytest.mark.clause("10.2")
-async def test_without_an_opening_a_resource_is_neither_found_nor_applied_for_nor_queried(world):
-    await world.center.post("/resources", RESOURCE)
-    await world.ready_unit()
-    for actor in (world.clerk, world.admin, world.system):
+async def test_without_an_opening_a_resource_is_neither_found_nor_applied_for_nor_queried(harness):
+    await harness.center.post("/resources", RESOURCE)
+    await harness.ready_unit()
+    for actor in (harness.clerk, harness.admin, harness.system):
         assert (await actor.get("/resources")).json()["items"] == []
         answer = await actor.get(f"/resources/{CODE}")
-        assert (answer.status_code, problem(answer)) == (404, "resource-not-open")
+        assert (answer.status_code, slug(answer)) == (404, "resource-not-open")
         assert (await actor.get(f"/resources/{CODE}/opening")).status_code == 404
         assert (await actor.get(f"/resources/{CODE}/opening/versions")).status_code == 404
-    applied = await world.clerk.post("/applications", APPLICATION | {"systems": [str(world.system.id)]})
-    assert (applied.status_code, problem(applied)) == (404, "resource-not-open")
+    applied = await harness.clerk.post("/applications", APPLICATION | {"systems": [str(harness.system.id)]})
+    assert (applied.status_code, slug(applied)) == (404, "resource-not-open")
     for path in ("/queries", "/checks"):
-        for by in (world.clerk, world.system):
-            assert problem(await by.post(path, world.asked(3))) == "resource-not-open"
-            there = (await by.post(path, world.asked(3))).json()
-            nowhere = (await by.post(path, world.asked(3, resource="no-such-thing"))).json()
+        for by in (harness.clerk, harness.system):
+            assert slug(await by.post(path, harness.asked(3))) == "resource-not-open"
+            there = (await by.post(path, harness.asked(3))).json()
+            nowhere = (await by.post(path, harness.asked(3, resource="no-such-thing"))).json()
             assert {**there, "request_id": 0, "instance": 0} == {**nowhere, "request_id": 0, "instance": 0}
-    assert (await world.center.get(f"/resources/{CODE}")).status_code == 200
+    assert (await harness.center.get(f"/resources/{CODE}")).status_code == 200
 
 
 @pytest.mark.clause("10.2")
-async def test_what_is_open_to_another_kind_of_unit_does_not_exist_either(world):
-    await world.opened(rows=0, unit_kinds=["public-service"])
-    assert (await world.clerk.get("/resources")).json()["items"] == []
-    assert (await world.clerk.get(f"/resources/{CODE}")).status_code == 404
+async def test_what_is_open_to_another_kind_of_unit_does_not_exist_either(harness):
+    await harness.opened(rows=0, unit_kinds=["public-service"])
+    assert (await harness.clerk.get("/resources")).json()["items"] == []
+    assert (await harness.clerk.get(f"/resources/{CODE}")).status_code == 404
 
 
 @pytest.mark.clause("10.2")
-async def test_a_unit_sees_the_open_fields_alone(world):
-    await world.opened(rows=0)
-    seen = (await world.clerk.get(f"/resources/{CODE}")).json()
+async def test_a_unit_sees_the_open_fields_alone(harness):
+    await harness.opened(rows=0)
+    seen = (await harness.clerk.get(f"/resources/{CODE}")).json()
     assert [field["name"] for field in seen["fields"]] == OPENING["fields"]
 
 
 @pytest.mark.clause("10.2")
 @pytest.mark.parametrize("who", ["center", "admin", "clerk", "system"])
-async def test_nobody_but_the_authority_opens_or_closes(world, who):
-    await world.opened(rows=0)
-    actor = getattr(world, who)
+async def test_nobody_but_the_authority_opens_or_closes(harness, who):
+    await harness.opened(rows=0)
+    actor = getattr(harness, who)
     put = await actor.send("PUT", f"/resources/{CODE}/opening", OPENING, if_match='"1"')
     withdrawn = await actor.post(f"/resources/{CODE}/opening/withdraw", {"reason": "收回"}, if_match='"1"')
     assert (put.status_code, withdrawn.status_code) == (403, 403)
-    assert await world.count("openings") == 1
-    assert len(await world.told("access.refused")) == 2
+    assert await harness.count("openings") == 1
+    assert len(await harness.events("access.refused")) == 2
 
 
-async def test_an_edit_says_which_version_it_edits(world):
-    await world.opened(rows=0)
-    assert (await world.authority.send("PUT", f"/resources/{CODE}/opening", OPENING)).status_code == 428
-    stale = await world.authority.send("PUT", f"/resources/{CODE}/opening", OPENING, if_match='"7"')
+async def test_an_edit_says_which_version_it_edits(harness):
+    await harness.opened(rows=0)
+    assert (await harness.authority.send("PUT", f"/resources/{CODE}/opening", OPENING)).status_code == 428
+    stale = await harness.authority.send("PUT", f"/resources/{CODE}/opening", OPENING, if_match='"7"')
     assert (stale.status_code, stale.headers["etag"]) == (412, '"1"')
-    again = await world.reopened(purposes=["licence-review"])
+    again = await harness.reopened(purposes=["licence-review"])
     assert (again.status_code, again.json()["version"], again.headers["etag"]) == (200, 2, '"2"')
-    versions = (await world.authority.get(f"/resources/{CODE}/opening/versions")).json()["items"]
+    versions = (await harness.authority.get(f"/resources/{CODE}/opening/versions")).json()["items"]
     assert [version["version"] for version in versions] == [1, 2]
 
 
@@ -67,10 +68,10 @@ async def test_an_edit_says_which_version_it_edits(world):
     ("change", "reason"),
     [({"fields": ["uscc", "salary"]}, "opening-field-unknown"), ({"longest_term_days": 731}, "opening-beyond-policy")],
 )
-async def test_an_opening_stays_within_resource_and_policy(world, change, reason):
-    await world.center.post("/resources", RESOURCE)
-    answer = await world.authority.send("PUT", f"/resources/{CODE}/opening", OPENING | change)
-    assert (answer.status_code, problem(answer)) == (422, reason)
+async def test_an_opening_stays_within_resource_and_policy(harness, change, reason):
+    await harness.center.post("/resources", RESOURCE)
+    answer = await harness.authority.send("PUT", f"/resources/{CODE}/opening", OPENING | change)
+    assert (answer.status_code, slug(answer)) == (422, reason)
 
 
 @pytest.mark.clause("10.2")
@@ -83,36 +84,36 @@ async def test_an_opening_stays_within_resource_and_policy(world, change, reason
         ({"quota": {"calls": 1, "rows": 1000, "subjects": 50}}, "quota-exhausted"),
     ],
 )
-async def test_a_new_version_narrows_live_grants_at_once(world, change, reason):
-    await world.all_ready()
+async def test_a_new_version_narrows_live_grants_at_once(harness, change, reason):
+    await harness.all_ready()
     wanted = {"fields": ["uscc", "amount"]}
-    assert (await world.query(3, **wanted)).status_code == 200
-    assert (await world.reopened(**change)).status_code == 200
-    assert problem(await world.query(3, **wanted)) == reason
+    assert (await harness.query(3, **wanted)).status_code == 200
+    assert (await harness.reopened(**change)).status_code == 200
+    assert slug(await harness.query(3, **wanted)) == reason
 
 
-async def test_without_named_fields_an_answer_shrinks_with_the_opening(world):
-    await world.all_ready()
-    await world.reopened(fields=["uscc", "amount"])
-    assert list((await world.query(3)).json()["records"][0]) == ["uscc", "amount"]
+async def test_without_named_fields_an_answer_shrinks_with_the_opening(harness):
+    await harness.all_ready()
+    await harness.reopened(fields=["uscc", "amount"])
+    assert list((await harness.query(3)).json()["records"][0]) == ["uscc", "amount"]
 
 
 @pytest.mark.clause("10.2")
-async def test_a_withdrawn_opening_stops_every_grant_and_a_new_one_revives_it(world):
-    await world.all_ready()
-    gone = await world.authority.post(f"/resources/{CODE}/opening/withdraw", {"reason": "收回"}, if_match='"1"')
+async def test_a_withdrawn_opening_stops_every_grant_and_a_new_one_revives_it(harness):
+    await harness.all_ready()
+    gone = await harness.authority.post(f"/resources/{CODE}/opening/withdraw", {"reason": "收回"}, if_match='"1"')
     assert gone.json()["withdrawn"] is True
-    assert problem(await world.query(3)) == "resource-not-open"
-    assert (await world.clerk.get("/resources")).json()["items"] == []
-    assert len(await world.told("opening.withdrawn")) == 1
-    assert (await world.reopened()).status_code == 200
-    assert (await world.query(3)).status_code == 200
+    assert slug(await harness.query(3)) == "resource-not-open"
+    assert (await harness.clerk.get("/resources")).json()["items"] == []
+    assert len(await harness.events("opening.withdrawn")) == 1
+    assert (await harness.reopened()).status_code == 200
+    assert (await harness.query(3)).status_code == 200
 
 
-async def test_a_code_is_taken_once(world):
-    assert (await world.center.post("/resources", RESOURCE)).status_code == 201
-    assert problem(await world.center.post("/resources", RESOURCE)) == "resource-code-taken"
-    assert (await world.authority.post("/resources", RESOURCE)).status_code == 403
+async def test_a_code_is_taken_once(harness):
+    assert (await harness.center.post("/resources", RESOURCE)).status_code == 201
+    assert slug(await harness.center.post("/resources", RESOURCE)) == "resource-code-taken"
+    assert (await harness.authority.post("/resources", RESOURCE)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -125,5 +126,5 @@ async def test_a_code_is_taken_once(world):
         {"surprise": 1},
     ],
 )
-async def test_a_resource_that_contradicts_itself_is_not_registered(world, change):
-    assert (await world.center.post("/resources", RESOURCE | change)).status_code == 422
+async def test_a_resource_that_contradicts_itself_is_not_registered(harness, change):
+    assert (await harness.center.post("/resources", RESOURCE | change)).status_code == 422

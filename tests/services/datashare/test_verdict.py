@@ -19,7 +19,8 @@ from common.storage.database import driver_connection
 from datashare.data_queries.authorization import LINKS, Question
 from datashare.data_queries.authorization import verdict as verdict_on
 from datashare.data_queries.authorization import verdicts as verdicts_on
-from tests.services.datashare.harness import CODE, OFFICE, PURPOSE, World, mark, subject
+from tests.harness.identifiers import company_code
+from tests.services.datashare.harness import CODE, OFFICE, PURPOSE, DatashareHarness, mark
 
 SUSPEND = """INSERT INTO suspensions (id, grant_id, cause, reason, suspended_by, suspended_at)
     SELECT gen_random_uuid(), id, 'order:x', 'r', 'x', now() FROM grants"""
@@ -70,9 +71,9 @@ NARROWING = [*BREAKS.values(), *HARMLESS.values()]
 async def lived(databases):
     """One life for all tests of this file, which leave nothing behind."""
     database = await databases.copy("datashare")
-    async with World(database) as world:
-        world.grant = await world.all_ready()
-        yield world
+    async with DatashareHarness(database) as harness:
+        harness.grant = await harness.all_ready()
+        yield harness
     await databases.drop([database])
 
 
@@ -88,18 +89,18 @@ def question(request, lived) -> Question:
     return ask(lived, request.param)
 
 
-def ask(world: World, kind: str) -> Question:
-    actor = world.system if kind == "system" else world.clerk
-    now = world.clock.now()
+def ask(harness: DatashareHarness, kind: str) -> Question:
+    actor = harness.system if kind == "system" else harness.clerk
+    now = harness.clock.now()
     return Question(
         kind=kind,
         principal=actor.id,
-        unit=world.unit,
+        unit=harness.unit,
         unit_kind=UnitKind.AGENCY,
         resource=CODE,
         purpose=PURPOSE,
         fields=("uscc", "amount"),
-        mark=mark(subject(3)),
+        mark=mark(company_code(3)),
         origin=OFFICE,
         now=now,
         day=now.astimezone(CITY).date(),

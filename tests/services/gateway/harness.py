@@ -27,7 +27,7 @@ from gateway.main import create_app
 from gateway.pool import Pool
 from gateway.replica import Target
 from gateway.settings import Settings
-from tests.services.common.harness import eventually
+from tests.harness.polling import eventually
 
 __all__ = ["OK", "REPEATABLE_UNITS", "GatewayWorld", "RawService", "Seen", "answer", "eventually", "request"]
 

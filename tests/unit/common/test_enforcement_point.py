@@ -15,15 +15,14 @@ from common.enforcement import enforcement_point as cutoffs
 from common.enforcement.authentication import CredentialInvalid, Verifier
 from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint, FeedStale, RevokerSilent
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
-from common.enforcement.tokens import KeySet, SigningKey, sign
+from common.enforcement.tokens import KeySet, SigningKey
 from common.ids import new_id
 from common.messaging.bus import Batch, BusUnavailable, Message
 from common.messaging.in_process import InProcessBus
 from common.messaging.topics import FEED_TOPIC, receipts_topic
 from common.web.application import supervise
-
-ISSUER = "https://xindun.local"
-
+from tests.harness.polling import eventually
+from tests.harness.tokens import ISSUER, access_token, publish_feed, publish_key
 
 RECEIPTS = receipts_topic("gateway")
 
@@ -84,10 +83,10 @@ class Ground:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def feed(self, *entries) -> None:
-        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
+        await publish_feed(self.bus, *entries)
 
     async def key_and_heartbeat(self) -> None:
-        await self.feed(VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now()))
+        await publish_key(self.bus, self.key, self.clock.now())
 
     def cutoff(self, subject: str, epoch: int = 1, **more) -> Cutoff:
         fields = {"id": new_id(), "subject": subject, "epoch": epoch, "reason": "test", "at": self.clock.now()}
@@ -107,9 +106,7 @@ class Ground:
         return given
 
     def token(self, subject: str = "account:1", *, epoch: int = 0, key: SigningKey | None = None, **more) -> str:
-        now = int(self.clock.now().timestamp())
-        claims = {"iss": ISSUER, "aud": "xindun", "sub": subject, "epc": epoch, "perms": [], "jti": str(new_id())}
-        return sign(key or self.key, claims | {"iat": now, "nbf": now, "exp": now + 600} | more)
+        return access_token(key or self.key, self.clock.now(), subject, epc=epoch, **more)
 
 
 @asynccontextmanager
@@ -137,12 +134,6 @@ async def ground():
 def impatient(monkeypatch):
     """Whatever is not answered is read from its beginning at once."""
     monkeypatch.setattr(cutoffs, "ANEW_AFTER", 0.0)
-
-
-async def eventually(condition) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.clause("6.5")
