@@ -21,6 +21,7 @@ from demo.steps import run_scenario
 from tests.faults.earlier_version import EarlierVersion, RunningVersion
 
 EFFECT_TIMEOUT = 120.0
+"""Seconds that a step waits for an effect which events carry."""
 
 
 class Platform(Protocol):
@@ -52,7 +53,7 @@ async def upgrade(
 ) -> None:
     """Make data with `earlier`, stop it, and use the data with `later`.
 
-    Raises `Failed` at the first response that is not the expected one. `out` takes what both export.
+    Raises `StepFailedError` at the first response that is not the expected one. `out` takes what both export.
     """
     with earlier as platform:
         variables = {"PLATFORM_URL": platform.url, "BOOTSTRAP": str(platform.administrators)}
