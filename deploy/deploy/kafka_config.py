@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["BrokerSecurity", "node_settings"]
+__all__ = ["SCRAM_ITERATIONS", "BrokerSecurity", "node_settings"]
+
+SCRAM_ITERATIONS = 8192
+"""As in Kafka's own tools: the passwords are random, so that guessing is hopeless at any number."""
 
 LARGEST_BATCH = (1 << 20) + 12
 """Bytes of a batch that the broker takes: a little over what `KafkaBus` sends, so that nobody else sends much more."""

@@ -25,9 +25,10 @@ from common.contracts.services import SERVICES
 from common.contracts.topics import PRINCIPALS, TOPICS
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
-from common.messaging.kafka import BusRefused, ensure_acls, ensure_topics, security_of, set_passwords
+from common.messaging.kafka import security_of
 from common.settings import CommonSettings
 from common.storage.migrations import migrate
+from deploy.kafka_admin import KafkaAdmin, KafkaRefusedError
 from deploy.provisioning import database_url, ensure_databases
 
 __all__ = ["SetupError", "SetupSettings", "main"]
@@ -132,13 +133,14 @@ async def topics(settings: SetupSettings, *, check: bool) -> list[str]:
     principals = () if check else PRINCIPALS
     passwords = {name: settings.secret(f"kafka_{name}_password") for name in principals}
 
-    async def ensure() -> list[str]:
+    def ensure() -> list[str]:
+        admin = KafkaAdmin(bootstrap, security)
         if not check:
-            await set_passwords(bootstrap, passwords, security=security)
-        drift = await ensure_topics(bootstrap, declared, replicas=settings.replicas, security=security, check=check)
-        return [*drift, *await ensure_acls(bootstrap, declared, security=security, check=check)]
+            admin.set_passwords(passwords)
+        drift = admin.ensure_topics(declared, replicas=settings.replicas, check=check)
+        return [*drift, *admin.ensure_acls(declared, check=check)]
 
-    return await _retry(settings, "Kafka", ensure)
+    return await _retry(settings, "Kafka", lambda: asyncio.to_thread(ensure))
 
 
 async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitable[T]]) -> T:
@@ -148,14 +150,14 @@ async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitab
     while True:
         try:
             return await job()
-        except (OSError, asyncpg.PostgresError, DBAPIError, BusUnavailable, BusRefused) as error:
+        except (OSError, asyncpg.PostgresError, DBAPIError, BusUnavailable, KafkaRefusedError) as error:
             cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
             if not isinstance(cause, AWAY):
                 raise SetupError(f"{server}: {cause}") from error
             delay = backoff.next_delay()
             if time.monotonic() + delay > deadline:
-                told = f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {type(cause.__cause__ or cause).__name__}"
-                raise SetupError(told) from error
+                reason = str(cause.__cause__ or cause) or type(cause).__name__
+                raise SetupError(f"{server} 在 {settings.patience:g} 秒内未应答 / did not answer: {reason}") from error
             log.info("job.server_away", server=server, error=type(cause.__cause__ or cause).__name__)
         await asyncio.sleep(delay)
 

@@ -16,7 +16,6 @@ from common.contracts.services import SERVICES
 from common.contracts.topics import PRINCIPALS
 from common.log_config import configure_logging
 from common.messaging.bus import BusUnavailable
-from common.messaging.kafka import BusRefused
 from operations import commands as looks
 from operations import rotation
 from operations.client import Door, Failed, WrongUse
@@ -130,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = asyncio.run(_do(options, OperatorSettings.load()))
     except (WrongUse, ValidationError) as error:
         return _failed(options, str(error), USAGE)
-    except (Failed, BusUnavailable, BusRefused) as error:
+    except (Failed, BusUnavailable) as error:
         return _failed(options, str(error) or type(error).__name__, WRONG)
     sys.stdout.write(report.json() if options.json else report.text())
     return 0 if report.well else WRONG

@@ -11,8 +11,9 @@ from pathlib import Path
 from common.contracts.topics import TOPICS
 from common.messaging.bus import Bus, BusUnavailable, Follower, Message, MessageHandler
 from common.messaging.in_process import InProcessBus
-from common.messaging.kafka import KafkaBus, ensure_topics
+from common.messaging.kafka import KafkaBus
 from common.messaging.topics import Topic, events_topic
+from deploy.kafka_admin import KafkaAdmin
 from deploy.kafka_broker import KafkaBroker
 from tests.harness.polling import eventually
 
@@ -96,7 +97,7 @@ class Ground:
         TOPICS[topic.name] = topic
         self.made.append(topic.name)
         if self.broker:
-            assert await ensure_topics(self.broker.bootstrap, [topic]) == []
+            assert await asyncio.to_thread(KafkaAdmin(self.broker.bootstrap).ensure_topics, [topic]) == []
         return topic.name
 
     async def bus(self, *subscribed: Subscribed, member: str | None = None) -> Bus:

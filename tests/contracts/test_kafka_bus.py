@@ -12,9 +12,10 @@ from aiokafka.errors import CommitFailedError, KafkaError
 import common.messaging.kafka as kafka_bus
 from common.contracts.topics import TOPICS
 from common.messaging.bus import BusUnavailable, Message
-from common.messaging.kafka import KafkaBus, ensure_topics
+from common.messaging.kafka import KafkaBus
 from common.messaging.kafka import consumer as subscription
 from common.messaging.topics import Topic
+from deploy.kafka_admin import KafkaAdmin
 from deploy.kafka_broker import KafkaBroker
 from tests.contracts.harness import TERM, Ground, Receiver, eventually, ground, in_order, read_whole, relay
 
@@ -149,7 +150,7 @@ async def test_a_broker_that_is_not_there_is_said_to_be_unavailable(kafka_broker
     with pytest.raises(BusUnavailable):
         await bus.publish([Message("xindun.gateway.receipts", "k", b"v")])
     with pytest.raises(BusUnavailable):
-        await ensure_topics("127.0.0.1:1", TOPICS.values())
+        await asyncio.to_thread(KafkaAdmin("127.0.0.1:1").ensure_topics, TOPICS.values())
     await bus.stop()
 
 
@@ -254,7 +255,7 @@ async def test_a_topic_that_was_deleted_confirms_nothing_and_one_made_anew_is_re
     assert not follower._positions, "they mean nothing in the topic's successor"
     await relay(bus, numbered(other, 5))
     await receiver.has(numbered(other, 5))
-    assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[topic]]) == []
+    assert await asyncio.to_thread(KafkaAdmin(kafka_broker.bootstrap).ensure_topics, [TOPICS[topic]]) == []
     anew = [Message(topic, "k", f"anew {number}".encode()) for number in range(20)]  # past where the follower stood
     await relay(bus, anew)
     given = await _poll_on(follower)
@@ -276,9 +277,9 @@ async def _delete(broker: KafkaBroker, topic: str) -> None:
 
 async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafka_broker):
     name = await over_kafka.topic(partitions=2)
-    assert await ensure_topics(kafka_broker.bootstrap, [TOPICS[name]]) == []
+    assert await asyncio.to_thread(KafkaAdmin(kafka_broker.bootstrap).ensure_topics, [TOPICS[name]]) == []
     other = Topic(name, owner="test", partitions=3, retained=True)
-    differences = await ensure_topics(kafka_broker.bootstrap, [other])
+    differences = await asyncio.to_thread(KafkaAdmin(kafka_broker.bootstrap).ensure_topics, [other])
     assert f"{name}: 2 partitions, not 3" in differences
     assert f"{name}: cleanup.policy is delete, not compact" in differences
     TOPICS[name] = other

@@ -4,29 +4,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from common.messaging.bus import BusUnavailable, Message, MessageHandler, check_size
-from common.messaging.kafka.acls import ensure_acls
-from common.messaging.kafka.admin import BusRefused, ensure_topics
 from common.messaging.kafka.client import FAILURES, REQUEST_TERM, KafkaSecurity, client_options
 from common.messaging.kafka.consumer import LINGER, Subscription
 from common.messaging.kafka.lag import PartitionLag, lag_of_groups
 from common.messaging.kafka.producer import Publisher
 from common.messaging.kafka.reader import KafkaFollower
-from common.messaging.kafka.scram import set_passwords
 from common.messaging.topics import Topic
 from common.settings import CommonSettings
 
 __all__ = [
-    "BusRefused",
     "KafkaBus",
     "KafkaFollower",
     "KafkaSecurity",
     "PartitionLag",
-    "ensure_acls",
-    "ensure_topics",
     "kafka_bus",
     "lag_of_groups",
     "security_of",
-    "set_passwords",
 ]
 
 

@@ -1,17 +1,18 @@
-"""How far the groups are behind what the brokers hold."""
+"""The lag of consumer groups."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from common.messaging.bus import BusUnavailable
-from common.messaging.kafka.admin import admin_client
 from common.messaging.kafka.client import (
     FAILURES,
     REQUEST_TERM,
+    Arguments,
     KafkaSecurity,
     client_options,
     start_client,
@@ -23,7 +24,7 @@ __all__ = ["PartitionLag", "lag_of_groups"]
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """One group at one partition: `committed` None: it has taken nothing yet."""
+    """One group at one partition; `committed` is None before the first commit."""
 
     group: str
     topic: str
@@ -36,36 +37,49 @@ class PartitionLag:
 async def lag_of_groups(
     bootstrap_servers: str, groups: Mapping[str, Sequence[str]], *, security: KafkaSecurity | None = None
 ) -> list[PartitionLag]:
-    """Return the lag of each group at each partition of its topics. Raises `BusUnavailable`, `BusRefused`."""
+    """Return the lag of each group at each partition of its topics. Raises `BusUnavailable`."""
+    options = client_options(bootstrap_servers, "operator", security)
     topics = sorted({topic for each in groups.values() for topic in each})
-    async with admin_client(bootstrap_servers, security) as admin:
-        described = await admin.describe_topics(topics)
-        partitions = {each["topic"]: sorted(part["partition"] for part in each["partitions"]) for each in described}
-        committed = {group: await admin.list_consumer_group_offsets(group) for group in groups}
-    every = [TopicPartition(topic, number) for topic in topics for number in partitions[topic]]
-    first, last = await _bounds(bootstrap_servers, every, security)
-    found = []
+    try:
+        partitions, committed = await _committed(options, groups, topics)
+        first, last = await _bounds(options, partitions)
+    except FAILURES as error:
+        raise BusUnavailable from error
+    lags = []
     for group, its_topics in groups.items():
-        for place in every:
+        for place in partitions:
             if place.topic in its_topics:
                 known = committed[group].get(place)
-                taken = known.offset if known and known.offset >= 0 else None
-                behind = last[place] - max(first[place] if taken is None else taken, first[place])
-                found.append(PartitionLag(group, place.topic, place.partition, taken, last[place], max(0, behind)))
-    return found
+                offset = known.offset if known and known.offset >= 0 else None
+                behind = last[place] - max(first[place] if offset is None else offset, first[place])
+                lags.append(PartitionLag(group, place.topic, place.partition, offset, last[place], max(0, behind)))
+    return lags
+
+
+async def _committed(
+    options: Arguments, groups: Iterable[str], topics: Sequence[str]
+) -> tuple[list[TopicPartition], dict[str, dict[TopicPartition, Any]]]:
+    """Return the partitions of `topics` and what each group has committed."""
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        async with asyncio.timeout(REQUEST_TERM):
+            await admin.start()
+            described = await admin.describe_topics(topics)
+            numbers = {each["topic"]: sorted(part["partition"] for part in each["partitions"]) for each in described}
+            partitions = [TopicPartition(topic, number) for topic in topics for number in numbers[topic]]
+            return partitions, {group: await admin.list_consumer_group_offsets(group) for group in groups}
+    finally:
+        await admin.close()
 
 
 async def _bounds(
-    bootstrap_servers: str, places: Sequence[TopicPartition], security: KafkaSecurity | None
+    options: Arguments, partitions: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return the first and the next offset of each partition."""
-    consumer = AIOKafkaConsumer(**client_options(bootstrap_servers, "operator", security))
+    consumer = AIOKafkaConsumer(**options)
+    await start_client(consumer, REQUEST_TERM)
     try:
-        await start_client(consumer, REQUEST_TERM)
-        try:
-            async with asyncio.timeout(REQUEST_TERM):
-                return await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-        finally:
-            await stop_client(consumer)
-    except FAILURES as problem:
-        raise BusUnavailable from problem
+        async with asyncio.timeout(REQUEST_TERM):
+            return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    finally:
+        await stop_client(consumer)

@@ -5,32 +5,26 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
+from confluent_kafka.admin import AclBinding, AclOperation, ResourcePatternType, ResourceType
 
 from common.contracts.services import MEMBERS, SERVICES
 from common.contracts.topics import OPERATOR, PRINCIPALS, TOPICS
 from common.messaging.bus import BusUnavailable, Message
-from common.messaging.kafka import (
-    BusRefused,
-    KafkaBus,
-    KafkaSecurity,
-    ensure_acls,
-    ensure_topics,
-    kafka_bus,
-    set_passwords,
-)
-from common.messaging.kafka.acls import ALLOW, LITERAL, AclBinding, Kind, Operation, _change
-from common.messaging.kafka.admin import admin_client
+from common.messaging.kafka import KafkaBus, KafkaSecurity, kafka_bus
+from common.messaging.kafka.client import client_options
 from common.messaging.topics import FEED_TOPIC, Topic, events_topic, receipts_topic
 from common.settings import CommonSettings
+from deploy.kafka_admin import KafkaAdmin, KafkaRefusedError, acl, acl_text
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
 from deploy.kafka_jars import KafkaUnavailable
 from tests.contracts.conftest import MISSING
@@ -75,8 +69,23 @@ class Secured:
         finally:
             await bus.stop()
 
+    def admin(self, principal: str = SUPER) -> KafkaAdmin:
+        return KafkaAdmin(self.bootstrap, self.security(principal))
+
+    @asynccontextmanager
+    async def client(self, principal: str) -> AsyncIterator[AIOKafkaAdminClient]:
+        client = AIOKafkaAdminClient(**client_options(self.bootstrap, "test", self.security(principal)))
+        try:
+            await client.start()
+            yield client
+        finally:
+            await client.close()
+
     async def differences(self, *, check: bool = True) -> list[str]:
-        return await ensure_acls(self.bootstrap, DECLARED, security=self.security(), check=check)
+        return await asyncio.to_thread(self.admin().ensure_acls, DECLARED, check=check)
+
+    async def change_acls(self, *, created: Iterable[AclBinding] = (), deleted: Iterable[AclBinding] = ()) -> None:
+        await asyncio.to_thread(self.admin().change_acls, created, deleted)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +105,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
         pytest.skip(str(problem))
     try:
         platform = Secured(broker, made, passwords)
-        assert await ensure_topics(broker.bootstrap, DECLARED, security=platform.security()) == []
+        assert await asyncio.to_thread(platform.admin().ensure_topics, DECLARED) == []
         assert await platform.differences(check=False) == []
         yield platform
     finally:
@@ -125,7 +134,7 @@ async def test_nobody_but_its_owner_writes_a_topic(secured: Secured, principal):
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
 async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secured, principal):
-    async with admin_client(secured.bootstrap, secured.security(principal)) as client:
+    async with secured.client(principal) as client:
         for topic in DECLARED:
             answer = await client._send_request(FetchRequest(0, 0, 1 << 20, 0, [(topic.name, [(0, 0, 1 << 20)])]))
             ((_, ((_, code, *_),)),) = answer.topics
@@ -134,7 +143,7 @@ async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secure
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
 async def test_nobody_is_in_the_group_of_another(secured: Secured, principal):
-    async with admin_client(secured.bootstrap, secured.security(principal)) as client:
+    async with secured.client(principal) as client:
         for group in (*SERVICES, "gateway", "somebody"):
             answer = await client._send_request(HeartbeatRequest(group, 1, "nobody"))
             may = principal == group and group in SERVICES
@@ -143,16 +152,17 @@ async def test_nobody_is_in_the_group_of_another(secured: Secured, principal):
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
 async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, principal):
-    security = secured.security(principal)
-    with pytest.raises(BusRefused):
-        await ensure_topics(secured.bootstrap, [Topic("xindun.new", owner=principal)], security=security)
-    with pytest.raises(BusRefused):
-        await set_passwords(secured.bootstrap, {principal: "another"}, security=security)
-    everything = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, f"User:{principal}", "*", Operation.WRITE, ALLOW)
-    with pytest.raises(BusRefused):
-        async with admin_client(secured.bootstrap, security) as client:
-            await _change(client, {everything}, set())
-    async with admin_client(secured.bootstrap, security) as client:
+    admin = secured.admin(principal)
+    everything = acl(principal, AclOperation.WRITE, ResourceType.TOPIC, FEED_TOPIC)
+    for change in (
+        lambda: admin.ensure_topics([Topic("xindun.new", owner=principal)]),
+        lambda: admin.set_passwords({principal: "another"}),
+        lambda: admin.change_acls([everything]),
+        lambda: admin.change_acls(deleted=[everything]),
+    ):
+        with pytest.raises(KafkaRefusedError):
+            await asyncio.to_thread(change)
+    async with secured.client(principal) as client:
         answer = await client.delete_topics([FEED_TOPIC])
         assert [code for _, code in answer.topic_error_codes] == [TOPIC_REFUSED]
     assert await secured.differences() == []
@@ -187,9 +197,9 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
 
 
 async def test_the_operator_sees_how_everything_is_and_needs_no_right_to_change(secured: Secured):
-    security = secured.security(OPERATOR)
-    assert await ensure_topics(secured.bootstrap, DECLARED, security=security, check=True) == []
-    assert await ensure_acls(secured.bootstrap, DECLARED, security=security, check=True) == []
+    admin = secured.admin(OPERATOR)
+    assert await asyncio.to_thread(admin.ensure_topics, DECLARED, check=True) == []
+    assert await asyncio.to_thread(admin.ensure_acls, DECLARED, check=True) == []
 
 
 async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secured: Secured):
@@ -199,6 +209,14 @@ async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secur
                 pass
     with pytest.raises(BusUnavailable):
         await KafkaBus(secured.bootstrap, topics=TOPICS, client_id="nobody").start()
+
+
+async def test_a_job_that_gives_up_names_the_wrong_password(secured: Secured, monkeypatch):
+    monkeypatch.setattr("deploy.kafka_admin.REQUEST_TIMEOUT", 2.0)
+    admin = KafkaAdmin(secured.bootstrap, secured.security(password="wrong"))
+    with pytest.raises(BusUnavailable) as refused:
+        await asyncio.to_thread(admin.ensure_acls, DECLARED)
+    assert "invalid credentials" in str(refused.value.__cause__)
 
 
 async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secured: Secured, tmp_path: Path):
@@ -213,52 +231,43 @@ async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secur
         kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity", TOPICS)
 
 
-async def _put(secured: Secured, *rights: AclBinding) -> None:
-    async with admin_client(secured.bootstrap, secured.security()) as client:
-        await _change(client, set(rights), set())
-
-
 async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
-    def may(principal: str, operation: Operation, topic: str, pattern: int = LITERAL) -> AclBinding:
-        return AclBinding(Kind.TOPIC, topic, pattern, f"User:{principal}", "*", operation, ALLOW)
-
-    prefixed, receipts = 4, receipts_topic("gateway")
+    write, read, topic = AclOperation.WRITE, AclOperation.READ, ResourceType.TOPIC
     extra = [
-        may("datashare", Operation.WRITE, FEED_TOPIC),
-        may("*", Operation.READ, receipts),
-        may("incident", Operation.WRITE, "xindun.", prefixed),
+        acl("datashare", write, topic, FEED_TOPIC),
+        acl("*", read, topic, receipts_topic("gateway")),
+        acl("incident", write, topic, "xindun.", ResourcePatternType.PREFIXED),
     ]
-    stranger = may("stranger", Operation.READ, FEED_TOPIC)
-    await _put(secured, *extra, stranger)
+    stranger = acl("stranger", read, topic, FEED_TOPIC)
+    foreign = f"foreign: {acl_text(stranger)}"
+    await secured.change_acls(created=[*extra, stranger])
     try:
-        assert set(await secured.differences()) == {*(f"too much: {each}" for each in extra), f"foreign: {stranger}"}
+        assert set(await secured.differences()) == {*(f"undeclared: {acl_text(each)}" for each in extra), foreign}
         async with secured.bus("datashare") as bus:
             await bus.publish([Message(FEED_TOPIC, "k", b"forged")])
             assert set(await secured.differences(check=False)) == {
-                *(f"taken: {each}" for each in extra),
-                f"foreign: {stranger}",
+                *(f"deleted: {acl_text(each)}" for each in extra),
+                foreign,
             }
             with pytest.raises(BusUnavailable):
                 await bus.publish([Message(FEED_TOPIC, "k", b"forged")])
-        assert await secured.differences() == [f"foreign: {stranger}"]
+        assert await secured.differences() == [foreign]
     finally:
-        async with admin_client(secured.bootstrap, secured.security()) as client:
-            await _change(client, set(), {stranger})
+        await secured.change_acls(deleted=[stranger])
     assert await secured.differences() == []
 
 
 async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
-    lost = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, "User:gateway", "*", Operation.READ, ALLOW)
-    async with admin_client(secured.bootstrap, secured.security()) as client:
-        await _change(client, set(), {lost})
-    assert await secured.differences() == [f"missing: {lost}"]
+    lost = acl("gateway", AclOperation.READ, ResourceType.TOPIC, FEED_TOPIC)
+    await secured.change_acls(deleted=[lost])
+    assert await secured.differences() == [f"missing: {acl_text(lost)}"]
     assert await secured.differences(check=False) == []
     assert await secured.differences() == []
 
 
 async def test_a_new_password_counts_at_once_and_who_is_connected_stays(secured: Secured):
     async with secured.bus("audit") as before:
-        await set_passwords(secured.bootstrap, {"audit": "the new one"}, security=secured.security())
+        await asyncio.to_thread(secured.admin().set_passwords, {"audit": "the new one"})
         await before.publish([Message(events_topic("audit"), "k", b"before")])
         with pytest.raises(BusUnavailable):
             async with secured.bus("audit"):
@@ -300,12 +309,12 @@ async def test_the_job_is_safe_to_repeat_and_its_check_fails_when_something_is_n
     for words in ((), ("--check",), ()):
         code, said = await asyncio.to_thread(job, *words)
         assert (code, said["job"], said["found"]) == (0, "topics", [])
-    extra = AclBinding(Kind.TOPIC, FEED_TOPIC, LITERAL, "User:gateway", "*", Operation.WRITE, ALLOW)
-    await _put(secured, extra)
+    extra = acl("gateway", AclOperation.WRITE, ResourceType.TOPIC, FEED_TOPIC)
+    await secured.change_acls(created=[extra])
     code, said = await asyncio.to_thread(job, "--check")
-    assert (code, said["found"]) == (1, [f"too much: {extra}"])
+    assert (code, said["found"]) == (1, [f"undeclared: {acl_text(extra)}"])
     code, said = await asyncio.to_thread(job)
-    assert (code, said["found"]) == (0, [f"taken: {extra}"])
+    assert (code, said["found"]) == (0, [f"deleted: {acl_text(extra)}"])
     async with secured.bus("gateway") as bus:  # with the password that the job has set
         await bus.publish([Message(receipts_topic("gateway"), "k", b"v")])
 
