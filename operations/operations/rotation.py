@@ -6,19 +6,20 @@ import secrets
 import shlex
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from common.contracts.topics import OPERATOR
 from common.enforcement.tokens import SigningKey
-from deploy import setup_commands as jobs
 from operations.client import Door, Failed, WrongUse
 from operations.output import Report, table
 
 __all__ = ["rotate_database_password", "rotate_kafka_password", "rotate_signing_key", "signing_keys"]
 
 LOOK_EVERY = 1.0
+SETUP_COMMAND = f"{shlex.quote(sys.executable)} -m deploy.setup_commands"
+STDERR = 2
+"""File descriptor."""
 KEYS = "/identity/operations/signing-keys"
 SIGNING_KEY = "identity/xindun_identity_signing_key_pem"
 
@@ -103,52 +104,36 @@ async def rotate_database_password(directory: Path, service: str, *, command: st
     """Give the serving role of `service` another password. Raises `Failed`, `WrongUse`."""
     original = directory / f"jobs/xindun_jobs_{service}_app_password"
     copy = directory / f"{service}/xindun_{service}_database_password"
-    return await _rotate(directory, original, copy, service, command, jobs.databases)
+    return await _rotate(directory, original, copy, service, command or f"{SETUP_COMMAND} databases")
 
 
 async def rotate_kafka_password(directory: Path, principal: str, *, command: str | None) -> Report:
     """Give a principal of the bus another password. Raises `Failed`, `WrongUse`."""
     original = directory / f"jobs/xindun_jobs_kafka_{principal}_password"
     copy = directory / f"{principal}/xindun_{principal}_kafka_password"
-
-    async def apply(settings: jobs.SetupSettings) -> None:
-        await jobs.topics(settings, check=False)
-
-    return await _rotate(directory, original, copy, principal, command, apply)
+    return await _rotate(directory, original, copy, principal, command or f"{SETUP_COMMAND} topics")
 
 
-async def _rotate(
-    directory: Path,
-    original: Path,
-    copy: Path,
-    whose: str,
-    command: str | None,
-    apply: Callable[[jobs.SetupSettings], Awaitable[object]],
-) -> Report:
-    """Write the new password where the job reads it, let the job set it, then give it to the process.
+async def _rotate(directory: Path, original: Path, copy: Path, owner: str, command: str) -> Report:
+    """Write the new password where the set-up command reads it, run the command, then write the process's copy.
 
-    Two files that differ are a rotation that was cut off: it goes on with the password that the job reads.
+    Two files that differ show a rotation that was interrupted: it continues with the password of the set-up command.
     """
     resumed = _read(original) != _read(copy)
     if not resumed:
         _write(original, secrets.token_urlsafe(32))
-    if command:
-        await _run(command)
-    else:
-        try:
-            await apply(jobs.SetupSettings(_secrets_dir=directory / "jobs"))
-        except jobs.SetupError as error:
-            raise Failed(str(error)) from None
+    await _run(command, directory)
     _write(copy, _read(original))
-    lines = [f"{whose}: 密码已更换 / the password is changed{' (接续上次 / begun before)' if resumed else ''}: {copy}"]
-    if whose != OPERATOR:  # no process of the platform
-        lines.append(f"请逐个重启 {whose} / now restart {whose}, one process after another")
-    return Report({"whose": whose, "resumed": resumed, "file": str(copy)}, lines)
+    lines = [f"{owner}: 密码已更换 / the password is changed{' (接续上次 / begun before)' if resumed else ''}: {copy}"]
+    if owner != OPERATOR:  # no process of the platform
+        lines.append(f"请逐个重启 {owner} / now restart {owner}, one process after another")
+    return Report({"whose": owner, "resumed": resumed, "file": str(copy)}, lines)
 
 
-async def _run(command: str) -> None:
-    """Run the deployment's own job. Raises `Failed`."""
-    process = await asyncio.create_subprocess_exec(*shlex.split(command))
+async def _run(command: str, directory: Path) -> None:
+    """Run a set-up command; its output goes to standard error. Raises `Failed`."""
+    environment = os.environ | {"XINDUN_SECRETS_DIR": str(directory / "jobs")}
+    process = await asyncio.create_subprocess_exec(*shlex.split(command), env=environment, stdout=STDERR)
     if status := await process.wait():
         raise Failed(f"{command}: {status}")
 
