@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from common.log_config import without_messages
+from common.web.exception_handlers import UNDECLARED
 from tests.harness.databases import Databases, ServiceDatabase
 
 
@@ -32,6 +33,23 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 """Data and vectors that stand beside the checkout on some machines; tests that need them skip elsewhere."""
 
 FreshDatabase = Callable[[str], Awaitable[ServiceDatabase]]
+
+
+def _undeclared_problems() -> dict[tuple[str, str], float]:
+    (family,) = UNDECLARED.collect()
+    return {
+        (sample.labels["operation"], sample.labels["problem"]): sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+@pytest.fixture(autouse=True)
+def every_problem_is_declared():
+    """Every operation declares the problems that it answers: an undeclared one fails the test that met it."""
+    before = _undeclared_problems()
+    yield
+    assert {key for key, count in _undeclared_problems().items() if count > before.get(key, 0)} == set()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI
 
-from common.contracts.permissions import PERMISSIONS, POSTS, UnitKind
+from common.contracts.permissions import PERMISSIONS, POSTS
+from common.enforcement.permissions import UnitKind
 from tools.api_inventory import Door, doors
 
 __all__ = ["OWNED", "ROLES", "USING", "allowed", "hides", "matrix_document"]
@@ -25,7 +26,7 @@ ROLES: dict[str, tuple[str, frozenset[str]]] = {
 
 def allowed(door: Door, role: str) -> bool:
     """Whether the role's permissions open the door; whose things lie behind it is asked inside."""
-    return door.requires is None or door.requires.permission is None or door.requires.permission in ROLES[role][1]
+    return door.requires is None or door.requires.permission is None or door.requires.permission.name in ROLES[role][1]
 
 
 USING = ("unit-administrator", "credit-clerk", "newcomer", "connected-system")
@@ -74,7 +75,7 @@ def matrix_document(services: Mapping[str, FastAPI]) -> str:
             permission, class_a = "", ""
         else:
             cells = ["yes" if allowed(door, role) else "403" for role in ROLES]
-            permission = door.requires.permission or "(any credential)"
+            permission = door.requires.permission.name if door.requires.permission else "(any credential)"
             class_a = "A" if door.requires.class_a else ""
         cells.append(", ".join(role for role in USING if hides(door, role)))
         rows.append(f"| `{door.method} {door.path}` | {permission} | {class_a} | " + " | ".join(cells) + " |")

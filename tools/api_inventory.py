@@ -17,9 +17,9 @@ import incident.main
 from audit.settings import Settings as AuditSettings
 from audit.tlog.signed_notes import generate_signer
 from common.contracts.topics import TOPICS
-from common.enforcement.authentication import Requires, is_anonymous
 from common.enforcement.tokens import SigningKey
 from common.messaging.in_process import InProcessBus
+from common.web.authorization import Requires, is_anonymous
 from datashare.settings import Settings as DatashareSettings
 from gateway import openapi
 from gateway.in_process import InProcessUpstream

@@ -18,7 +18,7 @@ from stdnum.cn import ric
 from common.problems import Problem
 from deploy.embedded_platform import Secrets, identity_settings
 from deploy.embedded_postgres import database_url
-from identity.bootstrap import FirstPeople, bootstrap, runtime_of
+from identity.bootstrap import FirstPeople, bootstrap, command_runtime
 
 __all__ = ["invented", "main"]
 
@@ -40,7 +40,7 @@ async def _make(directory: Path, people: FirstPeople) -> dict[str, Any]:
     # Lines of the file: pid, data directory, start, port, socket directory (PostgreSQL's miscadmin.h).
     socket = (directory / "postgres" / "postmaster.pid").read_text().splitlines()[4]
     url = database_url("identity_app", known.roles["identity_app"], "identity", socket)
-    runtime = runtime_of(identity_settings(known, url))
+    runtime = command_runtime(identity_settings(known, url))
     try:
         invited = await bootstrap(runtime, people)
     finally:

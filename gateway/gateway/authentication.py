@@ -3,8 +3,9 @@
 from starlette.types import Scope
 
 from common.contracts.events.gateway import AccessRefused
-from common.enforcement.authentication import Verifier, bearer_token_in
 from common.enforcement.enforcement_point import CredentialRevoked
+from common.enforcement.verifier import Verifier
+from common.web.authorization import bearer_token_in
 from common.web.request_state import request_state
 from gateway.denial_log import DenialLog
 from gateway.routes import Route

@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.clock import Clock, SystemClock
-from common.enforcement.authentication import Verifier
+from common.contracts.policies import POLICIES
 from common.enforcement.enforcement_point import EnforcementPoint
+from common.enforcement.verifier import Verifier
 from common.messaging.bus import Bus
 from common.web.application import supervise
 from common.web.middleware import RequestMiddleware
@@ -54,7 +55,7 @@ def create_app(
 ) -> ASGIApp:
     """Return the gateway. `upstreams`: one for each of `SERVICES`."""
     clock = clock or SystemClock()
-    point = EnforcementPoint(f"gateway-{settings.instance}", bus, clock)
+    point = EnforcementPoint(f"gateway-{settings.instance}", bus, clock, POLICIES)
     denials = DenialLog(bus, clock, settings.instance)
 
     @contextlib.asynccontextmanager

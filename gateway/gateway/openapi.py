@@ -91,7 +91,8 @@ def merge(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _add_problem_response(operation: dict[str, Any]) -> None:
     responses = operation.setdefault("responses", {})
-    responses.pop("422", None)
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
     responses["default"] = {
         "description": "问题 / problem",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

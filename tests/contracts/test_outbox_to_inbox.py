@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from common.clock import ManualClock
-from common.enforcement.enforcement_point import EnforcementPoint
+from common.contracts.policies import POLICIES
 from common.messaging import outbox
 from common.messaging.bus import Bus, Message
 from common.messaging.events import REGISTRY, Envelope, Event
@@ -142,11 +142,10 @@ class Life:
         publisher = lasting.told.publisher
         self._bus = await lasting.ground.bus((publisher, [lasting.topic], self._deliver))
         settings = ServiceSettings(database_url=SecretStr(lasting.receiver.app), environment="development")
-        point = EnforcementPoint(f"receiver-of-{publisher}", self._bus, self._clock)
-        runtime = Runtime("receiver", settings, self._database, self._bus, self._clock, point)
+        runtime = Runtime("receiver", settings, self._bus, self._clock, POLICIES)
         handlers = Handlers()
         handlers.on(lasting.told)(self._when_it_is_told)
-        self._inbox = Inbox("receiver", self._database, handlers, runtime)
+        self._inbox = Inbox("receiver", self._database, handlers, runtime, self._clock)
 
         class MortalRelay(Relay):
             async def _drain(self, connection: asyncpg.Connection) -> int:

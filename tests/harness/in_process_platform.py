@@ -67,7 +67,7 @@ class InProcessPlatform:
 
     async def _busy(self, service: str) -> bool:
         query = "SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)"
-        if "inbox" in self.apps[service].state.runtime.parts:
+        if self.apps[service].state.runtime.inbox:
             query += " OR EXISTS (SELECT FROM inbox WHERE status = 'waiting')"
         busy: bool = await self.admins[service].fetchval(query)
         return busy

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from common.clock import Clock, ManualClock
-from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.permissions import POSTS
 from common.contracts.topics import TOPICS
+from common.enforcement.permissions import UnitKind
 from common.enforcement.tokens import SigningKey
 from common.ids import new_id
 from common.messaging.bus import Message

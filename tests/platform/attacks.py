@@ -2,7 +2,7 @@
 
 import json
 
-from common.web.dependencies import DEEPEST
+from common.web.routing import MAX_JSON_DEPTH
 from tests.platform.harness import RESOURCE
 
 
@@ -24,7 +24,7 @@ BODIES = {
     "invalid utf-8": b'{"name": "\xff\xfe"}',
     "utf-16": '{"name": "王"}'.encode("utf-16"),
     "a byte order mark": "\ufeff{}".encode(),
-    "deep": _deep(DEEPEST + 1),
+    "deep": _deep(MAX_JSON_DEPTH + 1),
     "very deep": _deep(100_000),
     "a huge integer": b'{"name": ' + b"9" * 5000 + b"}",
     "a huge exponent": b'{"value": 1e999999999}',

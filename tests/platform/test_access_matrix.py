@@ -166,7 +166,11 @@ async def test_each_role_opens_what_its_post_includes_and_every_other_refusal_is
         if answer.status_code in (401, 500, 503) or refused == allowed(door, role):
             wrong.append((role, door.method, path, answer.status_code, slug(answer)))
         if refused:
-            expected[request] = (door.service, door.path, str(door.requires and door.requires.permission))
+            expected[request] = (
+                door.service,
+                door.path,
+                str(door.requires and door.requires.permission and door.requires.permission.name),
+            )
             assert answer.json()["clause"], path
             assert answer.headers["x-request-id"] == request
 

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 
 __all__ = [
     "CONTENT_TYPE",
+    "BadRequest",
     "Conflict",
     "Forbidden",
     "Invalid",
+    "MethodNotAllowed",
     "NotFound",
     "PreconditionFailed",
     "PreconditionRequired",
@@ -154,3 +156,17 @@ class Unavailable(Problem):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.headers.setdefault("Retry-After", "1")
+
+
+class MethodNotAllowed(Problem):
+    """405."""
+
+    slug, status = "method-not-allowed", 405
+    zh, en = "不支持该方法", "The method is not allowed here"
+
+
+class BadRequest(Problem):
+    """400."""
+
+    slug, status = "bad-request", 400
+    zh, en = "请求无法解析", "The request cannot be read"

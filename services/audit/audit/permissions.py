@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from common.enforcement.authentication import Principal, requires
+from common.contracts.permissions import requires
+from common.enforcement.principals import Principal
 
 __all__ = ["CanExportEvidence", "CanReadLog"]
 

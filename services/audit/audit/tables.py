@@ -1,25 +1,13 @@
 """The base of audit's tables."""
 
-from datetime import datetime
-from typing import ClassVar
-from uuid import UUID
-
-from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, Uuid
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
-
-from common.storage.database import naming
+from common.storage.base import Base as CommonBase
+from common.storage.base import new_metadata
 
 __all__ = ["Base"]
 
 
-class Base(MappedAsDataclass, DeclarativeBase):
+class Base(CommonBase):
     """Every model of audit: rows that are inserted and read, never changed (P8)."""
 
-    metadata = naming()
-    type_annotation_map: ClassVar = {
-        datetime: DateTime(timezone=True),
-        UUID: Uuid(),
-        str: Text(),
-        int: BigInteger(),
-        bytes: LargeBinary(),
-    }
+    __abstract__ = True
+    metadata = new_metadata()

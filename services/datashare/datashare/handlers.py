@@ -28,16 +28,16 @@ from common.contracts.events.identity import (
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.messaging.events import Envelope
 from common.messaging.inbox import Handlers
-from common.web.runtime import Runtime
 from datashare.applications import service as applications
 from datashare.containment import service as containment
 from datashare.holdings import service as holdings
 from datashare.projections import service as projections
 from datashare.projections.models import Account, System, Unit
+from datashare.runtime import Runtime
 
 __all__ = ["handlers"]
 
-handlers = Handlers()
+handlers: Handlers[Runtime] = Handlers()
 
 
 # Who there is

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from common.clock import Clock
+from common.clock import Clock, SystemClock
 from common.contracts.events.datashare import AccessRefused
 from common.messaging.bus import Bus
 from common.web.application import create_service
@@ -14,6 +14,7 @@ from datashare.grants.endpoints import routes as grants
 from datashare.handlers import handlers
 from datashare.openings.endpoints import routes as openings
 from datashare.resources.endpoints import routes as resources
+from datashare.runtime import Runtime
 from datashare.settings import Settings
 
 __all__ = ["create_app"]
@@ -23,12 +24,5 @@ ROUTERS = (queries, resources, openings, data_rules, applications, agreements, g
 
 def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
     """Return datashare's app."""
-    return create_service(
-        "datashare",
-        settings=settings,
-        bus=bus,
-        routers=ROUTERS,
-        refused=AccessRefused,
-        handlers=handlers,
-        clock=clock,
-    )
+    runtime = Runtime(settings, bus, clock or SystemClock())
+    return create_service(runtime, routers=ROUTERS, refused=AccessRefused, handlers=handlers)

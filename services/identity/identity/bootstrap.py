@@ -17,22 +17,20 @@ from stdnum.cn import uscc
 
 from common.clock import SystemClock
 from common.context import ActContext, new_traceparent, set_context
-from common.contracts.permissions import UnitKind
 from common.contracts.topics import TOPICS
-from common.enforcement.enforcement_point import EnforcementPoint
+from common.enforcement.permissions import UnitKind
 from common.messaging.in_process import InProcessBus
 from common.problems import Conflict, Invalid, Problem
-from common.storage.database import Database
-from common.web.runtime import Runtime
 from identity.accounts import service as accounts
 from identity.accounts.schemas import InvitedView, Invitee, Login
 from identity.posts.queries import post_named
+from identity.runtime import Runtime
 from identity.settings import Settings
 from identity.units import service as units
 from identity.units.models import Duty, Level
 from identity.units.queries import lock_registration, units_by_kind
 
-__all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "runtime_of"]
+__all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "command_runtime"]
 
 NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
 CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
@@ -110,15 +108,13 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
     return invited
 
 
-def runtime_of(settings: Settings) -> Runtime:
-    """Return a runtime for a command: it writes to the database alone, and the running service's relay tells the rest."""
-    clock, bus = SystemClock(), InProcessBus(TOPICS)
-    database = Database.of(settings, pool_size=1)
-    return Runtime("identity", settings, database, bus, clock, EnforcementPoint("identity-bootstrap", bus, clock))
+def command_runtime(settings: Settings) -> Runtime:
+    """Return a runtime for a command: it writes to the database alone, and the service's relay publishes the events."""
+    return Runtime(settings.model_copy(update={"pool_size": 1}), InProcessBus(TOPICS), SystemClock())
 
 
 async def _run(people: FirstPeople) -> dict[str, InvitedView]:
-    runtime = runtime_of(Settings.load())  # the environment gives the rest
+    runtime = command_runtime(Settings.load())  # the environment gives the rest
     try:
         return await bootstrap(runtime, people)
     finally:

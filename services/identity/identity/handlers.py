@@ -6,13 +6,13 @@ from common.contracts.events.datashare import HoldingsListed
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.messaging.events import Envelope
 from common.messaging.inbox import Handlers
-from common.web.runtime import Runtime
 from identity.containment import service as containment
 from identity.handovers import service as handovers
+from identity.runtime import Runtime
 
 __all__ = ["handlers"]
 
-handlers = Handlers()
+handlers: Handlers[Runtime] = Handlers()
 
 
 @handlers.on(HoldingsListed)

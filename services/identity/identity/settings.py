@@ -11,9 +11,8 @@ from pydantic_settings import SettingsConfigDict
 
 from common.settings import ServiceSettings
 from common.storage.encryption import KEY_BYTES
-from common.web.runtime import Runtime
 
-__all__ = ["Settings", "settings_of"]
+__all__ = ["Settings"]
 
 
 class Settings(ServiceSettings):
@@ -48,10 +47,3 @@ class Settings(ServiceSettings):
     def digest(self, kind: str, value: str) -> bytes:
         """Return the keyed digest (HMAC-SHA256) of a personal value; `kind` keeps digests of different things apart."""
         return hmac.digest(self.pepper.get_secret_value().encode(), f"{kind}:{value}".encode(), hashlib.sha256)
-
-
-def settings_of(runtime: Runtime) -> Settings:
-    """Return identity's own settings."""
-    settings = runtime.settings
-    assert isinstance(settings, Settings)
-    return settings

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 
 __all__ = ["border_of"]
 

@@ -1,13 +1,13 @@
 """The base of identity's tables."""
 
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
-
-from common.storage.database import naming
+from common.storage.base import Base as CommonBase
+from common.storage.base import new_metadata
 
 __all__ = ["Base"]
 
 
-class Base(MappedAsDataclass, DeclarativeBase):
+class Base(CommonBase):
     """Every model of identity."""
 
-    metadata = naming()
+    __abstract__ = True
+    metadata = new_metadata()

@@ -5,13 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events import datashare, identity
 from common.messaging.events import Envelope
 from common.messaging.inbox import Handlers
-from common.web.runtime import Runtime
 from incident.orders import service as containment
 from incident.projections import service as projections
+from incident.runtime import Runtime
 
 __all__ = ["handlers"]
 
-handlers = Handlers()
+handlers: Handlers[Runtime] = Handlers()
 
 AccountSeen = (
     identity.AccountInvited

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from common.web import idempotency
-from common.web.runtime import Runtime
+from incident.runtime import Runtime
 
 __all__ = ["Repeatable", "WaitMs"]
 

@@ -5,9 +5,7 @@ import asyncio
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.web.runtime import Runtime
-
-__all__ = ["Signal", "signal_of"]
+__all__ = ["Signal"]
 
 
 class Signal:
@@ -36,9 +34,3 @@ class Signal:
                 await ticket.wait()
         except TimeoutError:
             return
-
-
-def signal_of(runtime: Runtime) -> Signal:
-    """Return this process's signal."""
-    signal: Signal = runtime.parts["signal"]
-    return signal

@@ -1,19 +1,13 @@
 """The base of incident's tables."""
 
-from datetime import datetime
-from typing import ClassVar
-from uuid import UUID
-
-from sqlalchemy import DateTime, Text, Uuid
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
-
-from common.storage.database import naming
+from common.storage.base import Base as CommonBase
+from common.storage.base import new_metadata
 
 __all__ = ["Base"]
 
 
-class Base(MappedAsDataclass, DeclarativeBase):
+class Base(CommonBase):
     """Every model of incident; Python's types stand for the only column types that are used."""
 
-    metadata = naming()
-    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True), UUID: Uuid(), str: Text()}
+    __abstract__ = True
+    metadata = new_metadata()

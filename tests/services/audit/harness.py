@@ -17,8 +17,9 @@ from audit.main import create_app
 from audit.settings import Settings
 from audit.tlog.signed_notes import Signer, generate_signer
 from common.clock import SystemClock
-from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.permissions import POSTS
 from common.contracts.topics import TOPICS
+from common.enforcement.permissions import UnitKind
 from common.enforcement.revocation_feed import Heartbeat, VerificationKey
 from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
@@ -76,11 +77,11 @@ class World:
 
     @property
     def sequencer(self):
-        return self.runtime.parts["sequencer"]
+        return self.runtime.sequencer
 
     @property
     def producers(self):
-        return self.runtime.parts["producers"]
+        return self.runtime.producers
 
     def person(self, kind: UnitKind, post: str) -> dict[str, str]:
         """Headers with a real token."""

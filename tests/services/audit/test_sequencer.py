@@ -212,14 +212,14 @@ async def deliver_again(world, messages):
 
 async def test_a_connection_killed_within_copy_is_an_absent_database(world, monkeypatch):
     messages = world.messages(3)
-    real = sequencer_module.driver_of
+    real = sequencer_module.driver_connection
 
     async def dead(session):
         driver = await real(session)
         driver.terminate()
         return driver
 
-    monkeypatch.setattr(sequencer_module, "driver_of", dead)
+    monkeypatch.setattr(sequencer_module, "driver_connection", dead)
     with pytest.raises(DatabaseUnavailable):
         await world.deliver(*messages)
     monkeypatch.undo()

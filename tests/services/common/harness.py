@@ -66,7 +66,7 @@ class ToyHarness(ServiceHarness):
         made = ServiceSettings(database_url=SecretStr(database.app), environment="development", **settings)
         super().__init__(database, made, bus=Bus())
         self.point = self.runtime.point
-        self.inbox = self.runtime.parts["inbox"]
+        self.inbox = self.runtime.inbox
 
     def create_app(self) -> FastAPI:
         return create_app(self.settings, self.bus, clock=self.clock)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.context import new_traceparent
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.enforcement.revocation_feed import Cutoff, Heartbeat
 from common.ids import new_id
 from common.log_config import configure_logging
@@ -383,7 +383,7 @@ async def test_a_connection_lost_before_the_commit_is_503_and_nothing_happened(h
     async def cut():
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_app'")
 
-    harness.runtime.parts[when] = cut
+    setattr(harness.runtime, when, cut)
     answer = await harness.client.post("/toy/things", json={"name": "cut"}, headers=harness.as_("accounts.invite"))
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
@@ -529,9 +529,9 @@ async def test_a_write_that_failed_leaves_its_key_free(harness, admin):
     async def fail():
         raise RuntimeError
 
-    harness.runtime.parts["before"] = fail
+    harness.runtime.before = fail
     assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 500
-    harness.runtime.parts.pop("before")
+    harness.runtime.before = None
     assert (await harness.client.post("/toy/things", json={"name": "mine"}, headers=who)).status_code == 201
     assert await names(admin) == ["mine"]
 
@@ -544,7 +544,7 @@ async def test_concurrent_repeats_wait_for_the_first_and_get_its_answer(harness,
         entered.set()
         await go_on.wait()
 
-    harness.runtime.parts["before"] = wait
+    harness.runtime.before = wait
     calls = [
         asyncio.create_task(harness.client.post("/toy/things", json={"name": "mine"}, headers=who)) for _ in range(4)
     ]

@@ -60,7 +60,7 @@ def refusing(harness, *texts: str, error: type[Exception] = RuntimeError) -> set
         if event.text in refused:
             raise error
 
-    harness.runtime.parts["react"] = react
+    harness.runtime.react = react
     return refused
 
 
@@ -165,7 +165,7 @@ async def test_an_operator_sees_replays_and_drops_dead_letters(still, admin):
 
 async def test_a_replayed_letter_that_now_succeeds_takes_effect(still, admin):
     dead = await dead_letter(still, admin)
-    still.runtime.parts.pop("react")
+    still.runtime.react = None
     async with still.runtime.database.transaction() as session:
         await still.inbox.replay(session, dead)
     await retry_all(still)
@@ -233,7 +233,7 @@ async def test_a_message_too_long_to_be_an_event_blocks_nobody(still, admin):
 async def test_ten_thousand_messages_that_are_none_of_ours_cost_no_transaction(still):
     """Were there one, it would fail: this inbox has no database."""
     nowhere = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", pool_size=1)
-    without = Inbox("toy", nowhere, still.inbox._handlers, still.runtime)
+    without = Inbox("toy", nowhere, still.inbox._handlers, still.runtime, still.runtime.clock)
     unknown = [
         still.message(QuestionAsked(about=str(n)), type=f"{PREFIX}.asker.question.withdrawn.v1") for n in range(10_000)
     ]
@@ -286,7 +286,7 @@ async def test_a_waiting_row_that_is_unavailable_does_not_starve_the_others(stil
     refused = refusing(still, "a", "b")
     await still.bus.publish([asked(still, "a", "a"), asked(still, "b", "b")])
     refused.remove("b")
-    still.runtime.parts["react"] = _unavailable_on("a")
+    still.runtime.react = _unavailable_on("a")
     await retry_all(still, 1)
     assert await effects(admin) == ["b"]
 
@@ -331,7 +331,7 @@ async def test_a_death_between_any_two_steps_leaves_the_effect_once(still, admin
         if dies == "parked" and not died.is_set():
             await die()
 
-    still.runtime.parts["react"] = react
+    still.runtime.react = react
     monkeypatch.setattr(still.inbox, "_apply", apply)
     monkeypatch.setattr(still.inbox, "_park", park)
     for _ in range(3):
@@ -353,11 +353,11 @@ async def test_a_retry_that_dies_before_its_commit_is_done_again(still, admin):
     async def die(*_):
         raise asyncio.CancelledError
 
-    still.runtime.parts["react"] = die
+    still.runtime.react = die
     with pytest.raises(asyncio.CancelledError):
         await still.inbox.retry_one()
     assert (await states(admin))["a"] == ("waiting", 1)
-    still.runtime.parts.pop("react")
+    still.runtime.react = None
     await retry_all(still)
     assert await effects(admin) == ["bad"]
     assert (await states(admin))["a"] == ("done", 2)
@@ -392,7 +392,7 @@ async def test_what_no_handler_can_store_is_a_failure_of_the_event_not_of_the_da
             text("INSERT INTO things VALUES (:id, 'n', CAST(:n AS integer), 1)"), {"id": new_id(), "n": 1 << 40}
         )
 
-    still.runtime.parts["react"] = react
+    still.runtime.react = react
     await still.bus.publish([asked(still, "a", "1")])
     assert (await states(admin))["a"] == ("waiting", 1)
     assert await admin.fetchval("SELECT error FROM inbox") == Invalid.__name__

@@ -80,7 +80,7 @@ async def test_events_that_wait_and_dead_ones_are_counted(harness, admin):
     async def refuse(_session, _event):
         raise RuntimeError
 
-    harness.runtime.parts["react"] = refuse
+    harness.runtime.react = refuse
     await harness.bus.publish([harness.message(QuestionAsked(about="a", text="bad"))])
     await eventually(lambda: counted(harness, waiting=1, dead=0))
     await admin.execute("UPDATE inbox SET status = 'dead', next_attempt_at = NULL")

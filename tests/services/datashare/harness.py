@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from common.clock import ManualClock
 from common.contracts.events import identity
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from datashare.main import create_app
 from datashare.settings import Settings

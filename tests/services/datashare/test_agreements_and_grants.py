@@ -5,7 +5,8 @@ import hashlib
 import orjson
 import pytest
 
-from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.permissions import POSTS
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from datashare.grants.models import TRANSITIONS, GrantState
 from tests.harness.client import slug

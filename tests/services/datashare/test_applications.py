@@ -8,7 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from common.contracts.events import identity
-from common.contracts.permissions import POSTS, UnitKind
+from common.contracts.permissions import POSTS
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from datashare.applications.models import TRANSITIONS, ApplicationState
 from tests.harness.client import slug

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from common.contracts.events import identity
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from tests.harness.client import slug
 from tests.harness.identifiers import company_code

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from datashare.data_queries import service
 from datashare.data_queries.schemas import QueryAsked
 from tests.harness.client import slug

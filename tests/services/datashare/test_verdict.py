@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from common.clock import CITY
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from common.storage.database import driver_connection
 from datashare.data_queries.authorization import LINKS, Question

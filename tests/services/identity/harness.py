@@ -139,7 +139,7 @@ class World:
         # The key and the first heartbeat come by the outbox.
         assert await self.runtime.point.until(lambda: self.runtime.point.keys.jwks()["keys"], 10)
         async with asyncio.timeout(10):
-            while not self.runtime.parts["signing_keys"].ready():
+            while not self.runtime.signing_keys.ready():
                 await self.runtime.point.until(lambda: False, 0.02)
         assert await self.runtime.point.until(lambda: self.runtime.point._heard_at is not None, 10)
         self.client = await self._ends.enter_async_context(

@@ -222,7 +222,7 @@ async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point
     _, admin = await world.unit()
     clerk = await world.clerk(admin)
     loop = asyncio.get_running_loop()
-    world.runtime.parts["receipts"]._listening_since = begun = loop.time()  # the same clock as time.monotonic()
+    world.runtime.receipts._listening_since = begun = loop.time()  # the same clock as time.monotonic()
     answer = await _report(world, admin, clerk.id)
     assert answer.json()["effective"]["effective_at"]
     assert loop.time() - begun >= world.runtime.point.bound()

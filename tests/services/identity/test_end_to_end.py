@@ -56,7 +56,7 @@ async def test_the_bootstrap_works_once(world):
 async def test_the_public_keys_are_published(world):
     for path in ("/.well-known/jwks.json", "/identity/.well-known/jwks.json"):
         answer = await world.client.get(path)
-        assert [jwk["kid"] for jwk in answer.json()["keys"]] == list(world.runtime.parts["signing_keys"].own)
+        assert [jwk["kid"] for jwk in answer.json()["keys"]] == list(world.runtime.signing_keys.own)
 
 
 async def test_nobody_without_a_credential_learns_who_there_is(world):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from common.contracts.policies import POLICIES
 from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint
 from common.messaging.in_process import _Log
 from common.messaging.topics import FEED_TOPIC
@@ -11,7 +12,7 @@ from identity.feed.repair import mend
 
 
 async def newcomer(world) -> tuple[EnforcementPoint, asyncio.Task]:
-    point = EnforcementPoint("gateway-9", world.bus, world.clock)
+    point = EnforcementPoint("gateway-9", world.bus, world.clock, POLICIES)
     running = asyncio.create_task(point.run())
     await point.loaded()
     return point, running

@@ -8,7 +8,7 @@ import pytest
 
 from common.enforcement.tokens import SigningKey, sign
 from identity.systems import service as systems
-from identity.tokens.introspection import TERM
+from identity.tokens.introspection import CLIENT_CACHE_TERM
 from tests.platform.revocation_state_machine import claims_of
 from tests.services.identity.harness import slug
 
@@ -173,7 +173,7 @@ async def test_neither_a_clients_memory_nor_a_tokens_outlives_its_term(world, pa
         # What another hand did to the database, without a cutoff: a restored copy, say.
         session.info["outbox"].clear()
     assert (await said(world, own, token))["active"]
-    world.clock.advance(TERM)
+    world.clock.advance(CLIENT_CACHE_TERM)
     assert (await ask(world, own, token)).status_code == 401
 
 
@@ -181,6 +181,6 @@ async def test_asking_again_needs_no_database(world, pair, monkeypatch):
     _, own, _, partner = pair
     token = await token_of(world, partner)
     assert (await said(world, own, token))["active"]
-    monkeypatch.setattr(type(world.runtime.database), "direct", None)
+    monkeypatch.setattr(type(world.runtime.database), "raw_transaction", None)
     answers = await asyncio.gather(*(said(world, own, token) for _ in range(20)))
     assert all(answer["active"] for answer in answers)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from common.contracts.policies import POLICIES
 from common.enforcement.enforcement_point import EnforcementPoint
 
 POINTS = "/operations/points"
@@ -23,7 +24,7 @@ async def until(condition) -> None:
 
 @pytest.mark.clause("6.5")
 async def test_every_point_is_seen_with_its_last_sign_of_life_and_with_its_receipts(world):
-    point = EnforcementPoint("datashare-9", world.bus, world.clock)
+    point = EnforcementPoint("datashare-9", world.bus, world.clock, POLICIES)
     running = asyncio.create_task(point.run())
 
     async def live(expected=True):
@@ -54,7 +55,7 @@ async def test_every_point_is_seen_with_its_last_sign_of_life_and_with_its_recei
 
 
 async def test_a_point_that_died_without_a_word_is_seen_as_not_live(world, monkeypatch):
-    point = EnforcementPoint("gateway-9", world.bus, world.clock)
+    point = EnforcementPoint("gateway-9", world.bus, world.clock, POLICIES)
     running = asyncio.create_task(point.run())
 
     async def seen(*, live):

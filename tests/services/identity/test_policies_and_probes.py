@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
-from common.contracts.policies import CATALOGUE
+from common.contracts.policies import POLICIES
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import Envelope
@@ -28,7 +28,7 @@ async def _set(world, who, name, etag, **body):
 @pytest.mark.clause("15.1")
 async def test_every_policy_of_the_catalogue_begins_with_a_dated_version_and_its_legal_basis(world):
     rows = (await world.authority.get("/policies")).json()
-    assert {row["name"] for row in rows} == set(CATALOGUE)
+    assert {row["name"] for row in rows} == set(POLICIES)
     assert all(row["basis"] and row["effective_from"] and row["version"] == 1 for row in rows)
 
 

@@ -26,7 +26,7 @@ def in_file(directory) -> list[str]:
 
 def restart(world: World, directory) -> None:
     """Let identity read its file again, and publish what is new, as its start does."""
-    world.runtime.parts["signing_keys"].own = SigningKeys((directory / SIGNING_KEY).read_text()).own
+    world.runtime.signing_keys.own = SigningKeys((directory / SIGNING_KEY).read_text()).own
 
 
 async def rotate(world: World, directory, *, wait: float = 0.0, leaked: str | None = None):
@@ -64,7 +64,7 @@ async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs
     (old,) = in_file(directory)
     async with world.runtime.database.transaction() as session:  # as after a stop of every identity
         await session.execute(update(PublishedKey).values(needed_until=world.clock.now() + LONGEST_TERM / 2))
-        world.runtime.parts["signing_keys"].own = {}
+        world.runtime.signing_keys.own = {}
     report = await rotate(world, directory)
     assert not report.well
     assert in_file(directory) == [old, report.data["kid"]]

@@ -35,7 +35,7 @@ class Replica:
     async def __aenter__(self) -> Self:
         self._ends = AsyncExitStack()
         await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        self.keys = self.runtime.parts["signing_keys"]
+        self.keys = self.runtime.signing_keys
         await self.runtime.point.loaded()
         return self
 
@@ -53,7 +53,7 @@ async def until(condition) -> None:
 
 
 def own(world: World) -> SigningKey:
-    return next(iter(world.runtime.parts["signing_keys"].own.values()))
+    return next(iter(world.runtime.signing_keys.own.values()))
 
 
 def signed_by(token: str) -> str:
@@ -111,7 +111,7 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
     old, new = own(world), SigningKey.generate()
     async with Replica(world, old, new) as replica:
         await replica.signs_with(new)
-        keys = world.runtime.parts["signing_keys"]
+        keys = world.runtime.signing_keys
         keys.own |= replica.keys.own  # the first replica is given the new key, as its restart would
         await until(lambda: keys.current.kid == new.kid)
         assert (await retire(world, old)).status_code == 409
@@ -158,7 +158,7 @@ async def test_a_leaked_key_ends_at_once_with_every_token_that_it_signed(world):
         forged = SigningKeys(old.to_pem()).own[old.kid]
         assert forged.kid not in replica.runtime.point.keys
         # The first replica has the old key alone: it signs nothing any more, and says that it is not ready.
-        await until(lambda: not world.runtime.parts["signing_keys"].ready())
+        await until(lambda: not world.runtime.signing_keys.ready())
         again = await world.center.try_refresh()
         assert (again.status_code, slug(again)) == (503, "signing-key-missing")
         ready = await world.client.get("/ready")
@@ -169,8 +169,8 @@ async def test_the_refresh_token_survives_the_leak_of_the_signing_key(world):
     old, new = own(world), SigningKey.generate()
     async with Replica(world, old, new) as replica:
         await replica.signs_with(new)
-        world.runtime.parts["signing_keys"].own |= replica.keys.own
-        await until(lambda: world.runtime.parts["signing_keys"].current.kid == new.kid)
+        world.runtime.signing_keys.own |= replica.keys.own
+        await until(lambda: world.runtime.signing_keys.current.kid == new.kid)
         assert (await retire(world, old, leaked=True)).status_code == 200
         await world.center.refresh()
         assert signed_by(world.center.tokens["access_token"]) == new.kid

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 
 from common.clock import ManualClock
 from common.context import ActContext, set_context
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging.inbox import Inbox
 from common.messaging.outbox import outbox
@@ -25,6 +25,8 @@ from tests.services.incident.harness import World
 class Pieces(World):
     """Incident's parts without its background tasks: the test is what runs them, and what kills them."""
 
+    with_tasks = False
+
     async def __aenter__(self) -> Self:
         self.clock = ManualClock(self.clock.now())
         self.app = self.new_app()
@@ -36,8 +38,8 @@ class Pieces(World):
 
     def restart(self) -> None:
         """Everything that the process held in memory is gone."""
-        self.runtime.parts["signal"] = Signal()
-        self.inbox = Inbox("incident", self.runtime.database, handlers, self.runtime)
+        self.runtime.signal = Signal()
+        self.inbox = Inbox("incident", self.runtime.database, handlers, self.runtime, self.clock)
         self.knocker = Knocker(self.probe_client, self.settings, self.clock)
 
     async def hear(self, *messages) -> None:

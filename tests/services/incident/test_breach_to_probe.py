@@ -4,7 +4,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from common.contracts.events import identity
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from common.problems import CONTENT_TYPE
 

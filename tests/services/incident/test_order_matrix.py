@@ -6,8 +6,9 @@ import pytest
 from starlette.responses import JSONResponse
 
 from common.contracts.events import identity
-from common.contracts.permissions import POSTS, UnitKind
-from common.enforcement.authentication import Principal
+from common.contracts.permissions import POSTS
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.problems import Problem
 from incident.orders import queries, service

@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.enforcement.authentication import Anonymous
 from common.problems import Forbidden
-from common.web.dependencies import router
+from common.web.authorization import Anonymous
 from common.web.exception_handlers import add_exception_handlers
 from common.web.fast_routes import fast_router, fast_routes
 from common.web.middleware import RequestMiddleware
+from common.web.routing import router
 
 
 class Asked(BaseModel):

@@ -9,13 +9,14 @@ from datetime import timedelta
 import pytest
 
 from common.clock import ManualClock
+from common.contracts.policies import POLICIES
 from common.contracts.topics import TOPICS
-from common.enforcement import authentication as auth
 from common.enforcement import enforcement_point as cutoffs
-from common.enforcement.authentication import CredentialInvalid, Verifier
+from common.enforcement import verifier as auth
 from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint, FeedStale, RevokerSilent
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey
 from common.enforcement.tokens import KeySet, SigningKey
+from common.enforcement.verifier import CredentialInvalid, Verifier
 from common.ids import new_id
 from common.messaging.bus import Batch, BusUnavailable, Message
 from common.messaging.in_process import InProcessBus
@@ -69,7 +70,7 @@ class Ground:
     def __init__(self) -> None:
         self.bus, self.clock = Bus(), ManualClock()
         self.key = SigningKey.generate()
-        self.point = EnforcementPoint("gateway-1", self.bus, self.clock)
+        self.point = EnforcementPoint("gateway-1", self.bus, self.clock, POLICIES)
         self.verifier = Verifier(self.point, ISSUER, self.clock)
         self._running: asyncio.Task | None = None
 
@@ -323,7 +324,7 @@ def test_whatever_comes_late_on_the_feed_and_is_compacted_there_revives_nothing(
     ]
     for order in itertools.permutations(entries):
         kept = list({entry.key: entry for entry in order}.values())
-        late = EnforcementPoint("gateway-2", ground.bus, ground.clock)
+        late = EnforcementPoint("gateway-2", ground.bus, ground.clock, POLICIES)
         for entry in kept:
             late._apply(Message(FEED_TOPIC, entry.key, entry.to_bytes()), live=False)
         assert late.holds("account:1", 10)

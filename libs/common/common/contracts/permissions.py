@@ -4,36 +4,17 @@ Permissions are given to posts, never to a person directly (clause 6.2). A servi
 its own `permissions.py`; identity checks the posts against this table.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
-__all__ = ["PERMISSIONS", "POSTS", "Permission", "UnitKind"]
+from common.enforcement.permissions import MANAGE_OPERATIONS, Permission, UnitKind
+from common.web import authorization
 
-
-class UnitKind(StrEnum):
-    """What a unit is (clause 4.1): the authority, the center, or one of the kinds that use the platform."""
-
-    AUTHORITY = "authority"
-    CENTER = "center"
-    AGENCY = "agency"
-    PUBLIC_SERVICE = "public-service"
-    SOCIAL_INSTITUTION = "social-institution"
+__all__ = ["PERMISSIONS", "POSTS", "requires"]
 
 
 A, C = UnitKind.AUTHORITY, UnitKind.CENTER
 USERS = (UnitKind.AGENCY, UnitKind.PUBLIC_SERVICE, UnitKind.SOCIAL_INSTITUTION)
 ALL = (A, C, *USERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One permission; `system` says whether a connected system has it too."""
-
-    name: str
-    kinds: tuple[UnitKind, ...]
-    clause: str
-    zh: str
-    system: bool = False
 
 
 PERMISSIONS: dict[str, Permission] = {
@@ -75,7 +56,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("log.read", (A, C), "12.4", "查看审计日志"),
         Permission("evidence.export", (A,), "12.4", "导出证据包"),
         # operations of every service
-        Permission("operations.manage", (C,), "7.2", "平台运维"),
+        MANAGE_OPERATIONS,
     )
 }
 
@@ -155,3 +136,12 @@ POSTS: dict[UnitKind, dict[str, tuple[str, ...]]] = {
     },
 }
 """The posts that a new unit begins with; it may define others from the permissions of its kind."""
+
+
+def requires(permission: str | None, *, class_a: bool = False, probes: bool = False) -> Any:
+    """Return the dependency of a permission type, for use in `Annotated[Principal, …]`.
+
+    None admits any valid credential. Raises `KeyError` for a permission that is not declared here.
+    """
+    declared = None if permission is None else PERMISSIONS[permission]
+    return authorization.requires(declared, class_a=class_a, probes=probes)

@@ -1,35 +1,16 @@
-"""Dated, versioned rules of the authority: the catalogue of what can be ruled, and which value was in force when (P9, 15.1)."""
+"""The catalogue of policies: everything that the authority can rule, with first value, bounds and legal basis (P9, 15.1)."""
 
-from bisect import insort
-from collections import defaultdict
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-from common.enforcement.revocation_feed import PolicyVersion
+from common.enforcement.policies import REVOCATION_BOUND, REVOKER_SILENCE, Policy
 
-__all__ = ["CATALOGUE", "ISSUED", "Policies", "Policy", "Rule"]
+__all__ = ["FIRST_VERSIONS_IN_FORCE_FROM", "POLICIES"]
 
-ISSUED = datetime(2024, 1, 1, tzinfo=UTC)
-"""From when the first versions are in force: before any fact that the platform can hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One thing that the authority rules: its first value, its bounds, its unit and its legal basis."""
-
-    name: str
-    unit: str
-    first: int
-    least: int
-    most: int
-    clause: str
-    basis: str
-    zh: str
-    en: str
+FIRST_VERSIONS_IN_FORCE_FROM = datetime(2024, 1, 1, tzinfo=UTC)
+"""Earlier than any fact that the platform can hold."""
 
 
-CATALOGUE: dict[str, Policy] = {
+POLICIES: dict[str, Policy] = {
     policy.name: policy
     for policy in (
         Policy(
@@ -53,28 +34,8 @@ CATALOGUE: dict[str, Policy] = {
         Policy(
             "login-lock", "s", 900, 60, 86_400, "7.6", "规程第七条", "账号锁定时间", "how long an account stays locked"
         ),
-        Policy(
-            "revocation-bound",
-            "ms",
-            2_000,
-            500,
-            5_000,
-            "6.5",
-            "规程第六条",
-            "撤销生效时限",
-            "age at which the revocation feed is stale",
-        ),
-        Policy(
-            "revoker-silence",
-            "s",
-            60,
-            20,
-            600,
-            "6.5",
-            "规程第六条",
-            "撤销方静默时限",
-            "silence of the revoker after which class A acts are refused",
-        ),
+        REVOCATION_BOUND,
+        REVOKER_SILENCE,
         Policy(
             "training-term",
             "d",
@@ -169,37 +130,3 @@ CATALOGUE: dict[str, Policy] = {
         Policy("probe-term", "s", 60, 10, 300, "12.3", "规程第十二条", "探测凭证有效期", "term of a probe credential"),
     )
 }
-
-
-class Rule(NamedTuple):
-    """A value with the version it comes from, for records that say by which rule a case was judged."""
-
-    value: int
-    version: int
-    basis: str
-
-
-class Policies:
-    """All versions that this process knows of, fed by the revocation feed; the first ones hold until it is read."""
-
-    def __init__(self) -> None:
-        self._versions: dict[str, list[tuple[datetime, int, PolicyVersion]]] = defaultdict(list)
-
-    def learn(self, version: PolicyVersion) -> None:
-        """Take in a version; the same one again changes nothing."""
-        entry = (version.effective_from, version.version, version)
-        known = self._versions[version.name]
-        if all(existing[:2] != entry[:2] for existing in known):
-            insort(known, entry, key=lambda row: row[:2])
-
-    def at(self, name: str, when: datetime) -> Rule:
-        """Return the rule in force at `when`. Raises `KeyError` for a name that is not in the catalogue."""
-        policy = CATALOGUE[name]
-        rule = Rule(policy.first, 0, policy.basis)
-        for effective_from, _, version in self._versions[name]:
-            if effective_from > when:
-                break
-            # Identity checks the bounds; no error there may switch a bound off here.
-            value = min(max(version.value, policy.least), policy.most)
-            rule = Rule(value, version.version, version.basis)
-        return rule

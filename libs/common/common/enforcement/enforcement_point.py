@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 
 from common.backoff import Backoff
 from common.clock import Clock
-from common.contracts.policies import CATALOGUE, Policies
+from common.enforcement.policies import REVOCATION_BOUND, REVOKER_SILENCE, Policies, Policy
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
 from common.enforcement.tokens import KeySet
 from common.messaging.bus import Bus, BusUnavailable, Follower, Message
@@ -37,7 +37,7 @@ FEED_AGE = Gauge(
 )
 REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the point", ["point", "reason"])
 
-LEAST_BOUND = CATALOGUE["revocation-bound"].least / 1000
+LEAST_BOUND = REVOCATION_BOUND.least / 1000
 POLL = 0.2
 """Seconds between questions to the bus whether there is anything new."""
 ANEW_AFTER = 10.0
@@ -79,7 +79,7 @@ class RevokerSilent(Unavailable):
 class EnforcementPoint:
     """One point's knowledge: cutoffs, verification keys, policies, and how fresh they are."""
 
-    def __init__(self, name: str, bus: Bus, clock: Clock) -> None:
+    def __init__(self, name: str, bus: Bus, clock: Clock, policies: Mapping[str, Policy]) -> None:
         self.name = name
         self.keys = KeySet()
         self.key_generation = 0
@@ -87,7 +87,7 @@ class EnforcementPoint:
         """Counts what was applied, so that a waiter can tell whether anything came since it looked."""
         self.readings = 0
         """Counts how often the feed was begun to be read: it may have lost something since the time before."""
-        self.policies = Policies()
+        self.policies = Policies(policies)
         self._bus, self._clock = bus, clock
         self._cutoffs: dict[str, Cutoff] = {}
         self._confirmed_at: float | None = None
@@ -121,7 +121,7 @@ class EnforcementPoint:
 
     def bound(self) -> float:
         """Seconds that the point may go without confirmation (policy `revocation-bound`)."""
-        return self.policies.at("revocation-bound", self._clock.now()).value / 1000
+        return self.policies.at(REVOCATION_BOUND.name, self._clock.now()).value / 1000
 
     def fresh(self) -> bool:
         """Whether the point may decide."""
@@ -139,7 +139,7 @@ class EnforcementPoint:
 
     def require_revoker(self) -> None:
         """Raise `RevokerSilent` when identity has not been heard within policy `revoker-silence`: for acts of class A."""
-        limit = self.policies.at("revoker-silence", self._clock.now()).value
+        limit = self.policies.at(REVOKER_SILENCE.name, self._clock.now()).value
         if self._heard_at is None or time.monotonic() - self._heard_at > limit:
             REFUSED.labels(self.name, "revoker-silent").inc()
             raise RevokerSilent(headers={"Retry-After": "10"})

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -32,15 +32,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.backoff import Backoff
+from common.clock import Clock
 from common.context import ActContext, set_context
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope, Event
 from common.messaging.topics import topic_owner
 from common.problems import Conflict, NotFound, Unavailable
 from common.storage.database import Database
-
-if TYPE_CHECKING:
-    from common.web.runtime import Runtime
 
 __all__ = ["Handlers", "Inbox", "inbox"]
 
@@ -77,36 +75,39 @@ UNAVAILABLE_WAIT = timedelta(seconds=1)
 LOOK_EVERY = 1.0
 """Seconds between looks for waiting rows that another process left."""
 
-Handler = Callable[[AsyncSession, Any, Envelope, "Runtime"], Awaitable[None]]
+R = TypeVar("R")
+"""The runtime that the service's handlers take."""
+Handler = Callable[[AsyncSession, Any, Envelope, R], Awaitable[None]]
 
 
-class Handlers:
+class Handlers(Generic[R]):
     """A service's reactions to foreign events: "when this, then that", on one page."""
 
     def __init__(self) -> None:
-        self._by_type: dict[str, list[Handler]] = defaultdict(list)
+        self._by_type: dict[str, list[Handler[R]]] = defaultdict(list)
         self.publishers: set[str] = set()
 
-    def on(self, event: type[Event]) -> Callable[[Handler], Handler]:
+    def on(self, event: type[Event]) -> Callable[[Handler[R]], Handler[R]]:
         """Declare the decorated function `(session, event, envelope, runtime)` as a reaction to `event`."""
 
-        def register(handler: Handler) -> Handler:
+        def register(handler: Handler[R]) -> Handler[R]:
             self._by_type[event.type].append(handler)
             self.publishers.add(event.publisher)
             return handler
 
         return register
 
-    def of(self, type_: str) -> Sequence[Handler]:
+    def of(self, type_: str) -> Sequence[Handler[R]]:
         """Return the reactions to a type, in the order of their declaration."""
         return self._by_type.get(type_, ())
 
 
-class Inbox:
+class Inbox(Generic[R]):
     """Takes deliveries of the bus for one service."""
 
-    def __init__(self, service: str, database: Database, handlers: Handlers, runtime: "Runtime") -> None:
-        self._service, self._database, self._handlers, self._runtime = service, database, handlers, runtime
+    def __init__(self, service: str, database: Database, handlers: Handlers[R], runtime: R, clock: Clock) -> None:
+        self._service, self._database, self._handlers = service, database, handlers
+        self._runtime, self._clock = runtime, clock
         self._wake = asyncio.Event()
 
     async def deliver(self, messages: Sequence[Message]) -> None:
@@ -174,7 +175,7 @@ class Inbox:
             "type": envelope.type,
             "status": "done",
             "attempts": 0,
-            "received_at": self._runtime.clock.now(),
+            "received_at": self._clock.now(),
         }
 
     async def _apply(self, session: AsyncSession, envelope: Envelope) -> None:
@@ -197,7 +198,7 @@ class Inbox:
                         "attempts": attempts,
                         "payload": message.value,
                         "error": type(error).__name__,
-                        "next_attempt_at": self._runtime.clock.now() + wait,
+                        "next_attempt_at": self._clock.now() + wait,
                     }
                 )
                 .on_conflict_do_nothing()
@@ -245,7 +246,7 @@ class Inbox:
     async def retry_one(self) -> bool:
         """Try the first row whose time has come; False when there is none."""
         ahead = inbox.alias()
-        now = self._runtime.clock.now()
+        now = self._clock.now()
         due = (
             select(inbox)
             .where(
@@ -294,7 +295,7 @@ class Inbox:
                     attempts=attempts,
                     error=type(error).__name__,
                     status="dead" if dead else "waiting",
-                    next_attempt_at=None if dead else self._runtime.clock.now() + wait,
+                    next_attempt_at=None if dead else self._clock.now() + wait,
                 )
             )
 
@@ -316,7 +317,7 @@ class Inbox:
 
     async def replay(self, session: AsyncSession, message_id: UUID) -> str:
         """Give a dead letter all its attempts again, and return its type. Raises `NotFound`, `Conflict`."""
-        now = self._runtime.clock.now()
+        now = self._clock.now()
         type_ = await self._settle(session, message_id, status="waiting", attempts=0, next_attempt_at=now)
         self._wake.set()
         return type_

@@ -7,7 +7,7 @@ from ssl import SSLContext
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import MetaData, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -16,16 +16,7 @@ from common.messaging import outbox
 from common.problems import Conflict, Invalid, Unavailable
 from common.settings import ServiceSettings
 
-__all__ = ["DRIVER_ERRORS", "NAMING", "Database", "DatabaseUnavailable", "Statement", "driver_connection", "naming"]
-
-NAMING = {
-    "pk": "%(table_name)s_pkey",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-}
-"""PostgreSQL's own names of constraints: what a migration in SQL and a model say is the same."""
+__all__ = ["DRIVER_ERRORS", "Database", "DatabaseUnavailable", "Statement", "driver_connection"]
 
 AWAY = ("08", "28", "3D", "53", "57P", "58")
 """SQLSTATE classes of a server that is gone, closed to us, full, stopping or broken: nothing was done, try again."""
@@ -35,11 +26,6 @@ CONTENTION = ("40001", "40P01", "55P03", "57014", "25P03")
 
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises; the last when the server died just as it was spoken to."""
-
-
-def naming() -> MetaData:
-    """Return a new MetaData with the naming convention: each service has its own."""
-    return MetaData(naming_convention=NAMING)
 
 
 class DatabaseUnavailable(Unavailable):
@@ -85,8 +71,15 @@ class Database:
             async with self._sessions() as session, session.begin():
                 await self._connect(session)
                 yield session
-                telling = await outbox.flush(session)
-        if telling:
+                has_events = session.in_transaction() and await outbox.flush(session)
+        if has_events:
+            self.on_commit()
+
+    async def commit(self, session: AsyncSession) -> None:
+        """Commit a session of `transaction` before its block ends: its connection goes back to the pool."""
+        has_events = await outbox.flush(session)
+        await session.commit()
+        if has_events:
             self.on_commit()
 
     @asynccontextmanager

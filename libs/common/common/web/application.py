@@ -4,39 +4,36 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common.clock import Clock, SystemClock
-from common.enforcement.authentication import Anonymous, Verifier, client_ip
-from common.enforcement.enforcement_point import EnforcementPoint
 from common.messaging import outbox
-from common.messaging.bus import Bus, Message
+from common.messaging.bus import Message
 from common.messaging.events import Event
 from common.messaging.inbox import Handlers, Inbox
 from common.messaging.outbox import Relay
 from common.messaging.topics import events_topic
 from common.problems import Problem
-from common.settings import ServiceSettings
-from common.storage.database import Database
 from common.storage.pruning import prune_periodically
+from common.web.authorization import Anonymous, client_ip
 from common.web.client_address import ClientAddressStamp
-from common.web.dependencies import router
 from common.web.exception_handlers import add_exception_handlers
 from common.web.fast_routes import fast_routes
 from common.web.middleware import RequestMiddleware
 from common.web.operations.endpoints import dead_letter_routes, status_routes
 from common.web.request_state import request_state
+from common.web.routing import router
 from common.web.runtime import Runtime
 
 __all__ = ["Task", "asyncpg_dsn", "create_service", "supervise"]
 
 log = structlog.get_logger()
 
-Task = Callable[[Runtime], Coroutine[Any, Any, None]]
+R = TypeVar("R", bound=Runtime)
+Task = Callable[[R], Coroutine[Any, Any, None]]
 
 
 def asyncpg_dsn(url: str) -> str:
@@ -45,47 +42,40 @@ def asyncpg_dsn(url: str) -> str:
 
 
 def create_service(
-    name: str,
+    runtime: R,
     *,
-    settings: ServiceSettings,
-    bus: Bus,
     routers: Sequence[APIRouter],
     refused: type[Event],
-    handlers: Handlers | None = None,
-    clock: Clock | None = None,
-    prepare: Callable[[Runtime], Awaitable[None]] | None = None,
-    tasks: Sequence[Task] = (),
-    beats: Sequence[Callable[[Runtime], Message]] = (),
+    handlers: Handlers[R] | None = None,
+    prepare: Callable[[R], Awaitable[None]] | None = None,
+    tasks: Sequence[Task[R]] = (),
+    beats: Sequence[Callable[[R], Message]] = (),
 ) -> FastAPI:
     """Return the service's app; its lifespan runs the relay, the inbox, the enforcement point and `tasks`.
 
-    `refused` is the service's `access.refused` event. `prepare` runs before anything else of the lifespan and fills
-    `runtime.parts`; `beats` are messages that the relay sends with its heartbeat.
+    `refused` is the service's `access.refused` event. `prepare` runs before anything else of the lifespan; `beats` are
+    messages that the relay sends with its heartbeat.
     """
-    clock = clock or SystemClock()
-    database = Database.of(settings)
-    point = EnforcementPoint(f"{name}-{settings.instance}", bus, clock)
-    runtime = Runtime(name, settings, database, bus, clock, point)
-    runtime.parts["verifier"] = Verifier(point, settings.issuer, clock)
+    name, settings, database, bus = runtime.service, runtime.settings, runtime.database, runtime.bus
     relay = Relay(
         publisher=name,
         instance=settings.instance,
         dsn=asyncpg_dsn(settings.full_database_url()),
         tls=settings.database_tls(),
         bus=bus,
-        clock=clock,
+        clock=runtime.clock,
         beats=[partial(beat, runtime) for beat in beats],
     )
-    runtime.parts["relay"] = relay
     database.on_commit = relay.wake
-    inbox = Inbox(name, database, handlers, runtime) if handlers else None
+    inbox = Inbox(name, database, handlers, runtime, runtime.clock) if handlers else None
+    runtime.inbox = inbox
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if prepare:
             await prepare(runtime)
         running: list[Coroutine[Any, Any, None]] = [
-            supervise(name, "point", point.run),
+            supervise(name, "point", runtime.point.run),
             supervise(name, "relay", relay.run),
             *(supervise(name, task.__name__, partial(task, runtime)) for task in (prune_periodically, *tasks)),
         ]
@@ -114,7 +104,6 @@ def create_service(
     app.state.runtime = runtime
     app.include_router(status_routes(name))
     if inbox:
-        runtime.parts["inbox"] = inbox
         app.include_router(dead_letter_routes(name))
     for routes in routers:
         app.include_router(routes)
@@ -179,7 +168,7 @@ def _health_router() -> APIRouter:
             "database": await runtime.database.ping(),
             "bus": runtime.bus.healthy(),
             "feed": runtime.point.fresh(),
-            **{name: check() for name, check in runtime.checks.items()},
+            **{name: check() for name, check in runtime.readiness.items()},
         }
         if not all(checks.values()):
             response.status_code = 503

@@ -1,102 +1,99 @@
-"""FastAPI dependencies and routes of every service: bounded JSON, the transaction of a request, If-Match."""
+"""FastAPI dependencies of every service: the transaction of a read, the transaction of a write, If-Match."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Annotated, Any
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.problems import (
-    Invalid,
-    PreconditionFailed,
-    PreconditionRequired,
-)
+from common.problems import Invalid, PreconditionFailed, PreconditionRequired, Unavailable
+from common.storage.database import Database
 from common.web import idempotency
-from common.web.exception_handlers import pointer_step
+from common.web.idempotency import Claim
 from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
-__all__ = ["BoundedRequest", "IfMatch", "IfMatchDep", "Route", "SessionDep", "etag", "router"]
-
-DEEPEST = 32
-"""Nesting of a JSON body."""
-
-
-class BoundedRequest(Request):
-    """A request whose JSON is bounded in depth and holds nothing that the database cannot store."""
-
-    async def json(self) -> Any:
-        """Return the body. Raises `json.JSONDecodeError`, which becomes a 422, and `Invalid`."""
-        value = orjson.loads(await self.body())
-        level = [("#", value)]
-        for _ in range(DEEPEST):
-            level = [inner for pointer, item in level for inner in _inside(pointer, item)]
-            if not level:
-                return value
-        raise _unfit("#", "too_deep", f"嵌套不得超过 {DEEPEST} 层", f"Nested deeper than {DEEPEST}")
+__all__ = [
+    "IfMatch",
+    "IfMatchDep",
+    "SessionDep",
+    "Write",
+    "WriteDep",
+    "etag",
+    "if_match",
+    "read_transaction",
+    "write_transaction",
+]
 
 
-def _inside(pointer: str, item: Any) -> Iterator[tuple[str, Any]]:
-    """Give the objects and lists in `item`, with their JSON pointers. Raises `Invalid` on text with NUL."""
-    if isinstance(item, dict):
-        for name, member in item.items():
-            if "\0" in name or (isinstance(member, str) and "\0" in member):
-                raise _unfit(f"{pointer}/{pointer_step(name)}", "nul", "不能含有 NUL 字符", "NUL is not text")
-            if member and isinstance(member, dict | list):
-                yield f"{pointer}/{pointer_step(name)}", member
-    elif isinstance(item, list):
-        for index, member in enumerate(item):
-            if isinstance(member, str) and "\0" in member:
-                raise _unfit(f"{pointer}/{index}", "nul", "不能含有 NUL 字符", "NUL is not text")
-            if member and isinstance(member, dict | list):
-                yield f"{pointer}/{index}", member
+async def read_transaction(runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
+    """Yield the session of a reading request."""
+    async with runtime.database.transaction() as session:
+        yield session
 
 
-def _unfit(pointer: str, type_: str, zh: str, en: str) -> Invalid:
-    return Invalid(zh, en, errors=[{"in": "body", "type": type_, "pointer": pointer}])
+SessionDep = Annotated[AsyncSession, Depends(read_transaction, scope="function")]
+"""The transaction of a reading request. Declare it after the permission."""
 
 
-class Route(APIRoute):
-    """Reads bounded requests, and leaves the answer where the transaction can keep it with the act."""
+class Write:
+    """The transaction of a writing request, and its Idempotency-Key.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler."""
-        handler = super().get_route_handler()
+    The endpoint works on `session`. Returning commits before the answer leaves; raising rolls back. With a key, the
+    transaction also holds the answer, and a repeated request gets that answer instead of a second act.
+    """
 
-        async def bounded(request: Request) -> Response:
-            response = await handler(BoundedRequest(request.scope, request.receive))
-            request_state(request.scope).response = response
-            return response
+    def __init__(self, database: Database, session: AsyncSession, claim: Claim | None) -> None:
+        self.session = session
+        self._database, self._claim = database, claim
+        self._committed = False
 
-        return bounded
+    async def commit(self, answer: BaseModel, status_code: int = 200) -> None:
+        """Commit now: the endpoint goes on to wait for what follows, holding neither connection nor lock.
+
+        `answer` is what a repeat gets from here on; the answer that the endpoint returns later takes its place.
+        """
+        if self._claim:
+            body = Response(answer.model_dump_json(), status_code, media_type="application/json")
+            await idempotency.store(self.session, self._claim, body)
+        await self._database.commit(self.session)
+        self._committed = True
+
+    async def keep(self, response: Response) -> None:
+        """Store the answer that the endpoint returned."""
+        if self._claim is None:
+            return
+        if not self._committed:
+            await idempotency.store(self.session, self._claim, response)
+            return
+        with contextlib.suppress(Unavailable):  # the act stands, and the answer of its commit is stored
+            async with self._database.transaction() as session:
+                await idempotency.store(session, self._claim, response)
 
 
-def router(prefix: str, tag: str) -> APIRouter:
-    """Return a router of a capability."""
-    return APIRouter(prefix=prefix, tags=[tag], route_class=Route)
-
-
-async def _session(
+async def write_transaction(
     request: Request,
     runtime: RuntimeDep,
     idempotency_key: Annotated[str | None, Header(description="Makes a write repeatable, for 7 days")] = None,
-) -> AsyncIterator[AsyncSession]:
+) -> AsyncIterator[Write]:
+    """Claim the key, yield the transaction, store the answer, commit. Raises what `idempotency.claim` raises."""
     async with runtime.database.transaction() as session:
         claim = None
-        if idempotency_key is not None and request.method not in ("GET", "HEAD"):
+        if idempotency_key is not None:
             if len(request.headers.getlist("idempotency-key")) > 1:
                 raise Invalid("Idempotency-Key 只能有一个", "There can be only one Idempotency-Key")
             claim = await idempotency.claim(session, request, idempotency_key, runtime.clock)
-        yield session
+        write = Write(runtime.database, session, claim)
+        yield write
         response = request_state(request.scope).response
-        if claim and response:
-            await idempotency.store(session, claim, response)
+        assert response is not None  # `Route` leaves it there before the dependencies end
+        await write.keep(response)
 
 
-SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
-"""The request's transaction: returning commits before the answer leaves, raising rolls back. Declare it after the permission."""
+WriteDep = Annotated[Write, Depends(write_transaction, scope="function")]
+"""The transaction of a writing request. Declare it after the permission."""
 
 
 def etag(version: int) -> dict[str, str]:
@@ -118,11 +115,12 @@ class IfMatch:
             raise PreconditionFailed(headers=etag(version))
 
 
-async def _if_match(
-    if_match: Annotated[str | None, Header(description='ETag of what was read, like "3"')] = None,
+async def if_match(
+    header: Annotated[str | None, Header(alias="If-Match", description='ETag of what was read, like "3"')] = None,
 ) -> IfMatch:
-    return IfMatch(if_match)
+    """Return the version that a request says it edits."""
+    return IfMatch(header)
 
 
-IfMatchDep = Annotated[IfMatch, Depends(_if_match)]
+IfMatchDep = Annotated[IfMatch, Depends(if_match)]
 """The version that a request says it edits; a plain class as a dependency would cost a thread hop."""

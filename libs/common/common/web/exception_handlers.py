@@ -8,11 +8,14 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 
 from common.problems import (
     CONTENT_TYPE,
+    BadRequest,
     Invalid,
+    MethodNotAllowed,
     NotFound,
     Problem,
     TooLarge,
@@ -24,6 +27,12 @@ from common.web.request_state import request_state
 __all__ = ["add_exception_handlers", "negotiate_language", "pointer_step", "problem_response"]
 
 log = structlog.get_logger()
+
+UNDECLARED = Counter(
+    "xindun_problems_undeclared_total",
+    "Problems that an operation answered and does not declare",
+    ["operation", "problem"],
+)
 
 
 def negotiate_language(request: Request) -> str:
@@ -63,6 +72,10 @@ def add_exception_handlers(app: FastAPI, record: Recorder | None) -> None:
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
+        slugs = getattr(request.scope.get("route"), "problem_slugs", None)
+        if slugs is not None and error.slug not in slugs:
+            UNDECLARED.labels(request.scope["route"].operation_id, error.slug).inc()
+            log.error("problem.undeclared", operation=request.scope["route"].operation_id, problem=error.slug)
         if record and (error.recorded or error.event is not None):
             try:
                 await record(request, error)
@@ -96,20 +109,6 @@ def add_exception_handlers(app: FastAPI, record: Recorder | None) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ReplayedError, on_replayed)
-
-
-class MethodNotAllowed(Problem):
-    """405."""
-
-    slug, status = "method-not-allowed", 405
-    zh, en = "不支持该方法", "The method is not allowed here"
-
-
-class BadRequest(Problem):
-    """400."""
-
-    slug, status = "bad-request", 400
-    zh, en = "请求无法解析", "The request cannot be read"
 
 
 def _of_status(status: int) -> Problem:

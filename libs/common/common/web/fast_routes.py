@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.enforcement.authentication import Requires, is_anonymous
-from common.web.dependencies import BoundedRequest, Route
-from common.web.runtime import runtime_of
+from common.web.authorization import Requires, is_anonymous
+from common.web.routing import BoundedRequest, Route
+from common.web.runtime import get_runtime
 
 __all__ = ["FastRoute", "fast_router", "fast_routes"]
 
@@ -90,7 +90,7 @@ def _resolver(call: Any) -> Callable[[Request], Awaitable[Any]]:
     """Return what gives a dependency its value for a request."""
     if isinstance(call, Requires):
         return lambda request: call(request, request.app.state.runtime)
-    if call is runtime_of or is_anonymous(call):
+    if call is get_runtime or is_anonymous(call):
         giver: Callable[[Request], Awaitable[Any]] = call
         return giver
     raise TypeError(f"{call}: not for a direct door")

@@ -19,7 +19,7 @@ from common.problems import Invalid
 from common.storage.encryption import decrypt, encrypt
 from common.web.request_state import request_state
 
-__all__ = ["IdempotencyConflict", "ReplayedError", "claim", "store"]
+__all__ = ["Claim", "IdempotencyConflict", "ReplayedError", "claim", "store"]
 
 idempotency = Table(
     "idempotency",
@@ -51,7 +51,11 @@ class ReplayedError(Exception):
         self.response = response
 
 
-async def claim(session: AsyncSession, request: Request, key: str, clock: Clock) -> tuple[str, str]:
+Claim = tuple[str, str]
+"""Actor and key."""
+
+
+async def claim(session: AsyncSession, request: Request, key: str, clock: Clock) -> Claim:
     """Claim `key` for this request; a concurrent holder is waited for.
 
     Raises `ReplayedError` when it was answered, `IdempotencyConflict` when it belongs to another request, `Invalid`.
@@ -87,7 +91,7 @@ def _sealing_key(key: str) -> bytes:
     return hmac.digest(key.encode(), b"xindun idempotency", "sha256")
 
 
-async def store(session: AsyncSession, claim: tuple[str, str], response: Response) -> None:
+async def store(session: AsyncSession, claim: Claim, response: Response) -> None:
     """Keep the answer with the act."""
     actor, key = claim
     digest = hashlib.sha256(key.encode()).hexdigest()

@@ -14,7 +14,7 @@ from common.context import new_traceparent
 from common.ids import new_id_text
 
 if TYPE_CHECKING:
-    from common.enforcement.authentication import Principal
+    from common.enforcement.principals import Principal
 
 __all__ = ["STATE_KEY", "RequestState", "raise_body_limit", "request_state"]
 

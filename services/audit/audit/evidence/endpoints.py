@@ -7,9 +7,10 @@ from fastapi import Response
 from audit.evidence import queries, service
 from audit.evidence.schemas import EvidenceRequest, ExportView
 from audit.permissions import CanExportEvidence, CanReadLog
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from audit.runtime import RuntimeDep
+from common.web.dependencies import SessionDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 
 __all__ = ["routes"]
 
@@ -39,4 +40,4 @@ async def export_evidence(body: EvidenceRequest, principal: CanExportEvidence, r
 async def list_exports(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[ExportView]:
     """List what left as evidence: who took it, why, how much."""
     rows = await queries.list_exports(session, page)
-    return page.page(rows, ExportView.of, lambda row: row.id)
+    return page_of(page, rows, ExportView.of, lambda row: row.id)

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit.tables import Base
+from common.storage.base import BigInt
 
 __all__ = ["EvidenceExport"]
 
@@ -21,8 +22,8 @@ class EvidenceExport(Base):
     exported_by: Mapped[str]
     purpose: Mapped[str]
     scope: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    size: Mapped[int]
-    records: Mapped[int]
+    size: Mapped[BigInt]
+    records: Mapped[BigInt]
     complete: Mapped[bool]
     digest: Mapped[str]
     exported_at: Mapped[datetime]

@@ -9,7 +9,7 @@ from audit.evidence.models import EvidenceExport
 from audit.evidence.schemas import Scope
 from audit.log.models import Leaf
 from audit.producers.queries import Span
-from common.web.pagination import PageRequest
+from common.storage.pagination import PageRequest
 
 __all__ = ["fillers", "list_exports", "measure", "records_of", "spans"]
 

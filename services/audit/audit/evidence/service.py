@@ -21,14 +21,14 @@ from audit.log.models import SignedCheckpoint
 from audit.log.queries import with_nodes
 from audit.problems import EvidenceEmpty, EvidenceTooLarge, EvidenceUnsettled, LogBroken
 from audit.producers.queries import missing
+from audit.runtime import Runtime
 from audit.settings import Settings
 from audit.tlog.merkle import NodeReader, inclusion_proof
 from audit.tlog.signed_notes import Signer
 from common.contracts.events.audit import EvidenceExported
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 
 __all__ = ["Archive", "export"]
 
@@ -86,7 +86,7 @@ async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest
         "when": now.isoformat(),
         "scope": orjson.dumps(scope, option=orjson.OPT_SORT_KEYS).decode(),
     }
-    signer: Signer = runtime.parts["signer"]
+    signer: Signer = runtime.signer
     try:
         data = await asyncio.to_thread(_build, signer, content, context)
     except PackageError as error:

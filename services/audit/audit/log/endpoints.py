@@ -10,12 +10,13 @@ from audit.log.queries import RecordFilter
 from audit.log.schemas import ConsistencyProof, InclusionProof, LogKey, RecordView, RejectedView, WholeRecord
 from audit.permissions import CanReadLog
 from audit.problems import RecordUnknown
+from audit.runtime import RuntimeDep
 from audit.tlog.signed_notes import Signer
-from common.enforcement.authentication import Anonymous
 from common.problems import Invalid
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.authorization import Anonymous
+from common.web.dependencies import SessionDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from common.web.timestamps import Timestamp
 
 __all__ = ["routes"]
@@ -51,14 +52,14 @@ async def read_checkpoint(_: Anonymous, session: SessionDep, runtime: RuntimeDep
 @routes.get("/log-key")
 async def read_log_key(_: Anonymous, runtime: RuntimeDep) -> LogKey:
     """Read the log's verifier key. Compare it with what the authority publishes elsewhere before trusting it."""
-    signer: Signer = runtime.parts["signer"]
+    signer: Signer = runtime.signer
     return LogKey(origin=signer.name, key=str(signer.verifier))
 
 
 @routes.get("/verify.py", response_class=_Raw, responses=TEXT)
 async def read_verifier(_: Anonymous, runtime: RuntimeDep) -> Response:
     """Get the offline verifier of evidence packages with the log's key in it: one file, standard library only."""
-    source: str = runtime.parts["verify.py"]
+    source: str = runtime.verifier_source
     headers = {"Cache-Control": "no-cache", "Content-Disposition": 'attachment; filename="verify.py"'}
     return Response(source, media_type="text/x-python; charset=utf-8", headers=headers)
 
@@ -104,7 +105,7 @@ async def list_records(
     if after is not None and after > MOST_NUMBER:
         raise Invalid("cursor 无效", "The cursor is not valid", parameter="cursor")
     rows = await queries.list_records(session, wanted, after, page)
-    return page.page(rows, lambda leaf: RecordView(**RecordView.members(leaf)), lambda leaf: UUID(int=leaf.index))
+    return page_of(page, rows, lambda leaf: RecordView(**RecordView.members(leaf)), lambda leaf: UUID(int=leaf.index))
 
 
 @routes.get("/records/{index}")
@@ -148,4 +149,4 @@ async def prove_consistency(
 async def list_rejected(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[RejectedView]:
     """List the messages that could not become records, by digest and reason."""
     rows = await queries.list_rejected(session, page)
-    return page.page(rows, RejectedView.of, lambda row: row.id)
+    return page_of(page, rows, RejectedView.of, lambda row: row.id)

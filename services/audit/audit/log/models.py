@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit.tables import Base
+from common.storage.base import BigInt
 
 __all__ = ["Leaf", "Rejected", "SignedCheckpoint", "StoredTile"]
 
@@ -17,10 +18,10 @@ class Leaf(Base):
     __tablename__ = "leaves"
     __table_args__ = (UniqueConstraint("source", "sequence"),)
 
-    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
     message_id: Mapped[UUID] = mapped_column(unique=True)
     source: Mapped[str]
-    sequence: Mapped[int]
+    sequence: Mapped[BigInt]
     type: Mapped[str]
     subject: Mapped[str]
     time: Mapped[datetime]
@@ -36,9 +37,9 @@ class StoredTile(Base):
     __tablename__ = "tiles"
     __table_args__ = (CheckConstraint("octet_length(data) = width * 32", name="data"),)
 
-    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    width: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    level: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    width: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
     data: Mapped[bytes]
 
 
@@ -47,7 +48,7 @@ class SignedCheckpoint(Base):
 
     __tablename__ = "checkpoints"
 
-    size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
     root: Mapped[bytes]
     note: Mapped[str]
     signed_at: Mapped[datetime]
@@ -62,7 +63,7 @@ class Rejected(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     topic: Mapped[str]
     digest: Mapped[bytes]
-    bytes: Mapped[int]
+    bytes: Mapped[BigInt]
     reason: Mapped[str]
     rejected_at: Mapped[datetime]
     source: Mapped[str | None]

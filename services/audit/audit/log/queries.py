@@ -13,7 +13,7 @@ from audit.log.models import Leaf, Rejected, SignedCheckpoint, StoredTile
 from audit.problems import LogBroken
 from audit.tlog.merkle import HASH_SIZE, NodeReader
 from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, node_reader
-from common.web.pagination import PageRequest
+from common.storage.pagination import PageRequest
 
 __all__ = [
     "RecordFilter",

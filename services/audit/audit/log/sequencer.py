@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -25,7 +26,9 @@ from common.messaging import outbox
 from common.messaging.bus import Message
 from common.problems import Unavailable
 from common.storage.database import Database, driver_connection
-from common.web.runtime import Runtime
+
+if TYPE_CHECKING:
+    from audit.runtime import Runtime
 
 __all__ = ["Sequencer", "keep_open"]
 
@@ -265,9 +268,9 @@ def _tile_rows(tiles: dict[Tile, bytes]) -> list[tuple[int, int, int, bytes]]:
     return [(tile.level, tile.index, tile.width, data) for tile, data in tiles.items()]
 
 
-async def keep_open(runtime: Runtime) -> None:
+async def keep_open(runtime: "Runtime") -> None:
     """Open the log as soon as the database is there, then rest until cancelled; a broken one stays closed."""
-    sequencer: Sequencer = runtime.parts["sequencer"]
+    sequencer: Sequencer = runtime.sequencer
     while True:
         try:
             await sequencer.open()

@@ -9,17 +9,17 @@ from audit.log.models import SignedCheckpoint
 from audit.log.schemas import ConsistencyProof, InclusionProof, encode
 from audit.log.sequencer import Sequencer
 from audit.problems import LogBroken, LogNotOpen, RecordUnknown, SizeUnknown, TileUnknown
+from audit.runtime import Runtime
 from audit.tlog.merkle import NodeReader, consistency_proof, inclusion_proof, leaf_hash, subtree_root, verify_inclusion
 from audit.tlog.proofs import TlogProof
 from audit.tlog.signed_notes import Signer
 from audit.tlog.tiles import ENTRIES, TILE_WIDTH, Tile, TileError, encode_bundle
-from common.web.runtime import Runtime
 
 __all__ = ["consistency", "entry_bundle", "hash_tile", "inclusion", "newest", "proof_of_record"]
 
 
 def _sequencer(runtime: Runtime) -> Sequencer:
-    sequencer: Sequencer = runtime.parts["sequencer"]
+    sequencer: Sequencer = runtime.sequencer
     return sequencer
 
 
@@ -29,7 +29,7 @@ async def newest(session: AsyncSession, runtime: Runtime) -> SignedCheckpoint:
     stored = await queries.newest_checkpoint(session)
     if stored is None:
         raise LogNotOpen
-    signer: Signer = runtime.parts["signer"]
+    signer: Signer = runtime.signer
     integrity.open_signed(stored, signer.verifier)
     return stored
 

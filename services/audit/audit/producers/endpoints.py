@@ -8,9 +8,10 @@ from audit.permissions import CanReadLog
 from audit.producers import queries
 from audit.producers.schemas import GapView, ProducerView
 from audit.producers.service import Producers
-from common.web.dependencies import SessionDep, router
+from audit.runtime import RuntimeDep
+from common.web.dependencies import SessionDep
 from common.web.pagination import Page
-from common.web.runtime import RuntimeDep
+from common.web.routing import router
 
 __all__ = ["routes"]
 
@@ -26,7 +27,7 @@ async def list_producers(
     cursor: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$", description="`next` of the page before")] = "",
 ) -> Page[ProducerView]:
     """List the producers by source: last number, gaps, when last heard. The gateway numbers anew from each start on."""
-    producers: Producers = runtime.parts["producers"]
+    producers: Producers = runtime.producers
     logged = {producer.source: producer for producer in await queries.list_producers(session, cursor, limit + 1)}
     heard = {source: known for source, known in producers.heard.items() if source > cursor}
     sources = sorted(logged.keys() | heard.keys())

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit.tables import Base
+from common.storage.base import BigInt
 
 __all__ = ["Gap", "Silence", "Watermark"]
 
@@ -17,8 +18,8 @@ class Gap(Base):
     __table_args__ = (CheckConstraint("after >= 0 AND before > after + 1", name="missing"),)
 
     source: Mapped[str] = mapped_column(primary_key=True)
-    after: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    before: Mapped[int]
+    after: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    before: Mapped[BigInt]
     found_at: Mapped[datetime]
 
 
@@ -28,7 +29,7 @@ class Watermark(Base):
     __tablename__ = "watermarks"
 
     source: Mapped[str] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
 
 

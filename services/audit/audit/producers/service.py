@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Gauge
@@ -18,7 +19,9 @@ from common.contracts.events.audit import GapFound, ProducerSilent
 from common.messaging import outbox
 from common.problems import Unavailable
 from common.storage.database import Database
-from common.web.runtime import Runtime
+
+if TYPE_CHECKING:
+    from audit.runtime import Runtime
 
 __all__ = ["EXPECTED", "Producers", "watch_producers"]
 
@@ -185,9 +188,9 @@ def _instance(source: str) -> str:
     return source.rpartition("/")[0] if source.count("/") > 2 else source  # noqa: PLR2004 - three parts, a slash each
 
 
-async def watch_producers(runtime: Runtime) -> None:
+async def watch_producers(runtime: "Runtime") -> None:
     """Look again and again, until cancelled."""
-    producers: Producers = runtime.parts["producers"]
+    producers: Producers = runtime.producers
     set_context(ActContext(actor=f"service:{runtime.service}"))
     while True:
         if not runtime.bus.healthy():

@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from datashare.agreements import queries, service
 from datashare.agreements.models import Agreement
 from datashare.agreements.schemas import AgreementView, SignatureGiven, SignatureView
 from datashare.permissions import CanSee, CanSign
+from datashare.runtime import RuntimeDep
 from datashare.sight import own_unit
 
 __all__ = ["routes"]
@@ -25,7 +26,7 @@ async def list_agreements(principal: CanSee, page: PageDep, session: SessionDep)
     """Return the agreements of the own unit; authority and center see all."""
     rows = await queries.agreements_of(session, own_unit(principal), page.after, page.limit + 1)
     views = {view.id: view for view in await _views(session, rows)}
-    return page.page(rows, lambda row: views[row.id], lambda row: row.id)
+    return page_of(page, rows, lambda row: views[row.id], lambda row: row.id)
 
 
 @routes.get("/{agreement_id}")
@@ -39,12 +40,12 @@ async def get_agreement(agreement_id: UUID, principal: CanSee, session: SessionD
 
 @routes.post("/{agreement_id}/signatures", status_code=201)
 async def sign_agreement(
-    agreement_id: UUID, body: SignatureGiven, principal: CanSign, session: SessionDep, runtime: RuntimeDep
+    agreement_id: UUID, body: SignatureGiven, principal: CanSign, write: WriteDep, runtime: RuntimeDep
 ) -> AgreementView:
     """Sign for the authority or for the unit; with both signatures the grant becomes active."""
-    agreement = await service.sign(session, runtime, principal, agreement_id, body.digest)
-    await session.flush()
-    return (await _views(session, [agreement]))[0]
+    agreement = await service.sign(write.session, runtime, principal, agreement_id, body.digest)
+    await write.session.flush()
+    return (await _views(write.session, [agreement]))[0]
 
 
 async def _views(session: AsyncSession, rows: Sequence[Agreement]) -> list[AgreementView]:

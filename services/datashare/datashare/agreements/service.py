@@ -7,12 +7,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.datashare import AgreementInForce, AgreementSigned
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from datashare.agreements.models import Agreement, Signature
 from datashare.agreements.queries import agreement_of, signatures_of
 from datashare.agreements.template import digest_of, wording
@@ -21,6 +20,7 @@ from datashare.grants import service as grants
 from datashare.problems import AgreementStep, DigestDiffers, SameHands, SideMissing
 from datashare.projections.queries import hold_unit, unit_name
 from datashare.resources.models import Resource
+from datashare.runtime import Runtime
 from datashare.sight import own_unit
 
 __all__ = ["draw_up", "sign"]

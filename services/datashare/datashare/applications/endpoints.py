@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from datashare.applications import queries, service
 from datashare.applications.queries import File
 from datashare.applications.schemas import (
@@ -19,6 +19,7 @@ from datashare.applications.schemas import (
 )
 from datashare.openings.schemas import Quota
 from datashare.permissions import CanAdvise, CanApply, CanDecide, CanSee
+from datashare.runtime import RuntimeDep
 from datashare.sight import own_unit
 
 __all__ = ["routes"]
@@ -27,19 +28,17 @@ routes = router("/datashare/applications", "applications")
 
 
 @routes.post("", status_code=201)
-async def apply(
-    body: ApplicationWanted, principal: CanApply, session: SessionDep, runtime: RuntimeDep
-) -> ApplicationView:
+async def apply(body: ApplicationWanted, principal: CanApply, write: WriteDep, runtime: RuntimeDep) -> ApplicationView:
     """Apply to use an open resource for stated purposes."""
-    application = await service.apply(session, runtime, principal, body)
-    return await _answer(session, application.id, principal.unit)
+    application = await service.apply(write.session, runtime, principal, body)
+    return await _answer(write.session, application.id, principal.unit)
 
 
 @routes.get("")
 async def list_applications(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ApplicationView]:
     """Return the applications of the own unit; authority and center see all."""
     rows = await queries.files_of(session, own_unit(principal), page.after, page.limit + 1)
-    return page.page(rows, _view, lambda row: row.application.id)
+    return page_of(page, rows, _view, lambda row: row.application.id)
 
 
 @routes.get("/{application_id}")
@@ -50,29 +49,29 @@ async def get_application(application_id: UUID, principal: CanSee, session: Sess
 
 @routes.post("/{application_id}/advice", status_code=201)
 async def advise_on_application(
-    application_id: UUID, body: AdviceGiven, principal: CanAdvise, session: SessionDep, runtime: RuntimeDep
+    application_id: UUID, body: AdviceGiven, principal: CanAdvise, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:
     """Give the center's opinion: by another person than the applicant."""
-    await service.advise(session, runtime, principal, application_id, advice=body.advice, reason=body.reason)
-    return await _answer(session, application_id, None)
+    await service.advise(write.session, runtime, principal, application_id, advice=body.advice, reason=body.reason)
+    return await _answer(write.session, application_id, None)
 
 
 @routes.post("/{application_id}/decision", status_code=201)
 async def decide_application(
-    application_id: UUID, body: DecisionTaken, principal: CanDecide, session: SessionDep, runtime: RuntimeDep
+    application_id: UUID, body: DecisionTaken, principal: CanDecide, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:
     """Decide: the authority, after the advice, by another person than applicant and adviser."""
-    await service.decide(session, runtime, principal, application_id, decision=body.decision, reason=body.reason)
-    return await _answer(session, application_id, None)
+    await service.decide(write.session, runtime, principal, application_id, decision=body.decision, reason=body.reason)
+    return await _answer(write.session, application_id, None)
 
 
 @routes.post("/{application_id}/withdraw")
 async def withdraw_application(
-    application_id: UUID, body: Why, principal: CanApply, session: SessionDep, runtime: RuntimeDep
+    application_id: UUID, body: Why, principal: CanApply, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:
     """Take back an application of the own unit that is not decided yet."""
-    await service.withdraw(session, runtime, application_id, principal.unit, reason=body.reason)
-    return await _answer(session, application_id, principal.unit)
+    await service.withdraw(write.session, runtime, application_id, principal.unit, reason=body.reason)
+    return await _answer(write.session, application_id, principal.unit)
 
 
 async def _answer(session: SessionDep, application_id: UUID, unit: UUID | None) -> ApplicationView:

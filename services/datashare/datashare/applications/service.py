@@ -13,11 +13,10 @@ from common.contracts.events.datashare import (
     ApplicationSubmitted,
     ApplicationWithdrawn,
 )
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from datashare.agreements import service as agreements
 from datashare.applications import queries
 from datashare.applications.models import Advice, Application, ApplicationState, Decision
@@ -37,6 +36,7 @@ from datashare.problems import (
 from datashare.projections.models import System
 from datashare.projections.queries import systems_of_unit
 from datashare.resources.queries import open_resource, resources_by_id
+from datashare.runtime import Runtime
 
 __all__ = ["advise", "apply", "decide", "withdraw", "withdraw_all_of"]
 

@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.datashare import ContainmentApplied, ContainmentLiftApplied
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from datashare.containment import queries
 from datashare.containment.models import Containment
 from datashare.grants import queries as grant_queries
 from datashare.grants import service as grants
 from datashare.grants.models import Grant
 from datashare.projections.queries import hold_unit
+from datashare.runtime import Runtime
 
 __all__ = ["carry_out", "lift"]
 

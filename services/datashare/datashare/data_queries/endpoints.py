@@ -3,12 +3,12 @@
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from common.enforcement.authentication import client_ip
+from common.web.authorization import client_ip
 from common.web.fast_routes import fast_router
-from common.web.runtime import RuntimeDep
 from datashare.data_queries import service
 from datashare.data_queries.schemas import CheckAnswer, QueryAnswer, QueryAsked
 from datashare.permissions import CanAskForData
+from datashare.runtime import RuntimeDep
 
 __all__ = ["routes"]
 

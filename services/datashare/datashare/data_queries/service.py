@@ -14,18 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.clock import CITY
 from common.contracts.events.datashare import DataQueried, QueryRefused, QuotaReached
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.events import Event
 from common.problems import Forbidden, Invalid, Problem, Unavailable
 from common.storage.database import driver_connection
-from common.web.runtime import Runtime
 from datashare.data_queries.authorization import FalseLink, Left, Question, Verdict, lock_grants, verdict, verdicts
 from datashare.data_queries.queries import Condition, Reading, Taken, take
 from datashare.data_queries.schemas import CheckAnswer, QueryAnswer, QueryAsked, QuotaLeft, cursor_of, place_of
 from datashare.problems import FilterOnMaskedField, QuotaExhausted
 from datashare.resources.fields import FieldSpec, FieldType, mask_value
+from datashare.runtime import Runtime
 
 __all__ = ["address", "check", "query", "usable_grants"]
 

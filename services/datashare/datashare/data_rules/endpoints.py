@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from datashare.data_rules import queries, service
 from datashare.data_rules.models import DataRules
 from datashare.data_rules.schemas import DataRulesFiling, DataRulesView
 from datashare.permissions import CanFileDataRules, CanSee
+from datashare.runtime import RuntimeDep
 from datashare.sight import own_unit
 
 __all__ = ["routes"]
@@ -18,10 +19,10 @@ routes = router("/datashare/data-rules", "data-rules")
 
 @routes.post("", status_code=201)
 async def file_data_rules(
-    body: DataRulesFiling, principal: CanFileDataRules, session: SessionDep, runtime: RuntimeDep
+    body: DataRulesFiling, principal: CanFileDataRules, write: WriteDep, runtime: RuntimeDep
 ) -> DataRulesView:
     """File the unit's data-security rules; without current ones it can neither apply nor query."""
-    return _view(await service.file_rules(session, runtime, principal, body), runtime.clock.now())
+    return _view(await service.file_rules(write.session, runtime, principal, body), runtime.clock.now())
 
 
 @routes.get("")
@@ -31,7 +32,7 @@ async def list_data_rules(
     """Return the filings of the own unit; authority and center see all."""
     rows = await queries.filings_of(session, own_unit(principal), page.after, page.limit + 1)
     now = runtime.clock.now()
-    return page.page(rows, lambda row: _view(row, now), lambda row: row.id)
+    return page_of(page, rows, lambda row: _view(row, now), lambda row: row.id)
 
 
 def _view(rules: DataRules, now: datetime) -> DataRulesView:

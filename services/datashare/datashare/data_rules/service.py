@@ -6,12 +6,12 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.datashare import DataRulesFiled
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from datashare.data_rules.models import DataRules
 from datashare.data_rules.schemas import DataRulesFiling
+from datashare.runtime import Runtime
 
 __all__ = ["file_rules"]
 

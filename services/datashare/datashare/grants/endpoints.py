@@ -8,11 +8,11 @@ from uuid import UUID
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.enforcement.authentication import client_ip
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.authorization import client_ip
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from datashare.applications.schemas import Why
 from datashare.data_queries.service import usable_grants
 from datashare.grants import queries, service
@@ -20,6 +20,7 @@ from datashare.grants.models import Grant, Suspension
 from datashare.grants.schemas import GrantView, SuspensionView
 from datashare.openings.schemas import Quota
 from datashare.permissions import CanRevokeGrants, CanSee, CanWidenGrants
+from datashare.runtime import RuntimeDep
 from datashare.sight import own_unit
 
 __all__ = ["routes"]
@@ -46,7 +47,7 @@ async def list_grants(
         rows = await queries.grants_of(session, own_unit(principal), page.after, page.limit + 1)
     suspensions = await queries.open_suspensions(session, [grant.id for grant, _ in rows])
     now = runtime.clock.now()
-    return page.page(rows, lambda row: _view(*row, suspensions.get(row[0].id, ()), now), lambda row: row[0].id)
+    return page_of(page, rows, lambda row: _view(*row, suspensions.get(row[0].id, ()), now), lambda row: row[0].id)
 
 
 @routes.get("/{grant_id}")
@@ -60,32 +61,32 @@ async def get_grant(grant_id: UUID, principal: CanSee, session: SessionDep, runt
 
 @routes.post("/{grant_id}/revoke")
 async def revoke_grant(
-    grant_id: UUID, body: Why, principal: CanRevokeGrants, session: SessionDep, runtime: RuntimeDep
+    grant_id: UUID, body: Why, principal: CanRevokeGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
     """End a grant for good."""
-    grant = await queries.grant_of(session, grant_id, None, lock=True)
+    grant = await queries.grant_of(write.session, grant_id, None, lock=True)
     if grant is None:
         raise NotFound
-    await service.revoke(session, runtime, grant, reason=body.reason, by=principal.subject)
-    return await _answer(session, grant.id, runtime.clock.now())
+    await service.revoke(write.session, runtime, grant, reason=body.reason, by=principal.subject)
+    return await _answer(write.session, grant.id, runtime.clock.now())
 
 
 @routes.post("/{grant_id}/suspensions", status_code=201)
 async def suspend_grant(
-    grant_id: UUID, body: Why, principal: CanRevokeGrants, session: SessionDep, runtime: RuntimeDep
+    grant_id: UUID, body: Why, principal: CanRevokeGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
     """Suspend a grant by decision of the authority."""
-    grant = await service.suspend_by_hand(session, runtime, principal, grant_id, body.reason)
-    return await _answer(session, grant.id, runtime.clock.now())
+    grant = await service.suspend_by_hand(write.session, runtime, principal, grant_id, body.reason)
+    return await _answer(write.session, grant.id, runtime.clock.now())
 
 
 @routes.post("/{grant_id}/suspensions/{suspension_id}/lift")
 async def lift_suspension(
-    grant_id: UUID, suspension_id: UUID, principal: CanWidenGrants, session: SessionDep, runtime: RuntimeDep
+    grant_id: UUID, suspension_id: UUID, principal: CanWidenGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
     """Lift a suspension that the authority decided; those by containment are lifted at incident, by two people."""
-    grant = await service.reinstate_by_hand(session, runtime, principal, grant_id, suspension_id)
-    return await _answer(session, grant.id, runtime.clock.now())
+    grant = await service.reinstate_by_hand(write.session, runtime, principal, grant_id, suspension_id)
+    return await _answer(write.session, grant.id, runtime.clock.now())
 
 
 async def _answer(session: AsyncSession, grant_id: UUID, now: datetime) -> GrantView:

@@ -12,16 +12,16 @@ from common.contracts.events.datashare import (
     GrantSuspended,
     GrantSuspensionLifted,
 )
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from datashare.agreements.models import Agreement
 from datashare.containment.queries import open_orders_on
 from datashare.grants import queries
 from datashare.grants.models import Grant, GrantState, Suspension
 from datashare.problems import ContainmentHolds, TermOver
+from datashare.runtime import Runtime
 
 __all__ = ["ORDER", "activate", "reinstate", "reinstate_by_hand", "revoke", "suspend", "suspend_by_hand"]
 

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.datashare import HoldingsListed
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from datashare.holdings import queries
+from datashare.runtime import Runtime
 
 __all__ = ["MOST", "list_holdings"]
 

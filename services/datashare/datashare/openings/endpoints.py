@@ -4,15 +4,16 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
 from common.problems import NotFound
-from common.web.dependencies import IfMatchDep, SessionDep, etag, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import IfMatchDep, SessionDep, etag
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from datashare.openings import queries, service
 from datashare.openings.models import Opening
 from datashare.openings.schemas import OpeningView, OpeningWanted, Quota, Reason
 from datashare.permissions import CanSee, CanSetOpenings
 from datashare.problems import ResourceNotOpen
 from datashare.resources.queries import resource_by_code
+from datashare.runtime import RuntimeDep
 from datashare.sight import sees_all
 
 __all__ = ["routes"]
@@ -85,7 +86,7 @@ async def list_opening_versions(code: str, principal: CanSee, page: PageDep, ses
     if resource is None:
         raise NotFound
     rows = await queries.openings_of(session, resource.id, page.after, page.limit + 1)
-    return page.page(rows, lambda row: _view(resource.code, row), lambda row: row.id)
+    return page_of(page, rows, lambda row: _view(resource.code, row), lambda row: row.id)
 
 
 def _view(code: str, opening: Opening) -> OpeningView:

@@ -5,12 +5,11 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.datashare import OpeningSet, OpeningWithdrawn
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from common.web.dependencies import IfMatch
-from common.web.runtime import Runtime
 from datashare.grants import queries as grants
 from datashare.openings.models import Opening
 from datashare.openings.queries import current_opening
@@ -18,6 +17,7 @@ from datashare.openings.schemas import OpeningWanted
 from datashare.problems import OpeningBeyondPolicy, OpeningFieldUnknown
 from datashare.resources.models import Resource
 from datashare.resources.queries import resource_by_code
+from datashare.runtime import Runtime
 
 __all__ = ["set_opening", "withdraw"]
 

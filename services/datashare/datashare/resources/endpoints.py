@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
 from common.web.request_state import raise_body_limit
-from common.web.runtime import RuntimeDep
+from common.web.routing import router
 from datashare.openings.models import Opening
 from datashare.permissions import CanLoadResources, CanSee
 from datashare.problems import ResourceNotOpen
@@ -17,6 +17,7 @@ from datashare.resources import queries, service
 from datashare.resources.models import Load, Resource
 from datashare.resources.schemas import LoadView, RejectView, ResourceRegistration, ResourceView
 from datashare.resources.service import LoadedBefore
+from datashare.runtime import RuntimeDep
 from datashare.sight import sees_all
 
 __all__ = ["LARGEST_FILE", "routes"]
@@ -36,10 +37,10 @@ async def _large_body(request: Request) -> None:
 
 @routes.post("", status_code=201)
 async def register_resource(
-    body: ResourceRegistration, principal: CanLoadResources, session: SessionDep, runtime: RuntimeDep
+    body: ResourceRegistration, principal: CanLoadResources, write: WriteDep, runtime: RuntimeDep
 ) -> ResourceView:
     """Register a resource and its fields."""
-    return _view(await service.register(session, runtime, principal, body), None)
+    return _view(await service.register(write.session, runtime, principal, body), None)
 
 
 @routes.get("")
@@ -47,9 +48,9 @@ async def list_resources(principal: CanSee, page: PageDep, session: SessionDep) 
     """Return the resources: all of them to authority and center, to others what is open to their kind of unit."""
     if sees_all(principal):
         everything = await queries.resources_of(session, page.after, page.limit + 1)
-        return page.page(everything, lambda row: _view(row, None), lambda row: row.id)
+        return page_of(page, everything, lambda row: _view(row, None), lambda row: row.id)
     rows = await queries.open_resources(session, principal.unit_kind or "", page.after, page.limit + 1)
-    return page.page(rows, lambda row: _view(*row), lambda row: row[0].id)
+    return page_of(page, rows, lambda row: _view(*row), lambda row: row[0].id)
 
 
 @routes.get("/{code}")
@@ -94,7 +95,7 @@ async def list_loads(code: str, _: CanLoadResources, page: PageDep, session: Ses
     if resource is None:
         raise NotFound
     rows = await queries.loads_of(session, resource.id, page.after, page.limit + 1)
-    return page.page(rows, _load_view, lambda row: row.id)
+    return page_of(page, rows, _load_view, lambda row: row.id)
 
 
 @routes.get("/{code}/loads/{load_id}/rejects")

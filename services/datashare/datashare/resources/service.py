@@ -6,16 +6,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.datashare import RecordsLoaded, ResourceRegistered
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from datashare.problems import CodeTaken
 from datashare.resources import queries
 from datashare.resources.bulk_import import load_rows
 from datashare.resources.models import Load, Resource
 from datashare.resources.schemas import ResourceRegistration
+from datashare.runtime import Runtime
 
 __all__ = ["LoadedBefore", "load", "register"]
 

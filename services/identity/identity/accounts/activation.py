@@ -11,7 +11,6 @@ from common.context import bind_actor
 from common.contracts.events.identity import AccountActivated, AccountActivationBegun
 from common.messaging import outbox
 from common.storage.encryption import decrypt, encrypt
-from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState, Invitation
 from identity.accounts.queries import account_by_login, account_of, newest_invitation, open_invitation
 from identity.accounts.service import code_hash
@@ -20,7 +19,7 @@ from identity.credentials.passwords import Passwords, check_strength
 from identity.posts import service as posts
 from identity.posts.queries import post_of
 from identity.problems import ActivationRefused, UnitNotActive, WeakPassword
-from identity.settings import settings_of
+from identity.runtime import Runtime
 from identity.units.queries import unit_of
 
 __all__ = ["ISSUER", "Challenge", "begin", "confirm"]
@@ -50,14 +49,14 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     if weaknesses := check_strength(password, words):
         told = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
         raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=told)
-    passwords: Passwords = runtime.parts["passwords"]
+    passwords: Passwords = runtime.passwords
     # Outside of any transaction: hashing waits for its turn.
     password_hash = await passwords.hash_password(password)
     secret = totp.generate_secret()
     async with runtime.database.transaction() as session:
         account, invitation = await _invited(session, runtime, login, code, lock=True)
         invitation.password_hash = password_hash
-        invitation.totp_secret = encrypt(settings_of(runtime).sealing_key(), secret.encode(), account.totp_place)
+        invitation.totp_secret = encrypt(runtime.settings.sealing_key(), secret.encode(), account.totp_place)
         expires_at = invitation.expires_at
         bind_actor(actor=account.subject, unit=str(account.unit_id))
         begun = AccountActivationBegun(account_id=account.id, unit_id=account.unit_id)
@@ -80,7 +79,7 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     if invitation.password_hash is None or invitation.totp_secret is None:
         raise ActivationRefused
     sealed = invitation.totp_secret
-    secret = decrypt(settings_of(runtime).sealing_key(), sealed, account.totp_place).decode()
+    secret = decrypt(runtime.settings.sealing_key(), sealed, account.totp_place).decode()
     step = totp.accept(secret, totp_code, now, None)
     if step is None:
         raise ActivationRefused
@@ -104,7 +103,7 @@ async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: 
         or not hmac.compare_digest(invitation.code_hash, code_hash(code))
     ):
         return None
-    secret = decrypt(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
+    secret = decrypt(runtime.settings.sealing_key(), account.totp_secret, account.totp_place).decode()
     step = account.totp_step
     assert step is not None
     return account if totp.accept(secret, totp_code, runtime.clock.now(), step - 1) == step else None

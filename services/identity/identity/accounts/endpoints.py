@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from common.enforcement.authentication import Anonymous, Principal
+from common.enforcement.principals import Principal
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.authorization import Anonymous
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.accounts import activation, queries, service
 from identity.accounts.schemas import (
     AccountDetail,
@@ -33,6 +34,7 @@ from identity.permissions import (
     CanRevokeAccounts,
 )
 from identity.problems import OwnAccount
+from identity.runtime import RuntimeDep
 from identity.sight import border_of
 from identity.suspensions.queries import open_suspensions
 from identity.units.queries import unit_of
@@ -44,14 +46,14 @@ routes = router("/identity", "accounts")
 
 @routes.post("/accounts", status_code=201)
 async def invite_account(
-    body: Invitee, principal: CanInviteAccounts, session: SessionDep, runtime: RuntimeDep
+    body: Invitee, principal: CanInviteAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> InvitedView:
     """Invite a person of the own unit; the code is shown this once."""
-    unit = await unit_of(session, principal.unit) if principal.unit else None
+    unit = await unit_of(write.session, principal.unit) if principal.unit else None
     if unit is None:
         raise NotFound
     invited = await service.invite(
-        session,
+        write.session,
         runtime,
         unit,
         name=body.name,
@@ -64,11 +66,11 @@ async def invite_account(
 
 @routes.post("/accounts/administrators", status_code=201)
 async def invite_administrator(
-    body: NewAdministrator, principal: CanInviteAdministrators, session: SessionDep, runtime: RuntimeDep
+    body: NewAdministrator, principal: CanInviteAdministrators, write: WriteDep, runtime: RuntimeDep
 ) -> InvitedView:
     """Invite the administrator of a using unit; the post is taken up on activation."""
     invited = await service.invite_administrator(
-        session,
+        write.session,
         runtime,
         principal,
         unit_id=body.unit_id,
@@ -81,10 +83,10 @@ async def invite_administrator(
 
 @routes.post("/accounts/{account_id}/invitations", status_code=201)
 async def renew_invitation(
-    account_id: UUID, principal: CanInviteAccounts, session: SessionDep, runtime: RuntimeDep
+    account_id: UUID, principal: CanInviteAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> InvitedView:
     """Give a new activation code to somebody who has not activated yet; the one before ends."""
-    return InvitedView.of(await service.renew_invitation(session, runtime, principal, account_id))
+    return InvitedView.of(await service.renew_invitation(write.session, runtime, principal, account_id))
 
 
 @routes.get("/accounts")
@@ -99,7 +101,7 @@ async def list_accounts(
     if own is not None and unit not in (None, own):
         raise NotFound
     rows = await queries.accounts_page(session, own or unit, page.after, page.limit + 1)
-    return page.page(rows, AccountView.of, lambda row: row.id)
+    return page_of(page, rows, AccountView.of, lambda row: row.id)
 
 
 @routes.get("/accounts/{account_id}")
@@ -133,12 +135,12 @@ async def suspend_account(
 
 @routes.post("/accounts/{account_id}/reinstate")
 async def reinstate_account(
-    account_id: UUID, principal: CanReinstateAccounts, session: SessionDep, runtime: RuntimeDep
+    account_id: UUID, principal: CanReinstateAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> AccountView:
     """Lift the center's suspension; another cause keeps the account suspended."""
     _not_own(principal, account_id)
-    await service.reinstate(session, runtime, account_id, cause=_cause(principal))
-    account = await queries.account_of(session, account_id, None)
+    await service.reinstate(write.session, runtime, account_id, cause=_cause(principal))
+    account = await queries.account_of(write.session, account_id, None)
     if account is None:
         raise NotFound
     return AccountView.of(account)
@@ -157,10 +159,10 @@ async def begin_activation(
 
 
 @routes.post("/activations/confirm")
-async def confirm_activation(body: Confirmation, _: Anonymous, session: SessionDep, runtime: RuntimeDep) -> AccountView:
+async def confirm_activation(body: Confirmation, _: Anonymous, write: WriteDep, runtime: RuntimeDep) -> AccountView:
     """Confirm the second factor: the account is active, and can sign in with the next code."""
     account = await activation.confirm(
-        session, runtime, login=body.login, code=body.code.get_secret_value(), totp_code=body.totp
+        write.session, runtime, login=body.login, code=body.code.get_secret_value(), totp_code=body.totp
     )
     return AccountView.of(account)
 

@@ -10,11 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.cn import ric
 
 from common.contracts.events.identity import AccountInvited, AccountReinstated, AccountRevoked, AccountSuspended
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState, Invitation
 from identity.accounts.queries import (
     account_by_login,
@@ -28,8 +27,8 @@ from identity.posts import service as posts
 from identity.posts.models import Post
 from identity.posts.queries import post_named, post_of
 from identity.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown, UnitNotActive
+from identity.runtime import Runtime
 from identity.sessions import service as sessions
-from identity.settings import settings_of
 from identity.suspensions import service as suspensions
 from identity.units.models import Unit
 from identity.units.queries import unit_of
@@ -104,7 +103,7 @@ async def invite(
         raise UnitNotActive
     if not ric.is_valid(id_number):
         raise IdNumberInvalid
-    person = settings_of(runtime).digest("person", ric.compact(id_number))
+    person = runtime.settings.digest("person", ric.compact(id_number))
     if await person_known(session, person):
         raise PersonKnown
     if await account_by_login(session, login):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
@@ -25,11 +26,13 @@ from common.messaging import outbox
 from common.messaging.bus import Batch, BusUnavailable, Follower, Message
 from common.messaging.topics import member_name, topic_owner
 from common.problems import Unavailable
-from common.web.runtime import Runtime
 from identity.containment.models import Containment
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 
-__all__ = ["Effectiveness", "Receipts", "confirm_cutoffs", "receipts_of"]
+if TYPE_CHECKING:
+    from identity.runtime import Runtime
+
+__all__ = ["Effectiveness", "Receipts", "confirm_cutoffs"]
 
 log = structlog.get_logger()
 
@@ -56,7 +59,7 @@ class Effectiveness:
 class Receipts:
     """What the points say, read by every replica of identity for itself."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
         self._alive: dict[str, float] = {}
         self._listening_since: float | None = None
@@ -178,13 +181,7 @@ def _read(message: Message) -> Receipt | None:
     return None
 
 
-def receipts_of(runtime: Runtime) -> Receipts:
-    """Return the running collector."""
-    receipts: Receipts = runtime.parts["receipts"]
-    return receipts
-
-
-async def confirm_cutoffs(runtime: Runtime) -> None:
+async def confirm_cutoffs(runtime: "Runtime") -> None:
     """Write down when each cutoff became effective, and confirm containment orders: a task that survives any death.
 
     Each cutoff waits for its receipts by itself, so that a silent point delays none but those that wait for it.
@@ -208,7 +205,7 @@ def _moved(point: EnforcementPoint, since: int) -> bool:
     return point.revision != since
 
 
-async def _unconfirmed(runtime: Runtime) -> Sequence[CutoffRow]:
+async def _unconfirmed(runtime: "Runtime") -> Sequence[CutoffRow]:
     query = (
         select(CutoffRow)
         .where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
@@ -219,9 +216,9 @@ async def _unconfirmed(runtime: Runtime) -> Sequence[CutoffRow]:
         return (await session.scalars(query)).all()
 
 
-async def _confirm(runtime: Runtime, row: CutoffRow, waiting: set[UUID]) -> None:
+async def _confirm(runtime: "Runtime", row: CutoffRow, waiting: set[UUID]) -> None:
     try:
-        outcome = await receipts_of(runtime).effective([row])
+        outcome = await runtime.receipts.effective([row])
         if outcome.effective_at is not None:
             await _write_down(runtime, row.id, outcome.effective_at, outcome)
     except Unavailable:
@@ -230,7 +227,7 @@ async def _confirm(runtime: Runtime, row: CutoffRow, waiting: set[UUID]) -> None
         waiting.discard(row.id)
 
 
-async def _write_down(runtime: Runtime, cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
+async def _write_down(runtime: "Runtime", cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
     async with runtime.database.transaction() as session:
         row = await session.get(CutoffRow, cutoff_id, with_for_update=True)
         if row is None or row.effective_at is not None:

@@ -2,10 +2,10 @@
 
 from sqlalchemy import select
 
-from common.web.runtime import Runtime
-from identity.acknowledgements.service import Effectiveness, receipts_of
+from identity.acknowledgements.service import Effectiveness
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 from identity.cutoffs.schemas import EffectivenessView
+from identity.runtime import Runtime
 
 __all__ = ["effect_on"]
 
@@ -21,4 +21,4 @@ async def effect_on(runtime: Runtime, subject: str) -> EffectivenessView:
         known = {row.point: row.applied_at for row in rows}
     if cutoff.effective_at:
         return EffectivenessView.of(Effectiveness(cutoff.effective_at, known, []))
-    return EffectivenessView.of(await receipts_of(runtime).effective([cutoff]))
+    return EffectivenessView.of(await runtime.receipts.effective([cutoff]))

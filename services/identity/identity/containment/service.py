@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.identity import ContainmentApplied, ContainmentLiftApplied
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from identity.accounts import service as accounts
 from identity.containment.models import Containment
 from identity.cutoffs.models import CutoffRow
+from identity.runtime import Runtime
 from identity.systems import service as systems
 
 __all__ = ["carry_out", "lift"]

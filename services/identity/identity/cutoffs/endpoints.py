@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import Query
 
-from common.web.dependencies import SessionDep, router
-from common.web.runtime import RuntimeDep
-from identity.acknowledgements.service import receipts_of
+from common.web.dependencies import SessionDep
+from common.web.routing import router
 from identity.cutoffs import queries
 from identity.cutoffs.schemas import CutoffView, PointsView, PointView
 from identity.permissions import CanManageOperations
+from identity.runtime import RuntimeDep
 
 __all__ = ["routes"]
 
@@ -24,7 +24,7 @@ async def list_points(
     cutoffs: Annotated[int, Query(ge=0, le=100, description="how many of the newest cutoffs")] = 20,
 ) -> PointsView:
     """List the enforcement points with their last sign of life, and the newest cutoffs with their receipts."""
-    receipts = receipts_of(runtime)
+    receipts = runtime.receipts
     live = receipts.live()
     newest = await queries.newest_cutoffs(session, cutoffs)
     given = await queries.receipts_for(session, [row.id for row in newest])

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from identity.cutoffs.models import CutoffRow, Epoch
+from identity.runtime import Runtime
 
 __all__ = ["current_epochs", "cut_off"]
 

@@ -5,15 +5,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import Runtime, RuntimeDep
+from common.web.dependencies import SessionDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.acknowledgements.waiting import effect_on
 from identity.departures import queries, service
 from identity.departures.models import Departure
 from identity.departures.schemas import CutoffView, DepartureFile, DepartureReport, DepartureView, Revoked
 from identity.handovers.queries import handover_of_departure
 from identity.permissions import CanReadAccounts, CanReportDepartures, CanRevokeAccounts
+from identity.runtime import Runtime, RuntimeDep
 from identity.sight import border_of
 
 __all__ = ["routes"]
@@ -46,7 +47,7 @@ async def list_departures(
     """Return the files of the own unit; center and authority see all."""
     rows = await queries.departures_of(session, border_of(principal), page.after, page.limit + 1)
     views = {row.id: await _view(session, runtime, row) for row in rows}
-    return page.page(rows, lambda row: views[row.id], lambda row: row.id)
+    return page_of(page, rows, lambda row: views[row.id], lambda row: row.id)
 
 
 @routes.get("/{departure_id}")

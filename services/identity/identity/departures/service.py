@@ -7,17 +7,17 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import DepartureClosed, DepartureReported
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.departures.models import Departure, DepartureState
 from identity.departures.queries import departure_of, departure_of_account
 from identity.handovers import service as handovers
 from identity.problems import DepartureKnown, DepartureTimes, OwnDeparture
+from identity.runtime import Runtime
 
 __all__ = ["cancel_account", "close", "is_late", "report"]
 

@@ -13,8 +13,8 @@ import structlog
 from common.enforcement.revocation_feed import Cutoff, read_entry
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.topics import FEED_TOPIC
-from common.web.runtime import Runtime
 from identity.feed.snapshot import retained_entries
+from identity.runtime import Runtime
 from identity.signing.models import LONGEST_TERM
 
 __all__ = ["expire_feed_entries", "spent", "sweep"]

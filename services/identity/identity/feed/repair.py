@@ -17,10 +17,10 @@ from common.messaging import outbox
 from common.messaging.bus import BusUnavailable
 from common.messaging.topics import FEED_TOPIC
 from common.problems import Unavailable
-from common.web.runtime import Runtime
 from identity.cutoffs.models import CutoffRow
 from identity.feed.snapshot import retained_entries
 from identity.policies.models import PolicyRow
+from identity.runtime import Runtime
 from identity.signing.models import LONGEST_TERM, PublishedKey
 
 __all__ = ["mend", "repair_feed"]

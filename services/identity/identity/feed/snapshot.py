@@ -4,7 +4,7 @@ import contextlib
 
 from common.messaging.bus import BusUnavailable
 from common.messaging.topics import FEED_TOPIC
-from common.web.runtime import Runtime
+from identity.runtime import Runtime
 
 __all__ = ["retained_entries"]
 

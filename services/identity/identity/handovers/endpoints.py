@@ -6,15 +6,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import Runtime, RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.departures import service as departures
 from identity.handovers import queries, service
 from identity.handovers.models import Handover
 from identity.handovers.schemas import HandoverView, ItemView, Settlement
 from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
 from identity.problems import NoteNeeded
+from identity.runtime import Runtime, RuntimeDep
 from identity.sight import border_of
 
 __all__ = ["routes"]
@@ -29,7 +30,7 @@ async def list_handovers(
     """Return the handovers of the own unit; center and authority see all."""
     rows = await queries.handovers_of(session, border_of(principal), page.after, page.limit + 1)
     views = {row.id: await _view(session, runtime, row) for row in rows}
-    return page.page(rows, lambda row: views[row.id], lambda row: row.id)
+    return page_of(page, rows, lambda row: views[row.id], lambda row: row.id)
 
 
 @routes.get("/{handover_id}")
@@ -45,25 +46,25 @@ async def get_handover(
 
 @routes.post("/{handover_id}/settlements", status_code=201)
 async def settle_items(
-    handover_id: UUID, body: Settlement, principal: CanTakeHandovers, session: SessionDep, runtime: RuntimeDep
+    handover_id: UUID, body: Settlement, principal: CanTakeHandovers, write: WriteDep, runtime: RuntimeDep
 ) -> HandoverView:
     """Take items over as their successor, or state their destruction."""
     if body.outcome == "destroyed" and body.note is None:
         raise NoteNeeded
     handover = await service.settle(
-        session, runtime, principal, handover_id, item_ids=body.items, outcome=body.outcome, note=body.note
+        write.session, runtime, principal, handover_id, item_ids=body.items, outcome=body.outcome, note=body.note
     )
-    return await _view(session, runtime, handover)
+    return await _view(write.session, runtime, handover)
 
 
 @routes.post("/{handover_id}/countersign")
 async def countersign_handover(
-    handover_id: UUID, principal: CanCountersignHandovers, session: SessionDep, runtime: RuntimeDep
+    handover_id: UUID, principal: CanCountersignHandovers, write: WriteDep, runtime: RuntimeDep
 ) -> HandoverView:
     """Countersign a settled handover; that closes the departure."""
-    handover = await service.countersign(session, runtime, principal, handover_id)
-    await departures.close(session, runtime, handover.departure_id)
-    return await _view(session, runtime, handover)
+    handover = await service.countersign(write.session, runtime, principal, handover_id)
+    await departures.close(write.session, runtime, handover.departure_id)
+    return await _view(write.session, runtime, handover)
 
 
 async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> HandoverView:

@@ -10,14 +10,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import HandoverCompleted, HandoverItemSettled, HandoverOpened
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.handovers.models import Handover, HandoverItem, HandoverState
 from identity.handovers.queries import handover_of, items_of
 from identity.problems import HandoverNotListed, HandoverOpen, SameHands
+from identity.runtime import Runtime
 from identity.systems import queries as systems
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from fastapi import Response
 
 from common.problems import NotFound
-from common.web.dependencies import IfMatchDep, SessionDep, etag, router
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import IfMatchDep, SessionDep, etag
+from common.web.routing import router
 from identity.permissions import AnyCredential, CanSetPolicies
 from identity.policies import service
 from identity.policies.queries import versions_of
 from identity.policies.schemas import NewPolicyVersion, PolicyView
+from identity.runtime import RuntimeDep
 
 __all__ = ["routes"]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.contracts.policies import CATALOGUE
+from common.contracts.policies import POLICIES
 from common.web.timestamps import Timestamp
 from identity.policies.models import PolicyRow
 
@@ -29,7 +29,7 @@ class PolicyView(BaseModel):
     @classmethod
     def of(cls, row: PolicyRow) -> Self:
         """Build from a row."""
-        policy = CATALOGUE[row.name]
+        policy = POLICIES[row.name]
         return cls(
             name=row.name,
             version=row.version,

@@ -6,15 +6,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import PolicySet
-from common.contracts.policies import CATALOGUE, ISSUED
+from common.contracts.policies import FIRST_VERSIONS_IN_FORCE_FROM, POLICIES
 from common.enforcement.revocation_feed import PolicyVersion
 from common.messaging import outbox
 from common.problems import NotFound
 from common.web.dependencies import IfMatch
-from common.web.runtime import Runtime
 from identity.policies.models import PolicyRow
 from identity.policies.queries import lock_policy, versions_of
 from identity.problems import PolicyOutOfBounds, PolicyRetroactive
+from identity.runtime import Runtime
 
 __all__ = ["publish_first_versions", "set_policy"]
 
@@ -23,12 +23,12 @@ async def publish_first_versions(runtime: Runtime) -> None:
     """Give every policy of the catalogue its version 1, once, and put it on the feed."""
     now = runtime.clock.now()
     async with runtime.database.transaction() as session:
-        for policy in CATALOGUE.values():
+        for policy in POLICIES.values():
             row = insert(PolicyRow).values(
                 name=policy.name,
                 version=1,
                 value=policy.first,
-                effective_from=ISSUED,
+                effective_from=FIRST_VERSIONS_IN_FORCE_FROM,
                 basis=policy.basis,
                 set_by="service:identity",
                 set_at=now,
@@ -38,7 +38,11 @@ async def publish_first_versions(runtime: Runtime) -> None:
                 _announce(
                     session,
                     PolicyVersion(
-                        name=policy.name, version=1, value=policy.first, effective_from=ISSUED, basis=policy.basis
+                        name=policy.name,
+                        version=1,
+                        value=policy.first,
+                        effective_from=FIRST_VERSIONS_IN_FORCE_FROM,
+                        basis=policy.basis,
                     ),
                     now,
                 )
@@ -60,7 +64,7 @@ async def set_policy(
     Raises `NotFound` for a name outside the catalogue, `PolicyOutOfBounds`, `PolicyRetroactive` for a begin in the past
     or before the newest version's, `PreconditionFailed`.
     """
-    policy = CATALOGUE.get(name)
+    policy = POLICIES.get(name)
     if policy is None:
         raise NotFound
     await lock_policy(session, name)

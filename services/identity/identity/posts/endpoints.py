@@ -5,12 +5,12 @@ from uuid import UUID
 
 from fastapi import Query
 
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.acknowledgements.waiting import effect_on
 from identity.permissions import AnyCredential, CanEndAppointments, CanMakeAppointments, CanReadAccounts
 from identity.posts import queries, service
@@ -22,6 +22,7 @@ from identity.posts.schemas import (
     NewPost,
     PostView,
 )
+from identity.runtime import RuntimeDep
 
 __all__ = ["routes"]
 
@@ -39,16 +40,14 @@ async def list_posts(
 ) -> Page[PostView]:
     """Return the posts of the own unit."""
     rows = await queries.posts_page(session, _unit(principal, unit), page.after, page.limit + 1)
-    return page.page(rows, PostView.of, lambda row: row.id)
+    return page_of(page, rows, PostView.of, lambda row: row.id)
 
 
 @routes.post("/posts", status_code=201)
-async def define_post(
-    body: NewPost, principal: CanMakeAppointments, session: SessionDep, runtime: RuntimeDep
-) -> PostView:
+async def define_post(body: NewPost, principal: CanMakeAppointments, write: WriteDep, runtime: RuntimeDep) -> PostView:
     """Add a post to the own unit."""
     post = await service.define_post(
-        session, runtime, principal, name=body.name, title=body.title, permissions=body.permissions
+        write.session, runtime, principal, name=body.name, title=body.title, permissions=body.permissions
     )
     return PostView.of(post)
 
@@ -63,16 +62,16 @@ async def list_appointments(
 ) -> Page[AppointmentView]:
     """Return the appointments in the own unit, ended ones too."""
     rows = await queries.appointments_page(session, _unit(principal, unit), account_id, page.after, page.limit + 1)
-    return page.page(rows, lambda row: AppointmentView.of(*row), lambda row: row[0].id)
+    return page_of(page, rows, lambda row: AppointmentView.of(*row), lambda row: row[0].id)
 
 
 @routes.post("/appointments", status_code=201)
 async def make_appointment(
-    body: NewAppointment, principal: CanMakeAppointments, session: SessionDep, runtime: RuntimeDep
+    body: NewAppointment, principal: CanMakeAppointments, write: WriteDep, runtime: RuntimeDep
 ) -> AppointmentView:
     """Appoint somebody else of the own unit to one of its posts."""
     row, post = await service.make(
-        session, runtime, principal, account_id=body.account_id, post_id=body.post_id, until=body.until
+        write.session, runtime, principal, account_id=body.account_id, post_id=body.post_id, until=body.until
     )
     return AppointmentView.of(row, post)
 

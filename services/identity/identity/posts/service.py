@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import AppointmentEnded, AppointmentMade
-from common.contracts.permissions import PERMISSIONS, POSTS, UnitKind
-from common.enforcement.authentication import Principal
+from common.contracts.permissions import PERMISSIONS, POSTS
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
@@ -27,6 +27,7 @@ from identity.problems import (
     PostUnknown,
     SelfAppointment,
 )
+from identity.runtime import Runtime
 from identity.units.models import Unit
 
 __all__ = ["TITLES", "appoint", "define_post", "end_appointment", "end_appointments", "give_first_posts", "make"]

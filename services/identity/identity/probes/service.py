@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.identity import ProbeIssued
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts import queries as accounts
 from identity.containment.models import Containment
 from identity.probes.schemas import ProbeCredential, ProbeRequest, ProbeSubject
 from identity.problems import ProbeImpossible
+from identity.runtime import Runtime
 from identity.systems import queries as systems
 from identity.tokens.service import mint
 

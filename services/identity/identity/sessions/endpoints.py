@@ -5,14 +5,16 @@ from uuid import UUID
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.enforcement.authentication import Anonymous, Principal, client_ip
-from common.web.dependencies import SessionDep, router
-from common.web.runtime import Runtime, RuntimeDep
+from common.enforcement.principals import Principal
+from common.web.authorization import Anonymous, client_ip
+from common.web.dependencies import SessionDep
+from common.web.routing import router
 from identity.accounts.queries import account_of
 from identity.acknowledgements.waiting import effect_on
 from identity.cutoffs.schemas import EffectivenessView
 from identity.permissions import AnyCredential
 from identity.posts.queries import appointments_held
+from identity.runtime import Runtime, RuntimeDep
 from identity.sessions import service
 from identity.sessions.schemas import (
     AppointmentHeld,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from identity.sessions.service import Tokens
 
 __all__ = ["AppointmentHeld", "Me", "Refresh", "SessionTokens", "SignIn", "Standing", "UnitStanding"]

@@ -11,16 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.context import bind_actor
 from common.contracts.events.identity import SessionEnded, SessionOpened, SessionRefreshed
-from common.contracts.policies import CATALOGUE
+from common.contracts.policies import POLICIES
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
 from identity.posts.queries import appointments_held
 from identity.problems import RefreshRefused
+from identity.runtime import Runtime
 from identity.sessions.models import RefreshToken, Session
 from identity.sessions.queries import (
     open_sessions_of_account,
@@ -159,4 +159,4 @@ async def _cut_off(session: AsyncSession, runtime: Runtime, row: Session, *, rea
 
 def _forgettable(now: datetime) -> datetime:
     """When the last access token of a session has expired, under whatever term it was minted."""
-    return now + timedelta(seconds=CATALOGUE["access-token-term"].most)
+    return now + timedelta(seconds=POLICIES["access-token-term"].most)

@@ -8,15 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import SignInFailed
 from common.storage.encryption import decrypt
-from common.web.runtime import Runtime
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_by_login, account_of
 from identity.credentials import totp
 from identity.credentials.passwords import Passwords
 from identity.problems import AccountSuspended, SignInRefused, UnitNotActive
+from identity.runtime import Runtime
 from identity.sessions.queries import attempts_of, forget_attempts, purge_attempts
 from identity.sessions.service import Tokens, open_session
-from identity.settings import settings_of
 from identity.units.queries import unit_of
 
 __all__ = ["sign_in"]
@@ -43,7 +42,7 @@ async def sign_in(runtime: Runtime, *, login: str, password: str, totp_code: str
     Raises `SignInRefused` for anything wrong with the factors or too many failures (policies `login-attempts`,
     `login-lock`); once both are right `AccountSuspended`, `UnitNotActive`; `TooManyLogins`.
     """
-    passwords: Passwords = runtime.parts["passwords"]
+    passwords: Passwords = runtime.passwords
     async with runtime.database.transaction() as session:
         attempt = await _begin(session, runtime, login)
     # Outside of any transaction: the password waits for its turn.
@@ -71,7 +70,7 @@ async def sign_in(runtime: Runtime, *, login: str, password: str, totp_code: str
 async def _begin(session: AsyncSession, runtime: Runtime, login: str) -> _Attempt:
     """Count the attempt before it is known whether it fails."""
     now = runtime.clock.now()
-    key = settings_of(runtime).digest("login", login)
+    key = runtime.settings.digest("login", login)
     most = runtime.policies.at("login-attempts", now).value
     since = now - timedelta(seconds=runtime.policies.at("login-lock", now).value)
     attempts = await attempts_of(session, key, now)
@@ -103,7 +102,7 @@ async def _second_factor(
     account = await account_of(session, attempt.account_id or NOBODY, None, lock=True)
     secret, last = NO_SECRET, None
     if account and account.totp_secret:
-        secret = decrypt(settings_of(runtime).sealing_key(), account.totp_secret, account.totp_place).decode()
+        secret = decrypt(runtime.settings.sealing_key(), account.totp_secret, account.totp_place).decode()
         last = account.totp_step
     step = totp.accept(secret, code, runtime.clock.now(), last)
     return account, step if account and account.totp_secret else None

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Path
 
-from common.web.dependencies import SessionDep, router
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep
+from common.web.routing import router
 from identity.permissions import CanManageOperations
+from identity.runtime import RuntimeDep
 from identity.signing import queries, service
 from identity.signing.schemas import RetiredKey, RetireKey, SigningKeyView
 

@@ -5,11 +5,10 @@ import time
 
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.tokens import KeyInvalid, SigningKey
-from common.web.runtime import Runtime
 from identity.problems import SigningKeyMissing
 from identity.signing.models import PublishedKey
 
-__all__ = ["SigningKeys", "signing_keys_of"]
+__all__ = ["SigningKeys"]
 
 BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\s*")
 
@@ -57,9 +56,3 @@ class SigningKeys:
             if row.signs_from or held > point.bound():
                 usable = kid
         return usable
-
-
-def signing_keys_of(runtime: Runtime) -> SigningKeys:
-    """Return the keys of this process."""
-    keys: SigningKeys = runtime.parts["signing_keys"]
-    return keys

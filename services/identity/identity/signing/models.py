@@ -6,14 +6,14 @@ from sqlalchemy import DateTime, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.contracts.policies import CATALOGUE
+from common.contracts.policies import POLICIES
 from identity.tables import Base
 
 __all__ = ["LEASE", "LONGEST_TERM", "PublishedKey"]
 
 LEASE = timedelta(seconds=60)
 """How long ahead a process says that it may sign with a key."""
-LONGEST_TERM = timedelta(seconds=max(CATALOGUE[name].most for name in ("access-token-term", "probe-term")))
+LONGEST_TERM = timedelta(seconds=max(POLICIES[name].most for name in ("access-token-term", "probe-term")))
 """The longest that any access token lasts, whatever the authority rules."""
 
 

@@ -15,11 +15,10 @@ from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import SigningKey
 from common.messaging import outbox
 from common.problems import NotFound, Unavailable
-from common.web.runtime import Runtime
 from identity.acknowledgements.service import HELD_WITHIN
 from identity.problems import SigningKeyNeeded
+from identity.runtime import Runtime
 from identity.signing import queries
-from identity.signing.keys import signing_keys_of
 from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 
 __all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys"]
@@ -33,7 +32,7 @@ async def publish_keys(runtime: Runtime) -> None:
     """Put the public half of every own key on the feed, once; the first of all signs at once, as nobody is served yet."""
     async with runtime.database.transaction() as session:
         first = not await queries.published_keys(session)
-        for key in signing_keys_of(runtime).own.values():
+        for key in runtime.signing_keys.own.values():
             await _publish(session, runtime, key, signs=first)
             first = False
 
@@ -70,7 +69,7 @@ def _moved(point: EnforcementPoint, since: int) -> bool:
 
 async def choose(runtime: Runtime) -> None:
     """Look which key signs, and write down what is new."""
-    keys, now = signing_keys_of(runtime), runtime.clock.now()
+    keys, now = runtime.signing_keys, runtime.clock.now()
     async with runtime.database.transaction() as session:
         rows = await queries.published_keys(session)
         chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.ids import new_id
-from common.web.runtime import Runtime
+from identity.runtime import Runtime
 from identity.suspensions.models import Suspension
 from identity.suspensions.queries import Subject, open_suspensions
 

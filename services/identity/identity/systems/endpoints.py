@@ -4,12 +4,12 @@ from uuid import UUID
 
 from fastapi import Response
 
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.acknowledgements.waiting import effect_on
 from identity.permissions import (
     AnyCredential,
@@ -18,6 +18,7 @@ from identity.permissions import (
     CanReinstateSystems,
     CanSuspendSystems,
 )
+from identity.runtime import RuntimeDep
 from identity.sight import border_of
 from identity.systems import queries, service
 from identity.systems.schemas import ClientSecret, NewSystem, Reason, StoppedSystem, SystemView
@@ -29,11 +30,11 @@ routes = router("/identity/systems", "systems")
 
 @routes.post("", status_code=201)
 async def register_system(
-    body: NewSystem, principal: CanRegisterSystems, session: SessionDep, runtime: RuntimeDep
+    body: NewSystem, principal: CanRegisterSystems, write: WriteDep, runtime: RuntimeDep
 ) -> SystemView:
     """Register a connected system of the own unit; it gets nothing before the center has approved it."""
     system = await service.register(
-        session,
+        write.session,
         runtime,
         principal,
         name=body.name,
@@ -47,7 +48,7 @@ async def register_system(
 async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemView]:
     """Return the systems of the own unit; center and authority see all."""
     rows = await queries.systems_page(session, border_of(principal), page.after, page.limit + 1)
-    return page.page(rows, SystemView.of, lambda row: row.id)
+    return page_of(page, rows, SystemView.of, lambda row: row.id)
 
 
 @routes.get("/{system_id}")
@@ -61,10 +62,10 @@ async def get_system(system_id: UUID, principal: AnyCredential, session: Session
 
 @routes.post("/{system_id}/approve")
 async def approve_system(
-    system_id: UUID, principal: CanApproveSystems, session: SessionDep, runtime: RuntimeDep
+    system_id: UUID, principal: CanApproveSystems, write: WriteDep, runtime: RuntimeDep
 ) -> SystemView:
     """Approve a registered system; its unit can then get the client secret."""
-    return SystemView.of(await service.approve(session, runtime, principal, system_id))
+    return SystemView.of(await service.approve(write.session, runtime, principal, system_id))
 
 
 @routes.post("/{system_id}/secret", status_code=201)
@@ -104,13 +105,13 @@ async def suspend_system(
 
 @routes.post("/{system_id}/reinstate")
 async def reinstate_system(
-    system_id: UUID, principal: CanReinstateSystems, session: SessionDep, runtime: RuntimeDep
+    system_id: UUID, principal: CanReinstateSystems, write: WriteDep, runtime: RuntimeDep
 ) -> SystemView:
     """Lift the own suspension: unit and center each lift what they did."""
-    if await queries.system_of(session, system_id, border_of(principal)) is None:
+    if await queries.system_of(write.session, system_id, border_of(principal)) is None:
         raise NotFound
-    await service.reinstate(session, runtime, system_id, cause=_cause(principal))
-    system = await queries.system_of(session, system_id, None)
+    await service.reinstate(write.session, runtime, system_id, cause=_cause(principal))
+    system = await queries.system_of(write.session, system_id, None)
     assert system is not None
     return SystemView.of(system)
 

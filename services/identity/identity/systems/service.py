@@ -16,11 +16,10 @@ from common.contracts.events.identity import (
     SystemSecretSet,
     SystemSuspended,
 )
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts.models import AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
@@ -31,6 +30,7 @@ from identity.problems import (
     SystemStep,
     UnitNotActive,
 )
+from identity.runtime import Runtime
 from identity.suspensions import service as suspensions
 from identity.systems.models import ConnectedSystem, SystemState
 from identity.systems.queries import system_of

@@ -6,12 +6,12 @@ import orjson
 from fastapi import Request, Response
 
 from common.contracts.events.identity import AccessRefused
-from common.enforcement.authentication import Anonymous, client_ip
-from common.web.dependencies import router
+from common.web.authorization import Anonymous, client_ip
 from common.web.fast_routes import fast_router
 from common.web.request_state import request_state
-from common.web.runtime import Runtime, RuntimeDep
+from common.web.routing import router
 from identity.problems import OAuthRefused, RefreshRefused
+from identity.runtime import Runtime, RuntimeDep
 from identity.sessions import service as sessions
 from identity.tokens import service
 from identity.tokens.client_authentication import credentials_of, form_of

@@ -13,52 +13,37 @@ the same. Nothing is said at all while revocations cannot be checked (503): this
 it was issued. Who fails to prove who asks is refused, and that is on record.
 """
 
-from collections import OrderedDict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from prometheus_client import Counter
 
-from common.enforcement.authentication import CredentialInvalid, Principal, Verifier
 from common.enforcement.enforcement_point import CredentialRevoked
-from common.web.runtime import Runtime
+from common.enforcement.principals import Principal
+from common.enforcement.verifier import CredentialInvalid
+from identity.runtime import Runtime
 from identity.tokens.queries import Client, client_of
 from identity.tokens.service import admitted, digest_of, id_of
 
-__all__ = ["Clients", "introspect"]
+__all__ = ["introspect"]
 
 INTROSPECTED = Counter("xindun_tokens_introspected_total", "Tokens asked about", ["active"])
 
-REMEMBERED = 10_000
-"""Clients remembered per process."""
-TERM = timedelta(minutes=1)
-"""After which a remembered client is looked up again, whatever was heard of it."""
+CLIENT_CACHE_TERM = timedelta(minutes=1)
+"""After this, a cached client is read again, whatever the feed has brought."""
 
 
-class Clients:
-    """Clients that proved themselves, remembered like tokens: until a cutoff.
-
-    Whatever ends a client (suspension of it or its unit, a new secret, decommissioning) raises an epoch in the same
-    transaction. Secret, state and epochs were read in one statement, so what was read before that transaction carries an
-    epoch below its cutoff, and falls with the tokens of the same time.
-    """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, bytes, str], tuple[Client, datetime]] = OrderedDict()
-
-    async def authenticate(self, runtime: Runtime, client_id: str, secret: str, origin: str) -> Client:
-        """Return who asks. Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`, `FeedStale`."""
-        runtime.point.require_fresh()
-        digest = digest_of(secret)
-        key, now = (client_id, digest, origin), runtime.clock.now()
-        client, until = self._known.get(key, (None, now))
-        if client is None or until <= now or not _current(runtime, client):
-            self._known.pop(key, None)
-            client = admitted(await client_of(runtime.database, id_of(client_id), digest, origin), origin)
-            self._known[key] = (client, now + TERM)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return client
+async def _authenticate(runtime: Runtime, client_id: str, secret: str, origin: str) -> Client:
+    """Return the client that asks. Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`, `FeedStale`."""
+    runtime.point.require_fresh()
+    digest = digest_of(secret)
+    key, now = (client_id, digest, origin), runtime.clock.now()
+    client = runtime.client_cache.get(key, now)
+    if client is None or not _current(runtime, client):
+        runtime.client_cache.remove(key)
+        client = admitted(await client_of(runtime.database, id_of(client_id), digest, origin), origin)
+        runtime.client_cache.put(key, client, now + CLIENT_CACHE_TERM)
+    return client
 
 
 def _current(runtime: Runtime, client: Client) -> bool:
@@ -74,11 +59,9 @@ async def introspect(runtime: Runtime, *, client_id: str, secret: str, origin: s
 
     Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`, `FeedStale`.
     """
-    clients: Clients = runtime.parts["clients"]
-    verifier: Verifier = runtime.parts["verifier"]
-    client = await clients.authenticate(runtime, client_id, secret, origin)
+    client = await _authenticate(runtime, client_id, secret, origin)
     try:
-        principal = verifier.authenticate_and_check_revocation(token)
+        principal = runtime.verifier.authenticate_and_check_revocation(token)
     except (CredentialInvalid, CredentialRevoked):
         principal = None
     if principal is None or not _shown(principal, client):

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Self
 from uuid import UUID
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.storage.database import Database
 from identity.systems.models import SystemState
 from identity.units.models import UnitState

@@ -13,17 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.context import get_context
 from common.contracts.events.identity import ServiceTokenIssued
-from common.contracts.permissions import PERMISSIONS, UnitKind
-from common.enforcement.authentication import AUDIENCE
+from common.contracts.permissions import PERMISSIONS
+from common.enforcement.permissions import UnitKind
 from common.enforcement.tokens import SigningKey, sign
+from common.enforcement.verifier import AUDIENCE
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.topics import events_topic
-from common.web.runtime import Runtime
 from identity.cutoffs.service import current_epochs
 from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
-from identity.settings import settings_of
-from identity.signing.keys import signing_keys_of
+from identity.runtime import Runtime
 from identity.systems.models import SystemState
 from identity.tokens.queries import Client, client_for_token
 from identity.units.models import Unit, UnitState
@@ -102,7 +101,7 @@ def _frame(runtime: Runtime, *, term: timedelta | None = None, until: datetime |
     expires_at = now + (term or timedelta(seconds=runtime.policies.at("access-token-term", now).value))
     if until is not None:
         expires_at = min(expires_at, until)
-    key = signing_keys_of(runtime).current
+    key = runtime.signing_keys.current
     return _Frame(key, str(new_id()), now.replace(microsecond=0), expires_at.replace(microsecond=0))
 
 
@@ -197,6 +196,6 @@ def _of_systems(kind: UnitKind) -> tuple[str, ...]:
 
 async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) -> Minted:
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    if not hmac.compare_digest(digest, settings_of(runtime).incident_client_secret_hash):
+    if not hmac.compare_digest(digest, runtime.settings.incident_client_secret_hash):
         raise InvalidClient
     return await mint(session, runtime, subject=INCIDENT, unit=None, permissions=("probes.issue",))

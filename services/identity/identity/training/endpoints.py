@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from common.web.dependencies import SessionDep, router
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import WriteDep
+from common.web.routing import router
 from identity.permissions import AnyCredential
+from identity.runtime import RuntimeDep
 from identity.training import course as material
 from identity.training import service
 from identity.training.schemas import (
@@ -29,17 +30,17 @@ async def list_questions(_: AnyCredential) -> list[QuestionView]:
 
 
 @routes.post("/training/attempts", status_code=201)
-async def begin_attempt(principal: AnyCredential, session: SessionDep, runtime: RuntimeDep) -> AttemptView:
+async def begin_attempt(principal: AnyCredential, write: WriteDep, runtime: RuntimeDep) -> AttemptView:
     """Get five questions drawn at random; while they are open, the same ones again."""
-    return AttemptView.of(await service.begin(session, runtime, principal))
+    return AttemptView.of(await service.begin(write.session, runtime, principal))
 
 
 @routes.post("/training/attempts/{attempt_id}/answers")
 async def answer_attempt(
-    attempt_id: UUID, body: Answers, principal: AnyCredential, session: SessionDep, runtime: RuntimeDep
+    attempt_id: UUID, body: Answers, principal: AnyCredential, write: WriteDep, runtime: RuntimeDep
 ) -> ResultView:
     """Answer all questions of an attempt, once; graded at once."""
-    return ResultView.of(await service.answer(session, runtime, principal, attempt_id, body.answers))
+    return ResultView.of(await service.answer(write.session, runtime, principal, attempt_id, body.answers))
 
 
 @routes.get("/undertaking")
@@ -51,7 +52,7 @@ async def get_undertaking(_: AnyCredential) -> UndertakingView:
 
 @routes.post("/undertaking/signatures", status_code=201)
 async def sign_undertaking(
-    body: SignedText, principal: AnyCredential, session: SessionDep, runtime: RuntimeDep
+    body: SignedText, principal: AnyCredential, write: WriteDep, runtime: RuntimeDep
 ) -> SignatureView:
     """Sign the undertaking by the digest of the text that was read."""
-    return SignatureView.of(await service.sign(session, runtime, principal, digest=body.digest))
+    return SignatureView.of(await service.sign(write.session, runtime, principal, digest=body.digest))

@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import TrainingBegun, TrainingFailed, TrainingPassed, UndertakingSigned
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts.queries import account_of
 from identity.problems import AttemptClosed, PersonsOnly, TooManyAttempts, UndertakingDiffers, WrongAnswers
+from identity.runtime import Runtime
 from identity.training.course import questions, undertaking
 from identity.training.models import Attempt, Result, Signature
 from identity.training.queries import attempt_of, attempts_since, open_attempt, result_of, signature_of

@@ -11,7 +11,7 @@ from typing import NoReturn
 from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from identity.problems import CsvUnreadable
 from identity.units.models import Duty, Level
 

@@ -4,12 +4,12 @@ from uuid import UUID
 
 from fastapi import Request
 
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.problems import NotFound
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from identity.acknowledgements.waiting import effect_on
 from identity.permissions import (
     AnyCredential,
@@ -18,6 +18,7 @@ from identity.permissions import (
     CanReinstateUnits,
     CanSuspendUnits,
 )
+from identity.runtime import RuntimeDep
 from identity.units import queries, service
 from identity.units.csv_import import COLUMNS, read_units
 from identity.units.schemas import Reason, RejectedRow, SuspendedUnit, UnitImport, UnitView
@@ -36,9 +37,9 @@ CSV = {
 
 
 @routes.post("/import", openapi_extra=CSV)
-async def import_units(request: Request, _: CanRegisterUnits, session: SessionDep, runtime: RuntimeDep) -> UnitImport:
+async def import_units(request: Request, _: CanRegisterUnits, write: WriteDep, runtime: RuntimeDep) -> UnitImport:
     """Register the units of a CSV file: good rows go in, bad rows come back with line, column and reason."""
-    outcome = await service.register_rows(session, runtime, read_units(await request.body()))
+    outcome = await service.register_rows(write.session, runtime, read_units(await request.body()))
     return UnitImport(
         registered=[UnitView.of(unit) for unit in outcome.registered],
         unchanged=[UnitView.of(unit) for unit in outcome.unchanged],
@@ -51,7 +52,7 @@ async def list_units(principal: AnyCredential, page: PageDep, session: SessionDe
     """Return the own unit; center and authority see all."""
     own = None if _sees_all(principal) else principal.unit or UUID(int=0)
     rows = await queries.units_page(session, own, page.after, page.limit + 1)
-    return page.page(rows, UnitView.of, lambda row: row.id)
+    return page_of(page, rows, UnitView.of, lambda row: row.id)
 
 
 @routes.get("/{unit_id}")
@@ -72,11 +73,9 @@ async def suspend_unit(unit_id: UUID, body: Reason, principal: CanSuspendUnits, 
 
 
 @routes.post("/{unit_id}/reinstate")
-async def reinstate_unit(
-    unit_id: UUID, principal: CanReinstateUnits, session: SessionDep, runtime: RuntimeDep
-) -> UnitView:
+async def reinstate_unit(unit_id: UUID, principal: CanReinstateUnits, write: WriteDep, runtime: RuntimeDep) -> UnitView:
     """Lift the own suspension: authority and center each lift what they did."""
-    return UnitView.of(await service.reinstate(session, runtime, unit_id, cause=_cause(principal)))
+    return UnitView.of(await service.reinstate(write.session, runtime, unit_id, cause=_cause(principal)))
 
 
 @routes.post("/{unit_id}/decommission")

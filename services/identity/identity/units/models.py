@@ -8,7 +8,7 @@ from sqlalchemy import DateTime, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from identity.problems import UnitStep
 from identity.tables import Base
 

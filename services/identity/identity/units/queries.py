@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from identity.units.models import Unit
 
 __all__ = ["lock_registration", "unit_of", "units_by_kind", "units_by_uscc", "units_page"]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from identity.cutoffs.schemas import EffectivenessView
 from identity.units.csv_import import UnitRefused
 from identity.units.models import Level, Unit

@@ -7,16 +7,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import UnitDecommissioned, UnitRegistered, UnitReinstated, UnitSuspended
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from common.web.runtime import Runtime
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.cutoffs.service import cut_off
 from identity.posts import service as posts
 from identity.problems import UnitNotSuspendable
+from identity.runtime import Runtime
 from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
 from identity.systems import queries as system_queries

@@ -5,14 +5,15 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from common.web.dependencies import SessionDep, router
-from common.web.pagination import Page, PageDep
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from incident.breaches import queries, service
 from incident.breaches.schemas import AuthorityReportRequest, BreachFile, BreachReport, BreachSummary, FactCorrection
 from incident.breaches.views import file_of, read_file, settled_file, summary_of
 from incident.idempotent_requests import Repeatable, WaitMs
 from incident.permissions import CanReadIncidents, CanReportBreaches
+from incident.runtime import RuntimeDep
 
 __all__ = ["routes"]
 
@@ -45,7 +46,7 @@ async def list_breaches(
     """List breaches: one's own unit's, or all for the center and the authority."""
     rows = await queries.list_incidents(session, service.sight_of(principal), page.after, page.limit + 1)
     now = runtime.clock.now()
-    return page.page(rows, lambda row: summary_of(row[0], row[1], row[2], now), lambda row: row[0].id)
+    return page_of(page, rows, lambda row: summary_of(row[0], row[1], row[2], now), lambda row: row[0].id)
 
 
 @routes.get("/{incident_id}")
@@ -58,11 +59,11 @@ async def read_breach(
 
 @routes.post("/{incident_id}/facts", status_code=201)
 async def correct_fact(
-    incident_id: UUID, body: FactCorrection, principal: CanReportBreaches, session: SessionDep, runtime: RuntimeDep
+    incident_id: UUID, body: FactCorrection, principal: CanReportBreaches, write: WriteDep, runtime: RuntimeDep
 ) -> BreachFile:
     """Append a later fact; the earlier one stays and shows as superseded."""
-    incident = await service.correct_fact(session, runtime, principal, incident_id, body)
-    return await file_of(session, runtime, incident)
+    incident = await service.correct_fact(write.session, runtime, principal, incident_id, body)
+    return await file_of(write.session, runtime, incident)
 
 
 @routes.post("/{incident_id}/report-to-authority", status_code=201)
@@ -70,9 +71,9 @@ async def report_to_authority(
     incident_id: UUID,
     body: AuthorityReportRequest,
     principal: CanReportBreaches,
-    session: SessionDep,
+    write: WriteDep,
     runtime: RuntimeDep,
 ) -> BreachFile:
     """Report the breach to the authority; the file says whether in time."""
-    incident = await service.report_to_authority(session, runtime, principal, incident_id, body.content)
-    return await file_of(session, runtime, incident)
+    incident = await service.report_to_authority(write.session, runtime, principal, incident_id, body.content)
+    return await file_of(write.session, runtime, incident)

@@ -7,11 +7,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.incident import BreachReported, FactCorrected, ReportedToAuthority
-from common.contracts.permissions import UnitKind
-from common.enforcement.authentication import Principal
+from common.enforcement.permissions import UnitKind
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from incident.breaches import queries
 from incident.breaches.models import AuthorityReport, Fact, FactKind, Incident, Obligation, current_facts
 from incident.breaches.schemas import BreachReport, FactCorrection, Scope
@@ -25,6 +24,7 @@ from incident.problems import (
     ScopeUnknown,
 )
 from incident.projections import queries as projections
+from incident.runtime import Runtime
 
 __all__ = ["correct_fact", "report", "report_to_authority", "sight_of"]
 

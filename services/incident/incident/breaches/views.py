@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.web.runtime import Runtime
 from incident.breaches import queries
 from incident.breaches.models import AuthorityReport, Fact, Incident, Obligation
 from incident.breaches.schemas import (
@@ -25,10 +24,10 @@ from incident.breaches.schemas import (
 )
 from incident.lifting import queries as lifting
 from incident.lifting.models import LiftProposal
-from incident.notifier import signal_of
 from incident.orders import queries as containment
 from incident.orders.models import Order, OrderState, OrderStep, Probe
 from incident.problems import BreachUnknown
+from incident.runtime import Runtime
 
 __all__ = ["containment_of", "file_of", "proposal_view", "read_file", "settled_file", "summary_of"]
 
@@ -38,7 +37,7 @@ LOOK_EVERY = 0.1
 
 async def settled_file(runtime: Runtime, incident_id: UUID, wait: float) -> BreachFile:
     """Return the file once nothing is under way, or after `wait` seconds, with what is known by then."""
-    loop, signal = asyncio.get_running_loop(), signal_of(runtime)
+    loop, signal = asyncio.get_running_loop(), runtime.signal
     until = loop.time() + wait
     while True:
         ticket = signal.ticket()

@@ -5,14 +5,15 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from common.web.dependencies import SessionDep, router
-from common.web.runtime import RuntimeDep
+from common.web.dependencies import WriteDep
+from common.web.routing import router
 from incident.breaches.schemas import BreachFile, ProposalView
 from incident.breaches.views import file_of, proposal_view, settled_file
 from incident.idempotent_requests import Repeatable, WaitMs
 from incident.lifting import service
 from incident.lifting.schemas import LiftRequest
 from incident.permissions import CanApproveLifts, CanProposeLifts
+from incident.runtime import RuntimeDep
 
 __all__ = ["routes"]
 
@@ -21,10 +22,10 @@ routes = router("/incident", "lifting")
 
 @routes.post("/breaches/{incident_id}/lift-proposals", status_code=201)
 async def propose_lift(
-    incident_id: UUID, body: LiftRequest, principal: CanProposeLifts, session: SessionDep, runtime: RuntimeDep
+    incident_id: UUID, body: LiftRequest, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep
 ) -> ProposalView:
     """Propose to lift the containment of a breach."""
-    return proposal_view(await service.propose(session, runtime, principal, incident_id, body.reason))
+    return proposal_view(await service.propose(write.session, runtime, principal, incident_id, body.reason))
 
 
 @routes.post("/lift-proposals/{proposal_id}/approve")
@@ -45,7 +46,7 @@ async def approve_lift(
 
 @routes.post("/lift-proposals/{proposal_id}/withdraw")
 async def withdraw_lift(
-    proposal_id: UUID, principal: CanProposeLifts, session: SessionDep, runtime: RuntimeDep
+    proposal_id: UUID, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep
 ) -> ProposalView:
     """Take one's own proposal back."""
-    return proposal_view(await service.withdraw(session, runtime, principal, proposal_id))
+    return proposal_view(await service.withdraw(write.session, runtime, principal, proposal_id))

@@ -5,10 +5,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.incident import LiftProposed, LiftWithdrawn
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from incident.breaches import queries as breaches
 from incident.breaches.models import Incident
 from incident.lifting import queries
@@ -25,6 +24,7 @@ from incident.problems import (
     NotTheProposer,
     PersonNeeded,
 )
+from incident.runtime import Runtime
 
 __all__ = ["approve", "propose", "withdraw"]
 

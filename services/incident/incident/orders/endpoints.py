@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from common.web.dependencies import router
-from common.web.runtime import RuntimeDep
+from common.web.routing import router
 from incident.breaches.schemas import BreachFile
 from incident.breaches.service import sight_of
 from incident.breaches.views import read_file, settled_file
 from incident.idempotent_requests import Repeatable, WaitMs
 from incident.orders import service
 from incident.permissions import CanProposeLifts
+from incident.runtime import RuntimeDep
 
 __all__ = ["routes"]
 

@@ -17,15 +17,14 @@ from common.contracts.events.incident import (
     ContainmentOrdered,
     ProbeRequested,
 )
-from common.enforcement.authentication import Principal
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
 from incident.breaches.models import Incident
-from incident.notifier import signal_of
 from incident.orders import queries
 from incident.orders.models import Order, OrderState, OrderStep
 from incident.problems import BreachUnknown, OrderStepForbidden
+from incident.runtime import Runtime
 
 __all__ = ["FAILED", "Target", "confirm", "confirm_lift", "fail", "issue", "lift", "patience", "probe_again", "step"]
 
@@ -110,7 +109,7 @@ async def issue(
             }
         )
         outbox.add(session, event, at=now)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
     return orders
 
 
@@ -152,7 +151,7 @@ async def confirm(
         session, ContainmentConfirmed(order_id=order.id, incident_id=order.incident_id, confirmed_at=now), at=now
     )
     CONFIRMED_SECONDS.labels(executor).observe((now - order.ordered_at).total_seconds())
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
 
 
 async def confirm_lift(
@@ -166,7 +165,7 @@ async def confirm_lift(
     order.move_to(OrderState.RESTORED, next_at=None if unprobed else now, patience=patience(runtime, now))
     order.restored_at, order.unprobed = now, unprobed
     step(session, order, now, detail=unprobed)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
 
 
 async def lift(
@@ -187,7 +186,7 @@ async def lift(
             approved_by=approved_by,
         )
         outbox.add(session, event, at=now)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
 
 
 def fail(session: AsyncSession, runtime: Runtime, order: Order, reason: str) -> None:
@@ -199,7 +198,7 @@ def fail(session: AsyncSession, runtime: Runtime, order: Order, reason: str) -> 
     outbox.add(session, ContainmentFailed(order_id=order.id, incident_id=order.incident_id, reason=reason), at=now)
     FAILED.labels(order.executor, reason).inc()
     log.error("containment.failed", order=str(order.id), executor=order.executor, reason=reason)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
 
 
 async def probe_again(
@@ -221,5 +220,5 @@ async def probe_again(
     step(session, order, now, detail="probe-requested")
     event = ProbeRequested(order_id=order.id, incident_id=order.incident_id, requested_by=principal.uuid)
     outbox.add(session, event, at=now)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
     return order

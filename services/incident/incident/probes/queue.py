@@ -11,12 +11,11 @@ from common.backoff import Backoff
 from common.contracts.events.incident import ContainmentProbed
 from common.ids import new_id
 from common.messaging import outbox
-from common.web.runtime import Runtime
-from incident.notifier import signal_of
 from incident.orders import queries, service
 from incident.orders.models import Order, OrderState, Probe
 from incident.probes.evaluation import Answer, judge
 from incident.probes.plan import Knock, NotApplicable, knocks_for
+from incident.runtime import Runtime
 
 __all__ = ["LEASE", "Attempt", "Work", "claim", "record"]
 
@@ -69,7 +68,7 @@ async def claim(session: AsyncSession, runtime: Runtime) -> list[Work]:
         elif isinstance(knocks := await knocks_for(session, order), NotApplicable):
             order.next_at, order.unprobed = None, knocks.reason
             service.step(session, order, now, detail=knocks.reason)
-            signal_of(runtime).ring_after(session)
+            runtime.signal.ring_after(session)
         else:
             order.attempts += 1
             order.next_at = now + LEASE
@@ -104,7 +103,7 @@ async def record(session: AsyncSession, runtime: Runtime, work: Work, attempts: 
         service.fail(session, runtime, order, _why(deciding))
     if deciding is not None and order.settled:
         _tell(session, order, deciding, now)
-    signal_of(runtime).ring_after(session)
+    runtime.signal.ring_after(session)
 
 
 def _append(session: AsyncSession, work: Work, attempt: Attempt) -> Probe:

@@ -7,11 +7,10 @@ import structlog
 
 from common.context import ActContext, new_traceparent, set_context
 from common.problems import Unavailable
-from common.web.runtime import Runtime
-from incident.notifier import signal_of
 from incident.orders import queries
 from incident.probes import queue as probing
 from incident.probes.client import Knocker
+from incident.runtime import Runtime
 from incident.settings import Settings
 
 __all__ = ["probe_orders", "probe_round"]
@@ -28,11 +27,11 @@ async def probe_orders(runtime: Runtime) -> None:
     """Probe for as long as the service lives."""
     settings = runtime.settings
     assert isinstance(settings, Settings)
-    injected: httpx.AsyncClient | None = runtime.parts.get("probe_client")
+    injected: httpx.AsyncClient | None = runtime.probe_client
     # No proxy of the environment may stand between a probe and the door.
     client = injected or httpx.AsyncClient(timeout=httpx.Timeout(3.0), trust_env=False)
     knocker = Knocker(client, settings, runtime.clock)
-    signal = signal_of(runtime)
+    signal = runtime.signal
     try:
         while True:
             ticket = signal.ticket()

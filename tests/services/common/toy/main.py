@@ -8,15 +8,21 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
-from common.enforcement.authentication import Anonymous, Principal, requires
+from common.clock import SystemClock
+from common.contracts.permissions import requires
+from common.contracts.policies import POLICIES
+from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.inbox import Handlers
 from common.problems import Forbidden, NotFound
 from common.settings import ServiceSettings
+from common.web import runtime
 from common.web.application import create_service
-from common.web.dependencies import IfMatchDep, SessionDep, etag, router
-from common.web.pagination import Page, PageDep
+from common.web.authorization import Anonymous
+from common.web.dependencies import IfMatchDep, SessionDep, WriteDep, etag
+from common.web.pagination import Page, PageDep, page_of
+from common.web.routing import router
 from common.web.runtime import RuntimeDep
 from tests.services.common.toy.events import AccessRefused, QuestionAsked, ThingMade
 
@@ -53,31 +59,31 @@ async def whoami(principal: AnyCredential) -> dict[str, str]:
 
 @routes.post("/things", status_code=201)
 async def make(
-    body: Thing, principal: CanMake, session: SessionDep, runtime: RuntimeDep, response: Response
+    body: Thing, principal: CanMake, write: WriteDep, runtime: RuntimeDep, response: Response
 ) -> dict[str, str]:
-    if before := runtime.parts.get("before"):
+    if before := runtime.before:
         await before()
     thing = {"id": new_id(), "name": body.name, "size": body.size}
-    await session.execute(text("INSERT INTO things VALUES (:id, :name, :size, 1)"), thing)
-    outbox.add(session, ThingMade(name=body.name, size=body.size), at=runtime.clock.now())
+    await write.session.execute(text("INSERT INTO things VALUES (:id, :name, :size, 1)"), thing)
+    outbox.add(write.session, ThingMade(name=body.name, size=body.size), at=runtime.clock.now())
     response.headers.update(etag(1) | {"Location": f"/toy/things/{thing['id']}"})
     if body.name == "too good":
         raise TooGood
-    if after := runtime.parts.get("after"):
+    if after := runtime.after:
         await after()
     return {"id": str(thing["id"])}
 
 
 @routes.put("/things/{thing_id}")
-async def edit(thing_id: UUID, body: Thing, if_match: IfMatchDep, _: CanMake, session: SessionDep) -> Response:
+async def edit(thing_id: UUID, body: Thing, if_match: IfMatchDep, _: CanMake, write: WriteDep) -> Response:
     row = (
-        await session.execute(text("SELECT version FROM things WHERE id = :id FOR UPDATE"), {"id": thing_id})
+        await write.session.execute(text("SELECT version FROM things WHERE id = :id FOR UPDATE"), {"id": thing_id})
     ).first()
     if row is None:
         raise NotFound
     if_match.check(row.version)
     values = {"id": thing_id, "size": body.size}
-    await session.execute(text("UPDATE things SET size = :size, version = version + 1 WHERE id = :id"), values)
+    await write.session.execute(text("UPDATE things SET size = :size, version = version + 1 WHERE id = :id"), values)
     return Response(status_code=204, headers=etag(row.version + 1))
 
 
@@ -87,7 +93,7 @@ async def things(_: CanMake, session: SessionDep, page: PageDep) -> Page[str]:
         text("SELECT id, name FROM things WHERE CAST(:after AS uuid) IS NULL OR id > :after ORDER BY id LIMIT :n"),
         {"after": page.after, "n": page.limit + 1},
     )
-    return page.page(rows.all(), lambda row: row.name, lambda row: row.id)
+    return page_of(page, rows.all(), lambda row: row.name, lambda row: row.id)
 
 
 @routes.post("/notes")
@@ -115,17 +121,16 @@ async def when_a_question_is_asked(session, event, envelope, runtime) -> None:
     effect = {"id": envelope.id, "about": event.about, "text": event.text}
     await session.execute(text("INSERT INTO effects (message_id, about, text) VALUES (:id, :about, :text)"), effect)
     outbox.add(session, ThingMade(name=event.about), at=runtime.clock.now())
-    if react := runtime.parts.get("react"):
+    if react := runtime.react:
         await react(session, event)
 
 
+class Runtime(runtime.Runtime):
+    """`before`, `after` and `react` are what a test puts into an act."""
+
+    before = after = react = None
+
+
 def create_app(settings: ServiceSettings, bus, *, clock=None) -> FastAPI:
-    return create_service(
-        "toy",
-        settings=settings,
-        bus=bus,
-        routers=[routes],
-        refused=AccessRefused,
-        handlers=handlers,
-        clock=clock,
-    )
+    made = Runtime("toy", settings, bus, clock or SystemClock(), POLICIES)
+    return create_service(made, routers=[routes], refused=AccessRefused, handlers=handlers)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from common.contracts.permissions import UnitKind
+from common.enforcement.permissions import UnitKind
 from common.messaging.events import DeadLetterDecision, Event, Refusal
 
 PUBLISHER = "identity"

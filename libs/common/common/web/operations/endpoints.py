@@ -6,18 +6,21 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.enforcement.authentication import Principal, requires
+from common.enforcement.permissions import MANAGE_OPERATIONS
+from common.enforcement.principals import Principal
 from common.messaging import outbox
 from common.messaging.events import PREFIX, REGISTRY
 from common.messaging.inbox import Inbox
-from common.web.dependencies import SessionDep, router
+from common.web.authorization import requires
+from common.web.dependencies import SessionDep, WriteDep
 from common.web.operations.schemas import DeadLetter, DropRequest, ServiceStatus
 from common.web.operations.status import status_of
+from common.web.routing import router
 from common.web.runtime import Runtime, RuntimeDep
 
 __all__ = ["dead_letter_routes", "status_routes"]
 
-CanManageOperations = Annotated[Principal, requires("operations.manage")]
+CanManageOperations = Annotated[Principal, requires(MANAGE_OPERATIONS)]
 
 
 def status_routes(service: str) -> APIRouter:
@@ -48,12 +51,12 @@ def dead_letter_routes(service: str) -> APIRouter:
 
     @routes.post("/dead-letters/{message_id}/replay", status_code=202, operation_id=f"replay_{service}_dead_letter")
     async def replay_dead_letter(
-        message_id: UUID, principal: CanManageOperations, session: SessionDep, runtime: RuntimeDep
+        message_id: UUID, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
     ) -> None:
         """Give it all its attempts again."""
-        type_ = await _inbox(runtime).replay(session, message_id)
+        type_ = await _inbox(runtime).replay(write.session, message_id)
         _tell(
-            session,
+            write.session,
             runtime,
             message_id=message_id,
             message_type=type_,
@@ -63,11 +66,11 @@ def dead_letter_routes(service: str) -> APIRouter:
 
     @routes.post("/dead-letters/{message_id}/drop", status_code=204, operation_id=f"drop_{service}_dead_letter")
     async def drop_dead_letter(
-        message_id: UUID, body: DropRequest, principal: CanManageOperations, session: SessionDep, runtime: RuntimeDep
+        message_id: UUID, body: DropRequest, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
     ) -> None:
         """End it without effect; the row keeps who and why."""
         by = principal.subject
-        type_ = await _inbox(runtime).drop(session, message_id, by=by, reason=body.reason)
+        type_ = await _inbox(runtime).drop(write.session, message_id, by=by, reason=body.reason)
         told = {
             "message_id": message_id,
             "message_type": type_,
@@ -75,7 +78,7 @@ def dead_letter_routes(service: str) -> APIRouter:
             "settled_by": by,
             "reason": body.reason,
         }
-        _tell(session, runtime, **told)
+        _tell(write.session, runtime, **told)
 
     return routes
 
@@ -86,6 +89,6 @@ def _tell(session: AsyncSession, runtime: Runtime, **settled: Any) -> None:
     outbox.add(session, event.model_validate(settled), at=runtime.clock.now())
 
 
-def _inbox(runtime: Runtime) -> Inbox:
-    inbox: Inbox = runtime.parts["inbox"]
-    return inbox
+def _inbox(runtime: Runtime) -> Inbox[Any]:
+    assert runtime.inbox is not None  # only a service with an inbox has these routes
+    return runtime.inbox

@@ -28,7 +28,7 @@ async def status_of(runtime: Runtime) -> ServiceStatus:
         async with runtime.database.transaction() as session:
             role = await session.scalar(text("SELECT current_user"))
             relay = await _relay(session, now)
-            inbox = await _inbox(session, now) if "inbox" in runtime.parts else None
+            inbox = await _inbox(session, now) if runtime.inbox else None
     except Unavailable:
         pass
     return ServiceStatus(
@@ -39,7 +39,7 @@ async def status_of(runtime: Runtime) -> ServiceStatus:
         now=now,
         database=DatabaseStatus(answers=role is not None, role=role),
         delivering=runtime.bus.healthy(),
-        checks={name: check() for name, check in runtime.checks.items()},
+        checks={name: check() for name, check in runtime.readiness.items()},
         relay=relay,
         inbox=inbox,
         point=_point(runtime.point),

@@ -1,0 +1,34 @@
+"""The runtime of incident."""
+
+from typing import Annotated
+
+import httpx
+from fastapi import Depends
+
+from common.clock import Clock
+from common.contracts.policies import POLICIES
+from common.messaging.bus import Bus
+from common.web import runtime
+from incident.notifier import Signal
+from incident.settings import Settings
+
+__all__ = ["Runtime", "RuntimeDep"]
+
+
+class Runtime(runtime.Runtime):
+    """What endpoints, handlers and tasks of incident work with.
+
+    `probe_client` is how probes reach the gateway; None opens a client to the gateway of the settings.
+    """
+
+    settings: Settings
+
+    def __init__(
+        self, settings: Settings, bus: Bus, clock: Clock, *, probe_client: httpx.AsyncClient | None = None
+    ) -> None:
+        super().__init__("incident", settings, bus, clock, POLICIES)
+        self.signal = Signal()
+        self.probe_client = probe_client
+
+
+RuntimeDep = Annotated[Runtime, Depends(runtime.get_runtime)]
