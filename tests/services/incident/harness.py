@@ -42,6 +42,7 @@ from common.problems import Problem
 from common.web.application import supervise
 from common.web.authorization import bearer_token
 from common.web.exception_handlers import problem_response
+from common.web.middleware import RequestMiddleware
 from incident.main import create_app
 from incident.settings import Settings
 from tests.harness.databases import ServiceDatabase
@@ -91,7 +92,8 @@ class World:
             ],
             exception_handlers={Problem: problem_response},
         )
-        self.probe_client = httpx.AsyncClient(transport=httpx.ASGITransport(self.gateway))
+        stand_in = RequestMiddleware(self.gateway, service="gateway-stand-in", body_limit=1 << 20, timeout=30)
+        self.probe_client = httpx.AsyncClient(transport=httpx.ASGITransport(stand_in))
         self.settings = Settings(
             database_url=SecretStr(database.app),
             client_secret=SecretStr(SECRET),

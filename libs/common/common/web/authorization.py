@@ -13,6 +13,7 @@ from common.enforcement.permissions import Permission
 from common.enforcement.principals import Principal
 from common.enforcement.verifier import CredentialInvalid, challenge
 from common.problems import Forbidden, Problem, Unauthorized
+from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
 __all__ = [
@@ -88,7 +89,7 @@ class Requires(SecurityBase):
     async def __call__(self, request: Request, runtime: RuntimeDep) -> Principal:
         """Return the principal. Raises `FeedStale`, `CredentialInvalid`, `CredentialRevoked`, `RevokerSilent`, `Forbidden`."""
         principal = runtime.verifier.authenticate(bearer_token(request))
-        request.state.principal = principal  # before the question, so that its refusal is recorded with a name
+        request_state(request.scope).principal = principal  # first, so that a refusal is recorded with its subject
         bind_actor(actor=principal.subject, unit=str(principal.unit) if principal.unit else None)
         runtime.point.require_current(principal.epochs)
         if principal.probe and not self.probes:
@@ -111,8 +112,8 @@ def requires(permission: Permission | None, *, class_a: bool = False, probes: bo
 class _AnonymousAccess:
     """Marks an endpoint that needs no credential, so that one without either is a mistake that a test finds."""
 
-    async def __call__(self, request: Request) -> None:
-        request.state.principal = None
+    async def __call__(self, _: Request) -> None:
+        """Let every request pass."""
 
 
 def is_anonymous(call: object) -> bool:
