@@ -10,7 +10,7 @@ def _document(schema: dict) -> dict:
                 "get": {
                     "responses": {
                         "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Page"}}}},
-                        "422": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}},
+                        "422": {"content": {"x": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}},
                     }
                 }
             }
