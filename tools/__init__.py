@@ -1,1 +1,1 @@
-"""Programs for those who work on the code; the Makefile names them."""
+"""Programs that the Makefile runs on the source code."""

@@ -1,4 +1,4 @@
-"""Who may use which endpoint, as a table made from the routes and the posts."""
+"""Access matrix: the roles that may use each endpoint, from the routes and the default posts."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ from fastapi import FastAPI
 
 from common.contracts.permissions import PERMISSIONS, POSTS
 from common.enforcement.permissions import UnitKind
-from tools.api_inventory import Door, doors
+from tools.api_inventory import Endpoint, list_endpoints
 
-__all__ = ["OWNED", "ROLES", "USING", "allowed", "hides", "matrix_document"]
+__all__ = ["OWNED_PATH_PARAMETERS", "ROLES", "UNIT_ROLES", "access_matrix_document", "hides_other_units", "is_allowed"]
 
 ROLES: dict[str, tuple[str, frozenset[str]]] = {
     "authority-officer": ("account", frozenset(POSTS[UnitKind.AUTHORITY]["authority-officer"])),
@@ -21,17 +21,18 @@ ROLES: dict[str, tuple[str, frozenset[str]]] = {
         frozenset(name for name, permission in PERMISSIONS.items() if permission.system),
     ),
 }
-"""The roles that the platform begins with; a newcomer is signed in and has no post."""
+"""The default posts and their permissions; a newcomer is signed in and has no post."""
 
 
-def allowed(door: Door, role: str) -> bool:
-    """Whether the role's permissions open the door; whose things lie behind it is asked inside."""
-    return door.requires is None or door.requires.permission is None or door.requires.permission.name in ROLES[role][1]
+def is_allowed(endpoint: Endpoint, role: str) -> bool:
+    """Whether the role's permissions allow the endpoint; the service itself checks tenancy."""
+    requires = endpoint.requires
+    return requires is None or requires.permission is None or requires.permission.name in ROLES[role][1]
 
 
-USING = ("unit-administrator", "credit-clerk", "newcomer", "connected-system")
-"""The roles of a using unit: they are confined to it."""
-OWNED = frozenset(
+UNIT_ROLES = ("unit-administrator", "credit-clerk", "newcomer", "connected-system")
+"""The roles of a using unit, which see that unit alone."""
+OWNED_PATH_PARAMETERS = frozenset(
     (
         "account_id",
         "agreement_id",
@@ -46,37 +47,37 @@ OWNED = frozenset(
         "unit_id",
     )
 )
-"""Path parameters that name something of one unit."""
+"""Path parameters that identify an object of one unit."""
 
 
-def hides(door: Door, role: str) -> bool:
-    """Whether the door is open to a role of a using unit, and so must deny that another unit's thing exists."""
-    named = any("{" + name + "}" in door.path for name in OWNED)
-    return named and door.requires is not None and role in USING and allowed(door, role)
+def hides_other_units(endpoint: Endpoint, role: str) -> bool:
+    """Whether a role of a using unit may use the endpoint, which must answer 404 for another unit's object."""
+    named = any("{" + name + "}" in endpoint.path for name in OWNED_PATH_PARAMETERS)
+    return named and endpoint.requires is not None and role in UNIT_ROLES and is_allowed(endpoint, role)
 
 
-def matrix_document(services: Mapping[str, FastAPI]) -> str:
+def access_matrix_document(services: Mapping[str, FastAPI]) -> str:
     """Return `docs/access-matrix.md`."""
     rows = [
-        "# Who may use which endpoint",
+        "# Access matrix",
         "",
-        "Made from the routes by `make generate`; `tests/platform/test_access_matrix.py` walks every cell of it.",
+        "`make generate` writes it from the routes; `tests/platform/test_access_matrix.py` tests every cell.",
         "",
-        "`yes`: the post's permissions open it. `403`: refused and on record. `public`: no credential. Class A acts read",
-        "credit data, open it or widen access: they are refused while nobody could revoke. The last column: for whom",
-        "another unit's thing is answered exactly like one that never was (404).",
+        "`yes`: the post's permissions allow it. `403`: refused, and recorded. `public`: needs no credential.",
+        "Class A acts read credit data, open it or widen access. They are refused while identity is silent, because then",
+        "revocation is impossible. Last column: roles for which another unit's object does not exist (404).",
         "",
-        "| endpoint | permission | class A | " + " | ".join(ROLES) + " | another unit's: as if it never was |",
+        "| endpoint | permission | class A | " + " | ".join(ROLES) + " | another unit's: 404 |",
         "|---|---|---|" + "---|" * (len(ROLES) + 1),
     ]
-    for door in sorted(doors(services), key=lambda door: (door.path, door.method)):
-        if door.requires is None:
+    for endpoint in sorted(list_endpoints(services), key=lambda endpoint: (endpoint.path, endpoint.method)):
+        if endpoint.requires is None:
             cells = ["public"] * len(ROLES)
             permission, class_a = "", ""
         else:
-            cells = ["yes" if allowed(door, role) else "403" for role in ROLES]
-            permission = door.requires.permission.name if door.requires.permission else "(any credential)"
-            class_a = "A" if door.requires.class_a else ""
-        cells.append(", ".join(role for role in USING if hides(door, role)))
-        rows.append(f"| `{door.method} {door.path}` | {permission} | {class_a} | " + " | ".join(cells) + " |")
+            cells = ["yes" if is_allowed(endpoint, role) else "403" for role in ROLES]
+            permission = endpoint.requires.permission.name if endpoint.requires.permission else "(any credential)"
+            class_a = "A" if endpoint.requires.class_a else ""
+        cells.append(", ".join(role for role in UNIT_ROLES if hides_other_units(endpoint, role)))
+        rows.append(f"| `{endpoint.method} {endpoint.path}` | {permission} | {class_a} | " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"

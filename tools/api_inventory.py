@@ -1,4 +1,4 @@
-"""The services' apps without anything running: their routes and documents are what is looked at."""
+"""Inventory of the API: endpoints and OpenAPI documents of the services' apps, which are created but never started."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -26,32 +26,33 @@ from gateway.in_process import InProcessUpstream
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["Door", "apps", "doors", "merged_openapi"]
+__all__ = ["Endpoint", "list_endpoints", "merged_openapi", "service_apps"]
 
-NOWHERE = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+UNREACHABLE_DATABASE = "postgresql+asyncpg://unused@127.0.0.1:1/unused"
 
 
 @dataclass(frozen=True)
-class Door:
-    """One endpoint: `requires` is None when everybody may ask."""
+class Endpoint:
+    """One endpoint; `requires` is None if it is public."""
 
     service: str
     method: str
     path: str
     summary: str
     requires: Requires | None
-    marks: int
+    markers: int
+    """The number of its dependencies that declare who may use it: a permission or `Anonymous`."""
 
 
-def apps() -> dict[str, FastAPI]:
-    """Return the four services' apps; their databases are never reached."""
+def service_apps() -> dict[str, FastAPI]:
+    """Return the four services' apps; they never connect to a database."""
     bus = InProcessBus(TOPICS)
-    secret = "nothing-runs-with-this-value"  # noqa: S105
+    secret = "used-by-no-running-service"  # noqa: S105
     return {
         "identity": identity.main.create_app(
             IdentitySettings.model_validate(
                 {
-                    "database_url": NOWHERE,
+                    "database_url": UNREACHABLE_DATABASE,
                     "signing_key_pem": SigningKey.generate().to_pem(),
                     "totp_key": base64.b64encode(bytes(range(32))).decode(),
                     "pepper": secret,
@@ -60,16 +61,22 @@ def apps() -> dict[str, FastAPI]:
             ),
             bus,
         ),
-        "datashare": datashare.main.create_app(DatashareSettings.model_validate({"database_url": NOWHERE}), bus),
+        "datashare": datashare.main.create_app(
+            DatashareSettings.model_validate({"database_url": UNREACHABLE_DATABASE}), bus
+        ),
         "incident": incident.main.create_app(
             IncidentSettings.model_validate(
-                {"database_url": NOWHERE, "gateway_url": "http://127.0.0.1:1", "client_secret": secret}
+                {"database_url": UNREACHABLE_DATABASE, "gateway_url": "http://127.0.0.1:1", "client_secret": secret}
             ),
             bus,
         ),
         "audit": audit.main.create_app(
             AuditSettings.model_validate(
-                {"database_url": NOWHERE, "log_key": generate_signer("surface").private_text(), "log_origin": "surface"}
+                {
+                    "database_url": UNREACHABLE_DATABASE,
+                    "log_key": generate_signer("surface").private_text(),
+                    "log_origin": "surface",
+                }
             ),
             bus,
         ),
@@ -77,27 +84,27 @@ def apps() -> dict[str, FastAPI]:
 
 
 async def merged_openapi(services: Mapping[str, FastAPI]) -> dict[str, Any]:
-    """Return the document that the gateway serves."""
+    """Return the OpenAPI document that the gateway serves."""
     documents = {name: await InProcessUpstream(app).openapi() for name, app in services.items()}
     return openapi.merge({name: orjson.loads(document) for name, document in documents.items()})
 
 
-def doors(services: Mapping[str, FastAPI]) -> Iterator[Door]:
-    """Yield every endpoint that is part of the API."""
+def list_endpoints(services: Mapping[str, FastAPI]) -> Iterator[Endpoint]:
+    """Yield every endpoint of the API."""
     for service, app in services.items():
         for route in _routes(app.routes):
             if not route.include_in_schema:
                 continue
             calls = list(_calls(route.dependant))
-            needed = [call for call in calls if isinstance(call, Requires)]
+            requirements = [call for call in calls if isinstance(call, Requires)]
             for method in sorted(route.methods or ()):
-                yield Door(
+                yield Endpoint(
                     service,
                     method,
                     route.path,
                     (route.description or route.name).split("\n", maxsplit=1)[0],
-                    needed[0] if needed else None,
-                    len(needed) + sum(map(is_anonymous, calls)),
+                    requirements[0] if requirements else None,
+                    len(requirements) + sum(map(is_anonymous, calls)),
                 )
 
 

@@ -1,4 +1,4 @@
-"""Prints each obligation of the regulation with the tests that show it."""
+"""Prints each obligation of the regulation with the tests that are marked with it."""
 
 import ast
 import sys
@@ -11,15 +11,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def marked_tests() -> dict[str, list[str]]:
-    """Return the tests by the clause that they are marked with; a mark on a module or class counts for its tests."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """Return the marked tests and test classes by clause."""
+    tests: dict[str, list[str]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 for clause in _clauses(node):
-                    found[clause].append(f"{path.relative_to(ROOT)}::{node.name}")
-    return found
+                    tests[clause].append(f"{path.relative_to(ROOT)}::{node.name}")
+    return tests
 
 
 def _clauses(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[str]:
@@ -33,7 +33,7 @@ def _clauses(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> lis
 
 
 def main() -> int:
-    """Print; fail on a mark that names no clause."""
+    """Print; fail if a mark names an unknown clause."""
     clauses = yaml.safe_load((ROOT / "docs/regulation/clauses.yaml").read_text())["clauses"]
     tests = marked_tests()
     for clause in clauses:
@@ -46,7 +46,7 @@ def main() -> int:
     shown = sum(1 for clause in clauses if clause["id"] in marked_tests())
     print(f"\n{shown} of {len(clauses)} obligations have a test.")
     for unknown, named in tests.items():
-        print(f"no such clause: {unknown} in {', '.join(named)}", file=sys.stderr)
+        print(f"unknown clause: {unknown} in {', '.join(named)}", file=sys.stderr)
     return 1 if tests else 0
 
 

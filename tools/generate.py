@@ -1,7 +1,7 @@
-"""Writes the files that are made from code, or with `--check` says which are not what the code says now.
+"""Generates files from the code; `--check` lists those that are out of date.
 
-Events: a JSON Schema for each and one AsyncAPI 3 document, in `docs/contracts/`. Routes: who may use which endpoint, in
-`docs/access-matrix.md`. API: the merged OpenAPI document, in `docs/contracts/openapi.json`.
+In `docs/contracts/`: a JSON Schema of each event, an AsyncAPI 3 document, the merged OpenAPI document. In
+`docs/access-matrix.md`: the roles that may use each endpoint.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from common.contracts.topics import TOPICS
 from common.log_config import configure_logging
 from common.messaging.events import REGISTRY
 from common.messaging.topics import events_topic
-from tools.access_matrix import matrix_document
-from tools.api_inventory import apps, merged_openapi
+from tools.access_matrix import access_matrix_document
+from tools.api_inventory import merged_openapi, service_apps
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACTS = Path("docs/contracts")
@@ -36,7 +36,7 @@ def event_schemas() -> Iterator[tuple[Path, str]]:
 
 
 def asyncapi() -> tuple[Path, str]:
-    """Return the AsyncAPI 3 document: a channel for each topic, a message for each event."""
+    """Return the AsyncAPI 3 document: a channel for each topic of events, a message for each event."""
     messages: dict[str, Any] = {}
     by_publisher: dict[str, list[str]] = {module.PUBLISHER: [] for module in PUBLISHERS}
     for type_, event in sorted(REGISTRY.items()):
@@ -68,33 +68,33 @@ def asyncapi() -> tuple[Path, str]:
     return CONTRACTS / "asyncapi.json", _json(document)
 
 
-async def everything() -> dict[Path, str]:
-    """Return every generated file with its text."""
+async def generated_files() -> dict[Path, str]:
+    """Return every generated file with its content."""
     files = dict(event_schemas())
     files |= [asyncapi()]
-    services = apps()
+    services = service_apps()
     files[CONTRACTS / "openapi.json"] = _json(await merged_openapi(services))
-    files[Path("docs/access-matrix.md")] = matrix_document(services)
+    files[Path("docs/access-matrix.md")] = access_matrix_document(services)
     return files
 
 
 def main() -> int:
     """Write or check."""
     configure_logging("error", sys.stderr)
-    wanted = asyncio.run(everything())
+    files = asyncio.run(generated_files())
     present = {path.relative_to(ROOT) for path in (ROOT / CONTRACTS).rglob("*.json")}
-    wrong = sorted(
-        {path for path, text in wanted.items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
-        | (present - set(wanted))
+    outdated = sorted(
+        {path for path, text in files.items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
+        | (present - set(files))
     )
     if "--check" in sys.argv:
-        for path in wrong:
-            print(f"{path} is not what the code says: run `make generate`")
-        return 1 if wrong else 0
-    for path in wrong:
-        if path in wanted:
+        for path in outdated:
+            print(f"{path} is out of date: run `make generate`")
+        return 1 if outdated else 0
+    for path in outdated:
+        if path in files:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(wanted[path])
+            (ROOT / path).write_text(files[path])
         else:
             (ROOT / path).unlink()
         print(path)

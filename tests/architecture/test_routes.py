@@ -8,14 +8,14 @@ from common.web.authorization import Requires, is_anonymous
 from common.web.dependencies import read_transaction, write_transaction
 from common.web.openapi import operation_of
 from common.web.routing import Route
-from tools.api_inventory import _calls, _routes, apps
+from tools.api_inventory import _calls, _routes, service_apps
 
 OPERATIONS = {"/health", "/ready", "/metrics"}
 
 
 @pytest.fixture(scope="module")
 def routes() -> list[tuple[str, APIRoute]]:
-    return [(service, route) for service, app in apps().items() for route in _routes(app.routes)]
+    return [(service, route) for service, app in service_apps().items() for route in _routes(app.routes)]
 
 
 def named(service: str, route: APIRoute) -> str:

@@ -11,10 +11,10 @@ from common.ids import new_id
 from gateway.routes import find_route
 from tests.harness.in_process_platform import InProcessPlatform
 from tests.platform.harness import RESOURCE, Person, Unit, World, bearer, slug
-from tools.access_matrix import OWNED, ROLES, USING, allowed, hides
-from tools.api_inventory import Door, apps, doors
+from tools.access_matrix import OWNED_PATH_PARAMETERS, ROLES, UNIT_ROLES, hides_other_units, is_allowed
+from tools.api_inventory import Endpoint, list_endpoints, service_apps
 
-DOORS = sorted(doors(apps()), key=lambda door: (door.path, door.method))
+DOORS = sorted(list_endpoints(service_apps()), key=lambda door: (door.path, door.method))
 GUARDED = [door for door in DOORS if door.requires is not None]
 SIGN_OUT = ("DELETE", "/identity/sessions/current")
 AT_ONCE = 8
@@ -33,7 +33,7 @@ BODIES: dict[str, dict] = {
 """Bodies that pass validation, so that what is asked about is looked up."""
 
 
-def at(door: Door, things: dict[str, str] | None = None) -> str:
+def at(door: Endpoint, things: dict[str, str] | None = None) -> str:
     """The door's path with `things` in it, and what never was for the rest."""
     known = {"code": RESOURCE, "name": "access-token-term", "index": "0", "path": "0/000"} | (things or {})
     return re.sub(r"\{(\w+)(?::path)?\}", lambda named: known.get(named[1]) or str(new_id()), door.path)
@@ -74,7 +74,7 @@ async def _everything(world: World, unit: Unit) -> None:
         "system_id": unit.system.id,
         "unit_id": unit.id,
     }
-    assert unit.things.keys() == OWNED
+    assert unit.things.keys() == OWNED_PATH_PARAMETERS
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ async def _walk(steps) -> list:
 
 def test_every_endpoint_says_exactly_once_who_may_use_it():
     assert len(DOORS) > 90
-    assert [f"{door.method} {door.path}" for door in DOORS if door.marks != 1] == []
+    assert [f"{door.method} {door.path}" for door in DOORS if door.markers != 1] == []
 
 
 def test_the_gateway_lets_everybody_through_to_the_public_endpoints_and_to_no_other():
@@ -126,7 +126,7 @@ def test_the_gateway_lets_everybody_through_to_the_public_endpoints_and_to_no_ot
 async def test_without_a_credential_every_guarded_endpoint_answers_401_at_the_gateway_and_at_the_service(world):
     platform: InProcessPlatform = world.platform
 
-    async def ask(client: httpx.AsyncClient, door: Door, headers: dict[str, str]):
+    async def ask(client: httpx.AsyncClient, door: Endpoint, headers: dict[str, str]):
         answer = await client.request(door.method, at(door), headers=headers, json={})
         return door.path, headers, answer.status_code, slug(answer), answer.headers.get("www-authenticate", "")[:6]
 
@@ -157,13 +157,13 @@ async def test_each_role_opens_what_its_post_includes_and_every_other_refusal_is
     expected: dict[str, tuple[str, str, str]] = {}
     wrong: list[tuple] = []
 
-    async def ask(role: str, door: Door, token: str) -> None:
+    async def ask(role: str, door: Endpoint, token: str) -> None:
         request = str(new_id())
         headers = bearer(token) | {"x-request-id": request}
         path = at(door)
         answer = await world.client.request(door.method, path, headers=headers, json={"nothing": "known"})
         refused = (answer.status_code, slug(answer)) == (403, "permission-missing")
-        if answer.status_code in (401, 500, 503) or refused == allowed(door, role):
+        if answer.status_code in (401, 500, 503) or refused == is_allowed(door, role):
             wrong.append((role, door.method, path, answer.status_code, slug(answer)))
         if refused:
             expected[request] = (
@@ -200,7 +200,7 @@ async def test_everybody_may_sign_out_and_a_system_has_no_session_to_end(cast):
 async def test_another_units_thing_is_answered_like_one_that_never_was(cast):
     world, wrong, walked = cast.world, [], []
 
-    async def ask(role: str, door: Door) -> None:
+    async def ask(role: str, door: Endpoint) -> None:
         answers = []
         for things in (cast.other.things, {}):
             answer = await world.client.request(
@@ -215,14 +215,14 @@ async def test_another_units_thing_is_answered_like_one_that_never_was(cast):
                 return
             wrong.append((role, door.method, door.path, *answers))
 
-    await _walk([ask(role, door) for door in DOORS for role in USING if hides(door, role)])
+    await _walk([ask(role, door) for door in DOORS for role in UNIT_ROLES if hides_other_units(door, role)])
     assert wrong == []
     assert len(walked) > 30
 
 
 async def test_the_same_things_are_there_for_their_own_unit(cast):
     """The other half: what was denied above exists, and would be found by its owner."""
-    reading = [door for door in GUARDED if door.method == "GET" and hides(door, "unit-administrator")]
+    reading = [door for door in GUARDED if door.method == "GET" and hides_other_units(door, "unit-administrator")]
     assert len(reading) >= 9
     for unit in (cast.own, cast.other):
         for door in reading:
@@ -231,12 +231,12 @@ async def test_the_same_things_are_there_for_their_own_unit(cast):
 
 
 @pytest.mark.clause("7.5")
-@pytest.mark.parametrize("role", USING)
+@pytest.mark.parametrize("role", UNIT_ROLES)
 async def test_no_list_shows_anything_of_another_unit(cast, role):
     foreign = set(cast.other.things.values()) | {cast.other.admin.id, cast.other.system.id}
     own_seen = 0
     for door in GUARDED:
-        if door.method != "GET" or "{" in door.path or not allowed(door, role):
+        if door.method != "GET" or "{" in door.path or not is_allowed(door, role):
             continue
         answer = await cast.world.client.get(door.path, headers=bearer(cast.tokens[role]), params={"limit": 100})
         if answer.status_code == 422:

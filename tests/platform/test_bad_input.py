@@ -14,8 +14,8 @@ from tests.harness.in_process_platform import HERE
 from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TIMES, TYPES
 from tests.platform.bad_cases import BadCase, cases_from
 from tests.platform.harness import RESOURCE, Unit, World, bearer, slug
-from tools.access_matrix import ROLES, allowed
-from tools.api_inventory import apps, doors
+from tools.access_matrix import ROLES, is_allowed
+from tools.api_inventory import list_endpoints, service_apps
 
 DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/contracts/openapi.json").read_text())
 AT_ONCE = 6
@@ -78,8 +78,10 @@ def _tokens(world: World, unit: Unit) -> dict[str, str]:
 async def test_no_request_made_from_the_document_brings_anything_but_an_answer_or_a_problem(cases, world, unit):
     tokens = _tokens(world, unit)
     roles = {
-        (door.method, door.path.replace(":path", "")): next((role for role in ROLES if allowed(door, role)), "newcomer")
-        for door in doors(apps())
+        (door.method, door.path.replace(":path", "")): next(
+            (role for role in ROLES if is_allowed(door, role)), "newcomer"
+        )
+        for door in list_endpoints(service_apps())
     }
     gate = asyncio.Semaphore(AT_ONCE)
     seen: dict[int, int] = {}
@@ -167,10 +169,14 @@ async def test_no_path_leads_out_of_the_map_or_to_a_defect(world):
 
 
 async def test_no_query_string_brings_a_defect(world, unit):
-    lists = [door for door in doors(apps()) if door.method == "GET" and "{" not in door.path and door.requires]
+    lists = [
+        door
+        for door in list_endpoints(service_apps())
+        if door.method == "GET" and "{" not in door.path and door.requires
+    ]
     tokens = _tokens(world, unit)
     for door in lists:
-        token = tokens[next(role for role in ROLES if allowed(door, role))]
+        token = tokens[next(role for role in ROLES if is_allowed(door, role))]
         for query in QUERIES:
             answer = await world.client.get(door.path, params=query, headers=bearer(token))
             assert well_said(answer) is None, (door.path, query, answer.status_code, answer.text)
