@@ -1,1 +1,1 @@
-"""Measures the platform by processes: `make bench`. Figures with their spread and their goals, never a verdict."""
+"""Measures the platform as separate processes: `make bench` prints figures with spread and goal."""

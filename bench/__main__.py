@@ -1,4 +1,4 @@
-"""`make bench`: starts the platform by processes on fresh data, measures, prints, and appends to `bench/history.jsonl`."""
+"""`make bench`: starts separate processes on new data, measures, prints, and appends to `bench/history.jsonl`."""
 
 import argparse
 import asyncio
@@ -15,57 +15,56 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench import end_to_end as across
-from bench import single_service as figures
-from bench.fixtures import build
-from bench.harness import Bench, Figure
-from tests.harness.process_platform import ProcessPlatform
+from bench import end_to_end, single_service
+from bench.fixtures import build_fixtures
+from bench.harness import Figure, Harness
+from deploy.platform_process import PlatformProcess
 
 HISTORY = Path(__file__).with_name("history.jsonl")
-GATEWAYS = 10
-"""As many as the largest revocation figure wants; all but one are stopped for the others."""
+GATEWAY_COUNT = 10
+"""The largest revocation figure needs ten; for the other figures all but one are stopped."""
 
-FIGURES: dict[str, Callable[[Bench], Awaitable[None]]] = {
-    "breach": across.breach,
-    "effects": across.effects,
-    "revocation": across.revocation,
-    "gateway": figures.gateway,
-    "query": figures.query,
-    "tokens": figures.tokens,
-    "appends": across.appends,
-    "memory": figures.memory,
+FIGURES: dict[str, Callable[[Harness], Awaitable[None]]] = {
+    "breach": end_to_end.breach,
+    "effects": end_to_end.effects,
+    "revocation": end_to_end.revocation,
+    "gateway": single_service.gateway,
+    "query": single_service.query,
+    "tokens": single_service.tokens,
+    "appends": end_to_end.appends,
+    "memory": single_service.memory,
 }
-"""In the order in which they are taken: `query` makes 16 grants more, and a breach suspends and probes each in its scope."""
+"""In the order of measurement: `query` adds 16 grants, and each breach suspends and probes all grants in its scope."""
 
 
-async def _measure(platform: ProcessPlatform, started: float, names: list[str], found: list[Figure]) -> list[str]:
-    """Take the figures, and return which could not be taken; the others do not suffer from it."""
+async def _measure(platform: PlatformProcess, started: float, names: list[str], figures: list[Figure]) -> list[str]:
+    """Measure the figures; return the errors of those that failed."""
     failed = []
     async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
-        bench = Bench(platform, await build(client, platform.first_administrators()), found)
-        bench.note("start-up to ready, fresh data", "s", [started])
+        harness = Harness(platform, await build_fixtures(client, platform.create_administrators()), figures)
+        harness.record("start-up to ready, fresh data", "s", [started])
         for gateway in platform.layout().of("gateway")[1:]:
             platform.control("stop", f"gateways:{gateway.name}")
         for name in [*(name for name in names if name != "memory"), "memory"]:
             print(f"  … {name}", file=sys.stderr, flush=True)
             try:
-                await bench.fresh()
-                await FIGURES[name](bench)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the other figures are still worth having
+                await harness.refresh_tokens()
+                await FIGURES[name](harness)
+            except Exception as error:  # noqa: BLE001 - the other figures are still wanted
                 traceback.print_exc()
                 failed.append(f"{name}: {type(error).__name__}: {error}")
     return failed
 
 
-def _print(found: list[Figure]) -> None:
-    print(f"\n{'':<58}{'least':>10}{'median':>10}{'most':>10}  unit  goal")
-    for figure in found:
+def _print(figures: list[Figure]) -> None:
+    print(f"\n{'':<58}{'min':>10}{'median':>10}{'max':>10}  unit  goal")
+    for figure in figures:
         values = "".join(f"{value:>10,.1f}" for value in figure.spread())
         print(f"{figure.name:<58}{values}  {figure.unit:<5} {figure.goal}")
 
 
-def _keep(found: list[Figure]) -> None:
-    """Append a line with the commit, so that a change shows."""
+def _append_to_history(figures: list[Figure]) -> None:
+    """Append a line with the commit."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
     row = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,7 +72,7 @@ def _keep(found: list[Figure]) -> None:
         "machine": f"{machine.machine()}, {psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}",
         "python": machine.python_version(),
         "figures": {
-            figure.name: {"unit": figure.unit, "values": [round(v, 2) for v in figure.values]} for figure in found
+            figure.name: {"unit": figure.unit, "values": [round(v, 2) for v in figure.values]} for figure in figures
         },
     }
     with HISTORY.open("a") as file:
@@ -81,23 +80,25 @@ def _keep(found: list[Figure]) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and append."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="which; all without a word")
+    parser.add_argument(
+        "figures", nargs="*", choices=[*FIGURES, []], help="the figures to measure; all if none is given"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
         names = [name for name in FIGURES if name in (options.figures or FIGURES)]
-        found: list[Figure] = []
-        platform = ProcessPlatform(Path(directory), gateway=GATEWAYS if "revocation" in names else 1)
+        figures: list[Figure] = []
+        platform = PlatformProcess(Path(directory), gateway=GATEWAY_COUNT if "revocation" in names else 1)
         try:
-            failed = asyncio.run(_measure(platform, platform.start(), names, found))
+            failed = asyncio.run(_measure(platform, platform.start(), names, figures))
         finally:
             platform.stop()
-            if found:
-                _print(found)
-                _keep(found)
+            if figures:
+                _print(figures)
+                _append_to_history(figures)
     if failed:
-        sys.exit("not taken:\n  " + "\n  ".join(failed))
+        sys.exit("not measured:\n  " + "\n  ".join(failed))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Figures of what goes from service to service: revocations, breaches, events, and the log."""
+"""Figures across services: revocations, breaches, events, and the audit log."""
 
 import asyncio
 import time
 from datetime import UTC, datetime
 
-from bench.harness import ROUNDS, Bench
+from bench.harness import ROUNDS, Harness
 from bench.load import percentile
 from common.context import new_traceparent
 from common.contracts.events.gateway import AccessRefused
@@ -18,47 +18,51 @@ from common.messaging.topics import events_topic
 __all__ = ["appends", "breach", "effects", "revocation"]
 
 
-async def revocation(bench: Bench) -> None:
-    """From the call that revokes to its answer, which waits for every point: with 1, 3 and 10 gateways beside the services."""
-    gateways = [row["name"] for row in bench.platform.table().values() if row["kind"] == "gateway"]
+async def revocation(harness: Harness) -> None:
+    """Measure a revocation up to its acknowledgement by every enforcement point, with 1, 3 and 10 gateways."""
+    gateways = [row["name"] for row in harness.platform.table().values() if row["kind"] == "gateway"]
     for count in (1, 3, 10):
-        for place, name in enumerate(gateways):
-            bench.platform.control("start" if place < count else "stop", f"gateways:{name}")
+        for index, name in enumerate(gateways):
+            harness.platform.control("start" if index < count else "stop", f"gateways:{name}")
         for name in gateways[:count]:
-            await asyncio.to_thread(bench.platform.await_ready, url=bench.platform.direct(name))
-        await bench.fresh()
-        rounds = [await _revocations(bench) for _ in range(ROUNDS)]
+            await asyncio.to_thread(harness.platform.await_ready, url=harness.platform.process_url(name))
+        await harness.refresh_tokens()
+        rounds = [await _revocations(harness) for _ in range(ROUNDS)]
         points = rounds[0][1]
-        took = [values for values, _ in rounds]
-        bench.note(f"revoke to acknowledged, {points}, p50", "ms", [percentile(each, 0.5) for each in took], "≤ 50")
-        bench.note(f"revoke to acknowledged, {points}, p99", "ms", [percentile(each, 0.99) for each in took], "≤ 1,000")
+        durations = [values for values, _ in rounds]
+        harness.record(
+            f"revoke to acknowledged, {points}, p50", "ms", [percentile(each, 0.5) for each in durations], "≤ 50"
+        )
+        harness.record(
+            f"revoke to acknowledged, {points}, p99", "ms", [percentile(each, 0.99) for each in durations], "≤ 1,000"
+        )
     for name in gateways[1:]:
-        bench.platform.control("stop", f"gateways:{name}")
+        harness.platform.control("stop", f"gateways:{name}")
 
 
-async def _revocations(bench: Bench) -> tuple[list[float], str]:
-    scenario, took = bench.world.scenario, []
+async def _revocations(harness: Harness) -> tuple[list[float], str]:
+    scenario, durations = harness.fixtures.scenario, []
     path = f"/identity/systems/{scenario.remote_system.system_id}"
     for _ in range(20):
-        begun = time.perf_counter()
-        answer = await bench.world.call(scenario.center, "POST", f"{path}/suspend", json={"reason": "度量"})
-        took.append((time.perf_counter() - begun) * 1000)
-        effective = answer.json().get("effective", answer.json())
+        started = time.perf_counter()
+        response = await harness.fixtures.call(scenario.center, "POST", f"{path}/suspend", json={"reason": "度量"})
+        durations.append((time.perf_counter() - started) * 1000)
+        effective = response.json().get("effective", response.json())
         if effective["silent"]:
             raise RuntimeError(f"silent points: {effective['silent']}")
-        await bench.world.call(scenario.center, "POST", f"{path}/reinstate")
-    return took, str(effective["points"]).split(" of ")[-1] + " points"
+        await harness.fixtures.call(scenario.center, "POST", f"{path}/reinstate")
+    return durations, str(effective["points"]).split(" of ")[-1] + " points"
 
 
-BREACHES = 30
+BREACH_COUNT = 30
 
 
-async def breach(bench: Bench) -> None:
-    """From a breach's report to the last probe that was refused."""
-    scenario = bench.world.scenario
-    took = []
-    for _ in range(BREACHES):
-        await bench.fresh()
+async def breach(harness: Harness) -> None:
+    """Measure the time from a breach's report to its last refused probe."""
+    scenario = harness.fixtures.scenario
+    durations = []
+    for _ in range(BREACH_COUNT):
+        await harness.refresh_tokens()
         report = {
             "kind": "leak",
             "description": "度量遏制用时，非真实事件",
@@ -66,77 +70,77 @@ async def breach(bench: Bench) -> None:
             "detected_at": datetime.now(UTC).isoformat(),
             "scope": {"systems": [scenario.remote_system.system_id]},
         }
-        answer = await bench.world.call(
+        response = await harness.fixtures.call(
             scenario.unit_admin, "POST", "/incident/breaches", params={"wait_ms": 5000}, json=report
         )
-        took.append(float(answer.json()["containment"]["milliseconds"]))
-        await _lift(bench, answer.json()["id"])
-    bench.note("breach reported to last probe, p50", "ms", [percentile(took, 0.5)], "≤ 500")
-    bench.note("breach reported to last probe, p99", "ms", [percentile(took, 0.99)])
-    bench.note("breach reported to last probe", "ms", took)
+        durations.append(float(response.json()["containment"]["milliseconds"]))
+        await _lift(harness, response.json()["id"])
+    harness.record("breach reported to last probe, p50", "ms", [percentile(durations, 0.5)], "≤ 500")
+    harness.record("breach reported to last probe, p99", "ms", [percentile(durations, 0.99)])
+    harness.record("breach reported to last probe", "ms", durations)
 
 
-async def _lift(bench: Bench, breach_id: str) -> None:
-    scenario = bench.world.scenario
+async def _lift(harness: Harness, breach_id: str) -> None:
+    scenario = harness.fixtures.scenario
     path = f"/incident/breaches/{breach_id}/lift-proposals"
-    proposal = await bench.world.call(scenario.center, "POST", path, json={"reason": "度量结束"})
+    proposal = await harness.fixtures.call(scenario.center, "POST", path, json={"reason": "度量结束"})
     path = f"/incident/lift-proposals/{proposal.json()['id']}/approve"
-    await bench.world.call(scenario.authority, "POST", path, params={"wait_ms": 5000})
+    await harness.fixtures.call(scenario.authority, "POST", path, params={"wait_ms": 5000})
 
 
-PUBLISHED = """
+PUBLISHED_QUERY = """
     SELECT convert_from(body, 'UTF8')::jsonb ->> 'id' AS id, created_at FROM outbox WHERE topic LIKE '%.events'"""
-TAKEN = "SELECT message_id::text AS id, received_at FROM inbox WHERE attempts = 0"
+RECEIVED_QUERY = "SELECT message_id::text AS id, received_at FROM inbox WHERE attempts = 0"
 
 
-async def effects(bench: Bench) -> None:
-    """From the act that put an event into its outbox to the foreign service that took it in, over all events so far."""
+async def effects(harness: Harness) -> None:
+    """Measure the time from an event's outbox row to its inbox row in another service, for all events so far."""
     published: dict[str, datetime] = {}
-    taken: list[tuple[str, datetime]] = []
+    received: list[tuple[str, datetime]] = []
     for service in ("identity", "datashare", "incident"):
-        admin = await bench.platform.admin(service)
-        published |= {row["id"]: row["created_at"] for row in await admin.fetch(PUBLISHED)}
-        taken += [(row["id"], row["received_at"]) for row in await admin.fetch(TAKEN)]
+        admin = await harness.platform.connect_superuser(service)
+        published |= {row["id"]: row["created_at"] for row in await admin.fetch(PUBLISHED_QUERY)}
+        received += [(row["id"], row["received_at"]) for row in await admin.fetch(RECEIVED_QUERY)]
         await admin.close()
-    took = [(at - published[id_]).total_seconds() * 1000 for id_, at in taken if id_ in published]
-    bench.note("outbox to effect, p50", "ms", [percentile(took, 0.5)], "≤ 20")
-    bench.note("outbox to effect, p99", "ms", [percentile(took, 0.99)])
+    durations = [(at - published[id_]).total_seconds() * 1000 for id_, at in received if id_ in published]
+    harness.record("outbox to effect, p50", "ms", [percentile(durations, 0.5)], "≤ 20")
+    harness.record("outbox to effect, p99", "ms", [percentile(durations, 0.99)])
 
 
-APPENDS = 60_000
-"""Events that wait on the bus when audit begins: enough for seconds of work."""
+APPEND_COUNT = 60_000
+"""Events on the bus when audit starts: enough for some seconds of work."""
 
 
-async def appends(bench: Bench) -> None:
-    """Audit's way from Kafka to a signed checkpoint, when much is waiting: the gateway's refusals, as one publisher."""
-    admin = await bench.platform.admin("audit")
+async def appends(harness: Harness) -> None:
+    """Measure audit's throughput from Kafka to signed checkpoints, with refusals of one publisher."""
+    admin = await harness.platform.connect_superuser("audit")
     rates = []
     try:
         for _ in range(3):
-            bench.platform.control("stop", "services:audit")
+            harness.platform.control("stop", "services:audit")
             before = await admin.fetchval("SELECT max(size) FROM checkpoints")
-            await _publish_refusals(bench)
-            bench.platform.control("start", "services:audit")
-            while await admin.fetchval("SELECT max(size) FROM checkpoints") < before + APPENDS:
+            await _publish_refusals(harness)
+            harness.platform.control("start", "services:audit")
+            while await admin.fetchval("SELECT max(size) FROM checkpoints") < before + APPEND_COUNT:
                 await asyncio.sleep(0.2)
             rows = await admin.fetch("SELECT size, signed_at FROM checkpoints WHERE size > $1 ORDER BY size", before)
             seconds = (rows[-1]["signed_at"] - rows[0]["signed_at"]).total_seconds()
             rates.append((rows[-1]["size"] - rows[0]["size"]) / seconds)
     finally:
         await admin.close()
-    await asyncio.to_thread(bench.platform.await_ready)
-    bench.note("appends from Kafka to signed checkpoint", "1/s", rates, "≥ 20,000")
+    await asyncio.to_thread(harness.platform.await_ready)
+    harness.record("appends from Kafka to signed checkpoint", "1/s", rates, "≥ 20,000")
 
 
-async def _publish_refusals(bench: Bench) -> None:
+async def _publish_refusals(harness: Harness) -> None:
     topic, source, now = events_topic("gateway"), f"/gateway/bench/{new_id()}", datetime.now(UTC)
-    security = KafkaSecurity("gateway", bench.platform.secret("gateway", "kafka_password"))
+    security = KafkaSecurity("gateway", harness.platform.secret("gateway", "kafka_password"))
     bus = KafkaBus(
-        f"127.0.0.1:{bench.platform.table()['kafka']['port']}", topics=TOPICS, client_id="bench", security=security
+        f"127.0.0.1:{harness.platform.table()['kafka']['port']}", topics=TOPICS, client_id="bench", security=security
     )
     await bus.start()
     try:
-        for first in range(1, APPENDS + 1, 500):
+        for first in range(1, APPEND_COUNT + 1, 500):
             batch = [_refusal(source, number, now) for number in range(first, first + 500)]
             await bus.publish([Message(topic, each.subject, each.to_bytes()) for each in batch])
     finally:

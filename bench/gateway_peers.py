@@ -13,8 +13,8 @@ from statistics import median
 
 import psutil
 
-from bench.harness import ROUNDS, SECONDS, Figure
-from bench.load import Load, put
+from bench.harness import ROUND_SECONDS, ROUNDS, Figure
+from bench.load import Load, run_load
 
 __all__ = ["measure"]
 
@@ -96,12 +96,12 @@ def _compare(peers: dict[str, tuple[psutil.Process, int]], request: str) -> list
         for _ in range(ROUNDS):
             for name, (process, port) in peers.items():
                 before = process.cpu_times()
-                seen = put(Load("127.0.0.1", port, [request], connections, SECONDS))
+                result = run_load(Load("127.0.0.1", port, [request], connections, ROUND_SECONDS))
                 after = process.cpu_times()
-                if set(seen.statuses) != {"200"}:
-                    raise RuntimeError(f"answers of {name}: {seen.statuses}")
-                cpu[name].append((after.user + after.system - before.user - before.system) / seen.count * 1e6)
-                latency[name].append(seen.p50 * 1000)
+                if set(result.statuses) != {"200"}:
+                    raise RuntimeError(f"answers of {name}: {result.statuses}")
+                cpu[name].append((after.user + after.system - before.user - before.system) / result.count * 1e6)
+                latency[name].append(result.p50 * 1000)
         where = f"{connections} connection{'s' if connections > 1 else ''}"
         for name in peers:
             figures.append(Figure(f"{name}, {where}, CPU per request", "µs", cpu[name]))
