@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench import end_to_end, single_service
+from bench import end_to_end, gateway_peers, single_service
 from bench.fixtures import build_fixtures
 from bench.harness import Figure, Harness
 from deploy.platform_process import PlatformProcess
@@ -35,13 +35,15 @@ FIGURES: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "memory": single_service.memory,
 }
 """In the order of measurement: `query` adds 16 grants, and each breach suspends and probes all grants in its scope."""
+GATEWAY_PEERS = "gateway-peers"
+"""Measured before the platform starts: it compares the gateway with nginx, both before the same upstream."""
 
 
 async def _measure(platform: PlatformProcess, started: float, names: list[str], figures: list[Figure]) -> list[str]:
     """Measure the figures; return the errors of those that failed."""
     failed = []
     async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
-        harness = Harness(platform, await build_fixtures(client, platform.create_administrators()), figures)
+        harness = Harness(platform, await build_fixtures(client, platform.first_administrators()), figures)
         harness.record("start-up to ready, fresh data", "s", [started])
         for gateway in platform.layout().of("gateway")[1:]:
             platform.control("stop", f"gateways:{gateway.name}")
@@ -79,24 +81,32 @@ def _append_to_history(figures: list[Figure]) -> None:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def _measure_platform(names: list[str], figures: list[Figure]) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
+        platform = PlatformProcess(Path(directory), gateway=GATEWAY_COUNT if "revocation" in names else 1)
+        try:
+            return asyncio.run(_measure(platform, platform.start(), names, figures))
+        finally:
+            platform.stop()
+
+
 def main() -> None:
     """Measure, print and append."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "figures", nargs="*", choices=[*FIGURES, []], help="the figures to measure; all if none is given"
+        "figures", nargs="*", choices=[GATEWAY_PEERS, *FIGURES, []], help="the figures to measure; all if none is given"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="xindun-bench-") as directory:
-        names = [name for name in FIGURES if name in (options.figures or FIGURES)]
-        figures: list[Figure] = []
-        platform = PlatformProcess(Path(directory), gateway=GATEWAY_COUNT if "revocation" in names else 1)
-        try:
-            failed = asyncio.run(_measure(platform, platform.start(), names, figures))
-        finally:
-            platform.stop()
-            if figures:
-                _print(figures)
-                _append_to_history(figures)
+    wanted = options.figures or [GATEWAY_PEERS, *FIGURES]
+    figures = gateway_peers.measure() if GATEWAY_PEERS in wanted else []
+    failed = []
+    try:
+        if names := [name for name in FIGURES if name in wanted]:
+            failed = _measure_platform(names, figures)
+    finally:
+        if figures:
+            _print(figures)
+            _append_to_history(figures)
     if failed:
         sys.exit("not measured:\n  " + "\n  ".join(failed))
 

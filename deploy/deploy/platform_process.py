@@ -141,7 +141,7 @@ class PlatformProcess:
         """Return a secret of a member, as its settings read it."""
         return (self.directory / "processes/secrets" / member / f"xindun_{member}_{name}").read_text()
 
-    def create_administrators(self) -> bytes:
+    def first_administrators(self) -> bytes:
         """Run the one-time command that creates the first administrators; return its output."""
         command = [sys.executable, "-m", "deploy.administrators", "--data", str(self.directory)]
         environment = os.environ | {"PYTHONUTF8": "1"}

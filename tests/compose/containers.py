@@ -18,9 +18,9 @@ from demo.runner import Runner
 from demo.scenario import Scenario
 from demo.steps import run_scenario
 from deploy.bootstrap import invented
+from deploy.platform_process import free_port
 from deploy.secret_files import ensure_secrets
 from tests.faults.retrying_client import PatientTransport
-from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TERM = 600.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.platform_process import free_port
 from tests.compose.containers import Containers, run
 from tests.faults.earlier_version import EarlierVersion, RunningVersion
 from tests.faults.upgrade import upgrade
-from tests.harness.ports import free_port
 
 pytestmark = [pytest.mark.compose, pytest.mark.long, pytest.mark.timeout(3600)]
 

@@ -62,7 +62,7 @@ async def _refused_everywhere(platform: ProcessPlatform, token: str) -> dict[str
     async with httpx.AsyncClient(timeout=30) as client:
         for name, row in platform.table().items():
             while row["kind"] in PATHS and name not in refusals:
-                answer = await client.get(f"{platform.direct(name)}{PATHS[row['kind']]}", headers=bearer(token))
+                answer = await client.get(f"{platform.process_url(name)}{PATHS[row['kind']]}", headers=bearer(token))
                 if answer.status_code == 503:
                     assert int(answer.headers["retry-after"]) > 0
                     refusals[name] = slug(answer)

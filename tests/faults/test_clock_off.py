@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.platform_process import free_port
 from tests.faults.chaos_harness import PATHS, City
 from tests.faults.token_race import Door, race
-from tests.harness.ports import free_port
 from tests.harness.process_platform import ProcessPlatform
 from tests.platform.harness import bearer
 

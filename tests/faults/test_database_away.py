@@ -23,7 +23,8 @@ async def test_without_the_database_requests_are_refused_with_503_and_all_goes_o
     try:
         refusals = await _refused(city, unit)
         said = {
-            name: await _readiness(platform.direct(name)) for name in ("identity", "datashare-2", "incident", "audit")
+            name: await _readiness(platform.process_url(name))
+            for name in ("identity", "datashare-2", "incident", "audit")
         }
     finally:
         await asyncio.to_thread(platform.control, "start", "stores:postgresql")
@@ -45,7 +46,7 @@ async def _write_on(city: City) -> None:
 
 async def _refused(city: City, unit: Unit) -> set[tuple[int, str | None, bool]]:
     """Query past the gateway and return the different answers, with whether they say when to come again."""
-    async with httpx.AsyncClient(base_url=city.processes.direct("datashare"), timeout=60) as client:
+    async with httpx.AsyncClient(base_url=city.processes.process_url("datashare"), timeout=60) as client:
         asked = [
             client.post("/datashare/queries", json=city.asked(unit), headers=bearer(unit.system.access))
             for _ in range(ASKED)

@@ -71,7 +71,10 @@ async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(sma
     answered: list[str] = []
     refused: set[tuple[int, str | None]] = set()
     try:
-        async with httpx.AsyncClient(base_url=platform.direct("datashare"), timeout=60) as client, asyncio.timeout(240):
+        async with (
+            httpx.AsyncClient(base_url=platform.process_url("datashare"), timeout=60) as client,
+            asyncio.timeout(240),
+        ):
             while not refused or len(answered) > 100_000:
                 answer = await client.post(
                     "/datashare/queries", json=small.asked(unit), headers=bearer(unit.system.access)

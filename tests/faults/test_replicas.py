@@ -55,7 +55,7 @@ async def test_when_the_relay_is_killed_the_other_replica_takes_over_and_nothing
 @pytest.mark.parametrize(("quota", "most"), [({"calls": 5}, 5), ({"subjects": 3}, 3), ({"rows": 4}, 4)])
 async def test_a_quota_is_exact_while_both_replicas_serve_it(city: City, quota: dict[str, int], most: int):
     unit = await city.unit(quota={"calls": 100, "rows": 100, "subjects": 10} | quota)
-    replicas = [city.processes.direct(name) for name in ("datashare", "datashare-2")]
+    replicas = [city.processes.process_url(name) for name in ("datashare", "datashare-2")]
     async with httpx.AsyncClient(timeout=60) as client:
         places = itertools.cycle([*replicas, *city.processes.gateways()])
         asked = [

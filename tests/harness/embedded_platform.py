@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.harness.ports import free_port
+from deploy.platform_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 240.0
