@@ -14,10 +14,11 @@ from sqlalchemy import text
 from common.clock import ManualClock
 from common.contracts.policies import POLICIES
 from common.messaging import outbox
+from common.messaging import relay as relay_module
 from common.messaging.bus import Bus, Message
 from common.messaging.events import REGISTRY, Envelope, Event
 from common.messaging.inbox import Handlers, Inbox
-from common.messaging.outbox import Relay
+from common.messaging.relay import Relay
 from common.settings import ServiceSettings
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
@@ -189,8 +190,8 @@ class Life:
 
 @pytest.fixture
 async def lasting(ground_of: Ground, with_toy, fresh_database, monkeypatch) -> AsyncIterator[Lasting]:
-    monkeypatch.setattr(outbox, "BATCH", BATCH)
-    monkeypatch.setattr(outbox, "SWEEP", 0.05)
+    monkeypatch.setattr(relay_module, "RELAY_BATCH_SIZE", BATCH)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.05)
     publisher = f"teller-{uuid.uuid4().hex}"
 
     class Told(Event, publisher=publisher, name="story.told", key="about"):

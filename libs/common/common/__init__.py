@@ -1,1 +1,1 @@
-"""What every service of Xindun shares: events, bus, outbox, inbox, tokens, the revocation feed, policies, problems."""
+"""The kernel that every service shares, and the contracts between services."""

@@ -1,4 +1,4 @@
-"""Who acts in which request: what records and logs say of an act, carried along with the task that does it."""
+"""The context of an act: actor, unit and request ids, carried in a context variable into events and logs."""
 
 import os
 from contextvars import ContextVar

@@ -113,7 +113,7 @@ class Conflict(Problem):
 
 
 class PreconditionFailed(Problem):
-    """412: somebody else changed it since it was read."""
+    """412: it was changed since it was read."""
 
     slug, status = "edited-meanwhile", 412
     zh, en = "内容已被他人修改，请重新读取", "It was edited meanwhile: read it again"

@@ -33,7 +33,7 @@ class CommonSettings(BaseSettings):
     request_timeout: float = 30.0
     """Seconds after which a request is given up."""
     drain_delay: float = Field(default=3.0, ge=0)
-    """Seconds between saying "not ready" and taking no more connections: longer than whoever routes to us looks."""
+    """Seconds between "not ready" and the last accepted connection: longer than any health-check interval."""
     kafka_bootstrap: str | None = None
     kafka_username: str | None = None
     """The process's own principal; None speaks without proving who it is, where the broker lets it."""

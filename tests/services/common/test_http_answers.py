@@ -472,14 +472,14 @@ async def test_a_request_without_a_credential_or_with_two_is_401(calm_harness):
 async def test_acts_of_class_a_end_when_the_revoker_is_silent(harness):
     who = harness.as_("credit-data.query")
     assert (await harness.client.post("/toy/queries", headers=who)).status_code == 200
-    harness.point._heard_at -= 61
+    harness.point._revoker_seen_at -= 61
     answer = await harness.client.post("/toy/queries", headers=who)
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:xindun:problem:revoker-silent"
     assert (await harness.client.get("/toy/whoami", headers=who)).status_code == 200
-    heard = harness.point._heard_at
+    heard = harness.point._revoker_seen_at
     await harness.feed(Heartbeat(at=harness.clock.now()))
-    await eventually(lambda: harness.point._heard_at > heard)
+    await eventually(lambda: harness.point._revoker_seen_at > heard)
     assert (await harness.client.post("/toy/queries", headers=who)).status_code == 200
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import text
 from common.ids import new_id
 from common.messaging import inbox as inbox_module
 from common.messaging.bus import BusUnavailable, Message
+from common.messaging.dead_letters import drop_dead_letter, replay_dead_letter
 from common.messaging.events import PREFIX
-from common.messaging.inbox import ATTEMPTS, LONGEST, Inbox
+from common.messaging.inbox import MAX_ATTEMPTS, MAX_MESSAGE_BYTES, Inbox
 from common.messaging.topics import events_topic
 from common.problems import Conflict, Invalid, NotFound, Unavailable
 from common.storage.database import Database, DatabaseUnavailable
@@ -119,14 +120,14 @@ async def test_the_waits_grow_and_after_eight_attempts_the_event_is_dead(still, 
         await still.inbox.retry_one()
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
     rows = await admin.fetch("SELECT status, attempts, error FROM inbox ORDER BY arrival")
-    assert tuple(rows[0]) == ("dead", ATTEMPTS, "RuntimeError")
+    assert tuple(rows[0]) == ("dead", MAX_ATTEMPTS, "RuntimeError")
     assert await effects(admin) == ["behind"], "a dead event holds nobody back"
 
 
 async def dead_letter(harness, admin) -> UUID:
     refusing(harness, "bad")
     await harness.bus.publish([asked(harness, "a", "bad")])
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         await retry_all(harness, 20)
     return await admin.fetchval("SELECT message_id FROM inbox WHERE status = 'dead'")
 
@@ -137,16 +138,16 @@ async def test_an_operator_sees_replays_and_drops_dead_letters(still, admin):
     path = f"/toy/operations/dead-letters/{dead}"
     listed = (await still.client.get("/toy/operations/dead-letters", headers=operator)).json()
     assert [(letter["message_id"], letter["error"], letter["attempts"]) for letter in listed] == [
-        (str(dead), "RuntimeError", ATTEMPTS)
+        (str(dead), "RuntimeError", MAX_ATTEMPTS)
     ]
     assert "bad" not in str(listed), "what it says is not shown"
     assert (await still.client.post(f"{path}/replay", headers=operator)).status_code == 202
     assert (await states(admin))["a"] == ("waiting", 0)
     assert (await still.client.post(f"{path}/replay", headers=operator)).status_code == 409
     assert (await still.client.post(f"{path}/drop", headers=operator, json={"reason": "no longer"})).status_code == 409
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         await retry_all(still, 20)
-    assert (await states(admin))["a"] == ("dead", ATTEMPTS)
+    assert (await states(admin))["a"] == ("dead", MAX_ATTEMPTS)
     assert (await still.client.post(f"{path}/drop", headers=operator, json={"reason": " "})).status_code == 422
     assert (await still.client.post(f"{path}/drop", headers=operator, json={"reason": "no longer"})).status_code == 204
     row = await admin.fetchrow("SELECT status, reason, settled_by FROM inbox")
@@ -167,14 +168,14 @@ async def test_a_replayed_letter_that_now_succeeds_takes_effect(still, admin):
     dead = await dead_letter(still, admin)
     still.runtime.react = None
     async with still.runtime.database.transaction() as session:
-        await still.inbox.replay(session, dead)
+        await replay_dead_letter(session, dead, now=still.runtime.clock.now())
     await retry_all(still)
     assert await effects(admin) == ["bad"]
     async with still.runtime.database.transaction() as session:
         with pytest.raises(Conflict):
-            await still.inbox.drop(session, dead, by="account:1", reason="too late")
+            await drop_dead_letter(session, dead, by="account:1", reason="too late")
         with pytest.raises(NotFound):
-            await still.inbox.replay(session, new_id())
+            await replay_dead_letter(session, new_id(), now=still.runtime.clock.now())
 
 
 async def test_unknown_types_pass_by_and_unknown_fields_are_ignored(still, admin):
@@ -224,7 +225,7 @@ async def test_what_cannot_be_read_blocks_nobody(still, admin, value):
 
 async def test_a_message_too_long_to_be_an_event_blocks_nobody(still, admin):
     before = handled("too-long")
-    long = asked(still, "a", "x" * LONGEST)
+    long = asked(still, "a", "x" * MAX_MESSAGE_BYTES)
     await still.bus.publish([long, asked(still, "a", "next")])
     assert await effects(admin) == ["next"]
     assert handled("too-long") == before + 1
@@ -272,7 +273,7 @@ async def test_a_handler_that_meets_a_lock_waits_uncounted_and_blocks_nobody(sti
     assert await effects(admin) == ["free"]
     assert (await states(admin))["a"] == ("waiting", 0)
     await still.bus.publish([asked(still, "c", "locked"), asked(still, "d", "free")])
-    for _ in range(2 * ATTEMPTS):
+    for _ in range(2 * MAX_ATTEMPTS):
         await still.inbox.retry_one()
         still.pass_(2)
     assert (await states(admin))["a"] == ("waiting", 0), "nothing speaks against the event"

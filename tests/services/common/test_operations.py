@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.messaging.outbox import Relay
+from common.messaging.relay import Relay
 from common.web.application import asyncpg_dsn
 from tests.harness.polling import eventually
 from tests.services.common.toy.events import QuestionAsked

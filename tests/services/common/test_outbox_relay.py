@@ -14,8 +14,9 @@ from common.clock import ManualClock
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
 from common.messaging import outbox
+from common.messaging import relay as relay_module
 from common.messaging.events import Envelope
-from common.messaging.outbox import Relay
+from common.messaging.relay import Relay
 from common.messaging.topics import FEED_TOPIC
 from common.storage.database import Database
 from common.web.application import asyncpg_dsn, supervise
@@ -129,7 +130,7 @@ async def test_what_was_said_within_a_savepoint_is_taken_back_with_it(ground):
 
 async def test_an_event_that_no_bus_would_take_does_not_commit(ground):
     with pytest.raises(ValueError, match="over"):
-        await ground.say("x" * outbox.LARGEST)
+        await ground.say("x" * outbox.MAX_EVENT_BYTES)
     await ground.say("small")
     ground.relay()
     await ground.has("small")
@@ -227,7 +228,7 @@ async def test_a_commit_wakes_the_relay_at_once(ground):
 
 
 async def test_a_row_whose_notification_was_lost_is_swept_up(ground, admin, monkeypatch):
-    monkeypatch.setattr(outbox, "SWEEP", 0.1)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.1)
     ground.relay()
     await ground.say("first")
     await ground.has("first")
@@ -240,7 +241,7 @@ async def test_a_row_whose_notification_was_lost_is_swept_up(ground, admin, monk
 async def test_a_commit_without_a_notification_wakes_the_relay_be_it_this_or_another_process(
     ground, admin, monkeypatch, woken
 ):
-    monkeypatch.setattr(outbox, "SWEEP", 600)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 600)
     await admin.execute("ALTER TABLE outbox DISABLE TRIGGER outbox_notify")
     await ground.say("first")
     holder = ground.relay(heartbeat_every=600)
@@ -255,7 +256,7 @@ async def test_a_commit_without_a_notification_wakes_the_relay_be_it_this_or_ano
 
 
 async def test_of_two_relays_one_works_and_the_other_takes_over_when_its_connection_dies(ground, admin, monkeypatch):
-    monkeypatch.setattr(outbox, "SWEEP", 0.05)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.05)
     ground.relay()
     ground.relay()
     await ground.say("one")
@@ -277,8 +278,8 @@ async def test_a_relay_that_lost_its_lock_while_publishing_gives_up_and_marks_no
     ground, admin, monkeypatch, hangs
 ):
     """A process that hangs says nothing to its database either, and must not hold up the other replicas for good."""
-    monkeypatch.setattr(outbox, "SWEEP", 0.05)
-    monkeypatch.setattr(outbox, "HUNG_AFTER", 1.0 if hangs else 60.0)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(relay_module, "LOCK_SESSION_TIMEOUT", 1.0 if hangs else 60.0)
     frozen = Bus()
     await frozen.start()
     frozen.frozen = asyncio.Event()
@@ -300,7 +301,7 @@ async def test_a_relay_that_lost_its_lock_while_publishing_gives_up_and_marks_no
 
 
 async def test_a_publication_that_never_ends_is_given_up_and_tried_again(ground, monkeypatch):
-    monkeypatch.setattr(outbox, "PUBLISH_TERM", 0.1)
+    monkeypatch.setattr(relay_module, "PUBLISH_TIMEOUT", 0.1)
     ground.bus.frozen = asyncio.Event()
     ground.relay()
     await ground.say("slow")
@@ -397,7 +398,7 @@ async def test_what_was_marked_as_said_without_being_said_leaves_a_gap(ground):
 
 
 async def test_a_relay_recovers_when_the_database_comes_back(ground, admin, monkeypatch):
-    monkeypatch.setattr(outbox, "SWEEP", 0.05)
+    monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.05)
     ground.relay()
     for turn in range(3):
         await ground.say(f"turn {turn}")

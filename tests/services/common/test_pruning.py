@@ -65,7 +65,7 @@ async def test_answers_go_after_seven_days(harness, admin):
 
 
 async def test_much_goes_in_batches(harness, admin, monkeypatch):
-    monkeypatch.setattr(pruning, "BATCH", 10)
+    monkeypatch.setattr(pruning, "PRUNE_BATCH_SIZE", 10)
     for n in range(25):
         await admin.execute(OUTBOX, "xindun.toy.events", str(n), 31 * DAY)
     assert [await prune(harness.runtime) for _ in range(4)] == [10, 10, 5, 0]
@@ -80,7 +80,7 @@ async def test_of_several_replicas_one_prunes(harness, admin):
 
 
 async def test_a_service_prunes_by_itself(harness, admin, monkeypatch):
-    monkeypatch.setattr(pruning, "EVERY", 0.01)
+    monkeypatch.setattr(pruning, "PRUNE_INTERVAL", 0.01)
     running = asyncio.create_task(pruning.prune_periodically(harness.runtime))
     await admin.execute(OUTBOX, "xindun.toy.events", "old", 31 * DAY)
     try:

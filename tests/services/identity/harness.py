@@ -141,7 +141,7 @@ class World:
         async with asyncio.timeout(10):
             while not self.runtime.signing_keys.ready():
                 await self.runtime.point.until(lambda: False, 0.02)
-        assert await self.runtime.point.until(lambda: self.runtime.point._heard_at is not None, 10)
+        assert await self.runtime.point.until(lambda: self.runtime.point._revoker_seen_at is not None, 10)
         self.client = await self._ends.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://identity.test")
         )

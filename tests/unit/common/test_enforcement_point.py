@@ -134,7 +134,7 @@ async def ground():
 @pytest.fixture
 def impatient(monkeypatch):
     """Whatever is not answered is read from its beginning at once."""
-    monkeypatch.setattr(cutoffs, "ANEW_AFTER", 0.0)
+    monkeypatch.setattr(cutoffs, "RECONNECT_AFTER", 0.0)
 
 
 @pytest.mark.clause("6.5")
@@ -259,7 +259,7 @@ async def test_a_point_decides_only_when_it_has_announced_itself():
 @pytest.mark.clause("6.5")
 async def test_a_point_whose_signs_of_life_are_not_heard_refuses(ground, monkeypatch):
     ground.bus.refuses = True
-    ground.point._alive_at -= cutoffs.LIVE_FOR
+    ground.point._alive_at -= cutoffs.LIVENESS_TIMEOUT
     assert ground.point.age() <= ground.point.bound()
     with pytest.raises(FeedStale):
         ground.verifier.authenticate_and_check_revocation(ground.token())
@@ -372,7 +372,7 @@ async def test_a_token_whose_key_comes_later_is_good_then(ground):
 
 
 async def test_forged_tokens_are_not_remembered_without_bound(ground, monkeypatch):
-    monkeypatch.setattr(auth, "FORGED", 3)
+    monkeypatch.setattr(auth, "MAX_CACHED_FORGERIES", 3)
     for number in range(10):
         head, payload, signature = ground.token(f"account:{number}").split(".")
         assert reason_for(ground, f"{head}.{payload}.{'A' * 43}{signature[43:]}") == "signature"
@@ -407,7 +407,7 @@ async def test_a_feed_read_again_does_not_revive_a_retired_key_for_a_moment(grou
 @pytest.mark.usefixtures("impatient")
 async def test_a_silent_revoker_closes_class_a_and_only_a_new_heartbeat_opens_it(ground):
     ground.point.require_revoker()
-    ground.point._heard_at -= 61
+    ground.point._revoker_seen_at -= 61
     with pytest.raises(RevokerSilent):
         ground.point.require_revoker()
     ground.bus.cut = True
@@ -418,7 +418,7 @@ async def test_a_silent_revoker_closes_class_a_and_only_a_new_heartbeat_opens_it
     with pytest.raises(RevokerSilent):
         ground.point.require_revoker()
     await ground.feed(Heartbeat(at=ground.clock.now()))
-    await eventually(lambda: time.monotonic() - ground.point._heard_at < 1)
+    await eventually(lambda: time.monotonic() - ground.point._revoker_seen_at < 1)
     ground.point.require_revoker()
 
 

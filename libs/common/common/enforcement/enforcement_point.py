@@ -1,12 +1,12 @@
-"""An enforcement point: follows the revocation feed, refuses what is cut off or cannot be checked, and gives receipts.
+"""The enforcement point: follows the revocation feed, refuses revoked or uncheckable credentials, sends receipts.
 
-The gateway and every service are points, each for itself. A point loads the whole feed before it serves; it is *fresh*
-while the bus has confirmed within the bound (policy `revocation-bound`) that it stands at the feed's end. A point that
-is not fresh refuses, so a revocation is effective everywhere once every live point has given its receipt, or once the
-bound has passed since the bus holds the cutoff (P1, clause 6.5).
+The gateway and every service are points, each for itself. A point loads the whole feed before it serves. It is *fresh*
+while the bus has confirmed, within the bound (policy `revocation-bound`), that the point stands at the feed's end. A
+point that is not fresh refuses. So a revocation is effective everywhere once every live point has sent its receipt, or
+once the bound has passed since the bus holds the cutoff (P1, clause 6.5).
 
-"Live" must include every point that decides. So a point decides only after the bus took its first sign of life and
-then confirmed the feed's end once more, and only while its last sign of life is younger than `LIVE_FOR`.
+"Live" must include every point that decides. So a point decides only after the bus has accepted its first heartbeat
+and then confirmed the feed's end once more, and only while its last heartbeat is younger than `LIVENESS_TIMEOUT`.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ FEED_AGE = Gauge(
 )
 REFUSED = Counter("xindun_point_refused_total", "Credentials refused by the point", ["point", "reason"])
 
-LEAST_BOUND = REVOCATION_BOUND.least / 1000
-POLL = 0.2
-"""Seconds between questions to the bus whether there is anything new."""
-ANEW_AFTER = 10.0
-"""Seconds without an answer to any question, after which the feed is read from its beginning."""
-ALIVE_EVERY = 0.5
-"""Seconds between a point's signs of life."""
-LIVE_FOR = 6 * ALIVE_EVERY
-"""Seconds after a sign of life in which the point is waited for, and after which it refuses."""
+MIN_REVOCATION_BOUND = REVOCATION_BOUND.least / 1000
+POLL_INTERVAL = 0.2
+"""Seconds between polls of the feed."""
+RECONNECT_AFTER = 10.0
+"""Seconds without an answered poll, after which the point reads the feed from its beginning."""
+HEARTBEAT_INTERVAL = 0.5
+"""Seconds between a point's heartbeats."""
+LIVENESS_TIMEOUT = 6 * HEARTBEAT_INTERVAL
+"""Seconds after a heartbeat during which revocations wait for the point, and after which it refuses."""
 
 
 class CredentialRevoked(Unauthorized):
@@ -66,7 +66,7 @@ class FeedStale(Unavailable):
 
 
 class RevokerSilent(Unavailable):
-    """503: nobody could have revoked anything for too long; acts that open data or widen access are refused."""
+    """503: identity has been silent too long, so nothing could be revoked: acts of class A are refused."""
 
     slug = "revoker-silent"
     zh, en = (
@@ -84,16 +84,16 @@ class EnforcementPoint:
         self.keys = KeySet()
         self.key_generation = 0
         self.revision = 0
-        """Counts what was applied, so that a waiter can tell whether anything came since it looked."""
+        """Counts applied batches, so that a waiter can see whether one came since its last check."""
         self.readings = 0
-        """Counts how often the feed was begun to be read: it may have lost something since the time before."""
+        """Counts readings of the feed from its beginning: before each, the feed may have lost entries."""
         self.policies = Policies(policies)
         self._bus, self._clock = bus, clock
         self._cutoffs: dict[str, Cutoff] = {}
         self._confirmed_at: float | None = None
         self._announced_at: float | None = None
         self._alive_at = 0.0
-        self._heard_at: float | None = None
+        self._revoker_seen_at: float | None = None
         self._heartbeat: datetime | None = None
         self._retired: set[str] = set()
         self._loaded = asyncio.Event()
@@ -104,19 +104,19 @@ class EnforcementPoint:
         self._age = FEED_AGE.labels(name)
         self._age.set_function(self.age)
 
-    # What a request asks
+    # State that requests read
 
     def age(self) -> float:
         """Seconds since the bus confirmed that this point stands at the feed's end; infinite before the first time."""
         return float("inf") if self._confirmed_at is None else time.monotonic() - self._confirmed_at
 
     def revoker_age(self) -> float:
-        """Seconds since identity was heard; infinite before the first time."""
-        return float("inf") if self._heard_at is None else time.monotonic() - self._heard_at
+        """Seconds since identity's last heartbeat; infinite before the first."""
+        return float("inf") if self._revoker_seen_at is None else time.monotonic() - self._revoker_seen_at
 
     @property
     def known_cutoffs(self) -> int:
-        """How many subjects are cut off here."""
+        """Number of subjects with a cutoff."""
         return len(self._cutoffs)
 
     def bound(self) -> float:
@@ -128,8 +128,10 @@ class EnforcementPoint:
         if self._announced_at is None or self._confirmed_at is None or self._confirmed_at < self._announced_at:
             return False
         age = self.age()
-        # Each request asks: most need no look at the policies, because no version of this one can be below its least.
-        return time.monotonic() - self._alive_at <= LIVE_FOR and (age <= LEAST_BOUND or age <= self.bound())
+        # Every request comes here: below the least possible bound, no policy needs to be read.
+        return time.monotonic() - self._alive_at <= LIVENESS_TIMEOUT and (
+            age <= MIN_REVOCATION_BOUND or age <= self.bound()
+        )
 
     def require_fresh(self) -> None:
         """Raise `FeedStale` unless the point may decide."""
@@ -138,9 +140,9 @@ class EnforcementPoint:
             raise FeedStale(headers={"Retry-After": "2"})
 
     def require_revoker(self) -> None:
-        """Raise `RevokerSilent` when identity has not been heard within policy `revoker-silence`: for acts of class A."""
+        """Raise `RevokerSilent` when identity's last heartbeat is older than policy `revoker-silence`: for acts of class A."""
         limit = self.policies.at(REVOKER_SILENCE.name, self._clock.now()).value
-        if self._heard_at is None or time.monotonic() - self._heard_at > limit:
+        if self._revoker_seen_at is None or time.monotonic() - self._revoker_seen_at > limit:
             REFUSED.labels(self.name, "revoker-silent").inc()
             raise RevokerSilent(headers={"Retry-After": "10"})
 
@@ -158,17 +160,17 @@ class EnforcementPoint:
                     cutoff=str(cutoff.id),
                 )
 
-    # How it learns
+    # Following the feed
 
     async def run(self) -> None:
-        """Follow the feed until cancelled; whatever fails makes the point stale and is tried again."""
+        """Follow the feed until cancelled; a failure makes the point stale and is retried."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow())
                 group.create_task(self._live())
                 group.create_task(self._answer())
         finally:
-            self._announced_at = None  # it refuses from here on, and only then says that nobody need wait for it
+            self._announced_at = None  # refuse first, then let revocations stop waiting for this point
             with contextlib.suppress(BusUnavailable, TimeoutError):
                 await asyncio.wait_for(self._bus.publish([self._receipt("left")]), 1)
 
@@ -177,10 +179,10 @@ class EnforcementPoint:
         await self._open.wait()
 
     async def _follow(self) -> None:
-        """Read the feed, and from its beginning again where that did not go on."""
-        backoff = Backoff(POLL, 2.0)
+        """Read the feed; start from its beginning whenever reading fails."""
+        backoff = Backoff(POLL_INTERVAL, 2.0)
         while True:
-            begun, follower = time.monotonic(), None
+            started_at, follower = time.monotonic(), None
             try:
                 follower = self._bus.follow(FEED_TOPIC)
                 self.readings += 1
@@ -193,25 +195,25 @@ class EnforcementPoint:
                 if follower:
                     with contextlib.suppress(BusUnavailable):
                         await follower.close()
-            if time.monotonic() - begun > ANEW_AFTER:
+            if time.monotonic() - started_at > RECONNECT_AFTER:
                 backoff.reset()
             await backoff.wait()
 
     async def _read(self, follower: Follower) -> None:
-        """Take in what comes. Raises `ValueError`, and `BusUnavailable` once that lasts for `ANEW_AFTER` seconds.
+        """Apply entries as they come. Raises `ValueError`, and `BusUnavailable` once it lasts for `RECONNECT_AFTER` seconds.
 
-        A follower that could not be answered for a moment is asked again: to connect anew costs ten times what asking
-        does, and all points would do it at once, just when brokers or machines have too much to do.
+        A poll that fails is repeated on the same connection: reconnecting costs ten times as much, and all points would
+        do it at once, just when brokers or machines are overloaded.
         """
         caught_up, answered_at = False, time.monotonic()
         while True:
             try:
-                batch = await follower.poll(POLL)
+                batch = await follower.poll(POLL_INTERVAL)
             except BusUnavailable:
-                if time.monotonic() - answered_at > ANEW_AFTER:
+                if time.monotonic() - answered_at > RECONNECT_AFTER:
                     raise
-                caught_up = False  # what comes next may have waited there meanwhile
-                await asyncio.sleep(POLL)
+                caught_up = False  # the next entries may be old
+                await asyncio.sleep(POLL_INTERVAL)
                 continue
             answered_at = time.monotonic()
             self.readings += batch.reset
@@ -232,9 +234,9 @@ class EnforcementPoint:
             self._open.set()
 
     def _apply(self, message: Message, *, live: bool) -> None:
-        """Take one message in; a cutoff that comes after the first load is owed a receipt.
+        """Apply one message; a cutoff that comes after the first load is owed a receipt.
 
-        `live`: it is new on the feed, and was not read again, or for the first time, with all that the feed keeps.
+        `live`: the entry is new on the feed, not part of its retained content.
         """
         if message.value is None:
             self._withdraw(message.key)
@@ -252,25 +254,25 @@ class EnforcementPoint:
             if entry.retired:
                 self._retired.add(entry.kid)
                 self.keys.remove(entry.kid)
-            elif entry.kid not in self._retired:  # the feed, read again, says first that it was good once
+            elif entry.kid not in self._retired:  # the retained feed also has the key's active entry
                 self.keys.add(entry.jwk)
         elif isinstance(entry, PolicyVersion):
             self.policies.learn(entry)
         elif isinstance(entry, Heartbeat):
-            self._hear(entry.at, live=live)
+            self._record_heartbeat(entry.at, live=live)
 
     def _withdraw(self, key: str) -> None:
         """Forget the cutoff of that key, unless a later one of its subject has come."""
         for cutoff in [each for each in self._cutoffs.values() if each.key == key]:
             del self._cutoffs[cutoff.subject]
 
-    def _hear(self, at: datetime, *, live: bool) -> None:
-        """Take in a heartbeat: by our own clock from the moment of reading, except one that the feed had kept."""
+    def _record_heartbeat(self, at: datetime, *, live: bool) -> None:
+        """Record a heartbeat: a live one counts from the moment of reading, a retained one from its own time."""
         if live:
-            self._heard_at = time.monotonic()
+            self._revoker_seen_at = time.monotonic()
         elif self._heartbeat is None or at > self._heartbeat:
             silent = max(0.0, (self._clock.now() - at).total_seconds())
-            self._heard_at = max(self._heard_at or -math.inf, time.monotonic() - silent)
+            self._revoker_seen_at = max(self._revoker_seen_at or -math.inf, time.monotonic() - silent)
         self._heartbeat = at
 
     def _receipt(self, kind: str, cutoff: Cutoff | None = None) -> Message:
@@ -280,27 +282,27 @@ class EnforcementPoint:
         return Message(receipts_topic(member_name(self.name)), self.name, receipt.to_bytes())
 
     async def _live(self) -> None:
-        """Say again and again that the point lives."""
+        """Send heartbeats until cancelled."""
         await self._loaded.wait()
         while True:
-            begun = time.monotonic()
+            started_at = time.monotonic()
             with contextlib.suppress(BusUnavailable):
                 await self._bus.publish([self._receipt("alive")])
-                self._alive_at = begun
+                self._alive_at = started_at
                 if self._announced_at is None:
                     self._announced_at = time.monotonic()
             self._forget()
-            await asyncio.sleep(ALIVE_EVERY)
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
 
     async def _answer(self) -> None:
-        """Give the receipts that are owed; the feed is followed meanwhile, whatever becomes of them."""
+        """Publish the receipts that are owed, beside the reading of the feed."""
         while True:
             await self._owing.wait()
             owed = tuple(self._owed)
             try:
                 await self._bus.publish(owed)
             except BusUnavailable:
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(POLL_INTERVAL)
                 continue
             del self._owed[: len(owed)]
             if not self._owed:

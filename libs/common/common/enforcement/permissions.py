@@ -7,7 +7,7 @@ __all__ = ["MANAGE_OPERATIONS", "Permission", "UnitKind"]
 
 
 class UnitKind(StrEnum):
-    """What a unit is (clause 4.1): the authority, the center, or one of the kinds that use the platform."""
+    """The kinds of unit (clause 4.1): authority, center, and three kinds of using unit."""
 
     AUTHORITY = "authority"
     CENTER = "center"

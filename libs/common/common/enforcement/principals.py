@@ -12,7 +12,7 @@ __all__ = ["Principal"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who acts, as the verified token says. `probe` is the containment order that a probe credential tests."""
+    """The acting account, system or service, as its verified token says. `probe`: the order that a probe credential tests."""
 
     kind: Literal["account", "system", "service"]
     id: str

@@ -1,4 +1,4 @@
-"""What stands on the revocation feed: everything that an enforcement point must know before it answers anybody."""
+"""Entries of the revocation feed: everything that an enforcement point must know before it decides."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ class Entry(BaseModel):
 
     @property
     def key(self) -> str:
-        """What a later entry replaces."""
+        """The topic key: a later entry with the same key replaces this one."""
         raise NotImplementedError
 
     def to_bytes(self) -> bytes:
@@ -44,7 +44,7 @@ class Cutoff(Entry):
 
     @property
     def key(self) -> str:
-        """Subject and epoch: an earlier cutoff that comes late on the feed must not take the place of a later one."""
+        """Subject and epoch: an older cutoff that is published late must not replace a newer one."""
         return f"{self.subject}:{self.epoch}"
 
 
@@ -58,7 +58,7 @@ class VerificationKey(Entry):
 
     @property
     def key(self) -> str:
-        """The key's thumbprint, and that it ended: a late word that the key is good must not take that one's place."""
+        """Active and retired keys use different topic keys: a delayed "active" entry cannot overwrite a retirement."""
         return f"key:{self.kid}:retired" if self.retired else f"key:{self.kid}"
 
 
@@ -101,7 +101,7 @@ def read_entry(value: bytes) -> Cutoff | VerificationKey | PolicyVersion | Heart
 
 
 class Receipt(BaseModel):
-    """What a point says on the receipts topic: `alive` now and then, `applied` for each cutoff, `left` when it stops."""
+    """A message of a point on its receipts topic: `alive` at an interval, `applied` per cutoff, `left` at its end."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -18,10 +18,10 @@ from common.problems import Unauthorized
 __all__ = ["AUDIENCE", "CredentialInvalid", "Verifier", "challenge"]
 
 AUDIENCE = "xindun"
-CACHED = 10_000
-"""Verified tokens remembered per process: a second use costs a look-up and the cutoff check."""
-FORGED = 1_000
-"""Tokens remembered whose signature is none of ours: sent again, they cost no second look at it. At most 4 KiB each."""
+MAX_CACHED_PRINCIPALS = 10_000
+"""Verified tokens cached per process: a second use costs a dictionary lookup and the cutoff check."""
+MAX_CACHED_FORGERIES = 1_000
+"""Tokens with a false signature, cached so that a repeat costs no verification; at most 4 KiB each."""
 
 
 class CredentialInvalid(Unauthorized):
@@ -75,11 +75,11 @@ class Verifier:
         except TokenInvalid as error:
             if error.reason == "signature":
                 self._forged[token] = None
-                if len(self._forged) > FORGED:
+                if len(self._forged) > MAX_CACHED_FORGERIES:
                     self._forged.popitem(last=False)
             raise _invalid(error.reason) from None
         self._verified[token] = principal
-        if len(self._verified) > CACHED:
+        if len(self._verified) > MAX_CACHED_PRINCIPALS:
             self._verified.popitem(last=False)
         return principal
 

@@ -1,7 +1,7 @@
-"""What services tell each other: the base of every event, its CloudEvents form, and the registry of all contracts.
+"""Events between services: their base class, their CloudEvents form, and the registry of all types.
 
-One file per publisher beside this one, and nothing about events anywhere else. A contract only ever grows: a new field
-with a default, or a new version under a new type.
+The events themselves are contracts (`common.contracts.events`). A contract only grows: a new field with a default, or
+a new version under a new type.
 """
 
 import re
@@ -57,7 +57,7 @@ class Event(BaseModel):
 
 
 class Refusal(BaseModel):
-    """What each publisher's `access.refused` says: who was refused what, for which reason and clause."""
+    """Fields of each publisher's `access.refused`: subject, operation, problem, reason and clause."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,7 +73,7 @@ class Refusal(BaseModel):
 
 
 class DeadLetterDecision(BaseModel):
-    """What each publisher's `dead-letter.settled` says: an operator replayed a foreign event, or dropped it with a reason."""
+    """Fields of each publisher's `dead-letter.settled`: an operator replayed a dead letter, or dropped it with a reason."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -1,7 +1,7 @@
-"""The inbox: a foreign event's effect and its inbox row in one transaction, so that it happens once.
+"""The inbox: one transaction applies a foreign event and inserts its inbox row, so the effect happens once.
 
-What fails waits in its row and is tried again with back-off, while later events of the same key wait behind it and all
-others go on; after the last attempt the row is dead, and an operator replays it or drops it with a reason.
+A failed event waits in its row and is retried with back-off. Later events of the same key wait behind it; others go on.
+After the last attempt the row is a dead letter (`common.messaging.dead_letters`).
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from common.context import ActContext, set_context
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope, Event
 from common.messaging.topics import topic_owner
-from common.problems import Conflict, NotFound, Unavailable
+from common.problems import Unavailable
 from common.storage.database import Database
 
 __all__ = ["Handlers", "Inbox", "inbox"]
@@ -66,14 +66,14 @@ HANDLED = Counter("xindun_inbox_handled_total", "Foreign events by outcome", ["s
 DEAD = Gauge("xindun_inbox_dead", "Dead letters that wait for an operator", ["service"])
 WAITING = Gauge("xindun_inbox_waiting", "Foreign events that wait for another attempt", ["service"])
 
-LONGEST = 0xFFFF
-"""Bytes of a message that can be an event: what is longer the log cannot take either, and nobody here reads it."""
-ATTEMPTS = 8
+MAX_MESSAGE_BYTES = 0xFFFF
+"""Maximum message size in bytes. Equals the audit log's leaf limit; longer messages are ignored."""
+MAX_ATTEMPTS = 8
 """Attempts before a row is dead: with the back-off below, about a quarter of a minute."""
 RETRY = Backoff(0.1, 10.0)
-UNAVAILABLE_WAIT = timedelta(seconds=1)
-LOOK_EVERY = 1.0
-"""Seconds between looks for waiting rows that another process left."""
+UNAVAILABLE_RETRY_DELAY = timedelta(seconds=1)
+POLL_INTERVAL = 1.0
+"""Seconds between polls for waiting rows that another process left."""
 
 R = TypeVar("R")
 """The runtime that the service's handlers take."""
@@ -103,7 +103,7 @@ class Handlers(Generic[R]):
 
 
 class Inbox(Generic[R]):
-    """Takes deliveries of the bus for one service."""
+    """Applies the bus's deliveries to one service."""
 
     def __init__(self, service: str, database: Database, handlers: Handlers[R], runtime: R, clock: Clock) -> None:
         self._service, self._database, self._handlers = service, database, handlers
@@ -121,7 +121,7 @@ class Inbox(Generic[R]):
     async def _take(self, message: Message) -> None:
         envelope = self._read(message)
         if envelope is None or not self._handlers.of(envelope.type):
-            return  # not for us: unknown types and heartbeats pass by
+            return  # unknown types and heartbeats
         try:
             async with self._database.transaction() as session:
                 outcome = await self._claim(session, message, envelope)
@@ -133,11 +133,11 @@ class Inbox(Generic[R]):
         HANDLED.labels(self._service, outcome).inc()
 
     def _read(self, message: Message) -> Envelope | None:
-        """Return the envelope, or None for what no handler may ever read: it is logged and counted.
+        """Return the envelope; None for a message that no handler may read, which is logged and counted.
 
-        Audit, which gets every message too, has it on record as rejected and warns of it.
+        Audit receives every message too: it records the rejection and raises a warning.
         """
-        if len(message.value or b"") > LONGEST:
+        if len(message.value or b"") > MAX_MESSAGE_BYTES:
             return self._refuse(message, "too-long")
         try:
             envelope = Envelope.model_validate_json(message.value or b"")
@@ -146,7 +146,7 @@ class Inbox(Generic[R]):
         except ValueError:
             return self._refuse(message, "unreadable")
         owner = topic_owner(message.topic)
-        # Who may write a topic may say its own facts there, and nobody else's, whatever the source claims to be.
+        # A topic's owner publishes its own facts there and no others, whatever `source` claims.
         if envelope.source != f"/{owner}" or not envelope.type.startswith(f"{PREFIX}.{owner}."):
             return self._refuse(message, "foreign-source")
         return envelope
@@ -185,7 +185,7 @@ class Inbox(Generic[R]):
             await handler(session, event, envelope, self._runtime)
 
     async def _park(self, message: Message, envelope: Envelope, error: Exception) -> None:
-        """Let the event wait in its row. Where the database is away this raises `Unavailable`, too."""
+        """Store the event as a waiting row. Raises `Unavailable` while the database is away."""
         attempts, wait = self._counted(0, error)
         self._log_failure(envelope.type, envelope.id, attempts, error)
         async with self._database.transaction() as session:
@@ -207,13 +207,13 @@ class Inbox(Generic[R]):
 
     @staticmethod
     def _counted(attempts: int, error: Exception) -> tuple[int, timedelta]:
-        """Return the attempts after `error`, and the wait: what was unavailable says nothing against the event."""
+        """Return attempts and delay after `error`. `Unavailable` does not count as an attempt."""
         if isinstance(error, Unavailable):
-            return attempts, UNAVAILABLE_WAIT
+            return attempts, UNAVAILABLE_RETRY_DELAY
         return attempts + 1, timedelta(seconds=RETRY.delay(attempts))
 
     def _log_failure(self, type_: str, message_id: UUID, attempts: int, error: Exception) -> None:
-        """Log the error's class only: its text may quote personal data."""
+        """Log the class of the error only: its text may quote personal data."""
         HANDLED.labels(self._service, "failed").inc()
         log.warning(
             "inbox.handler_failed",
@@ -226,7 +226,7 @@ class Inbox(Generic[R]):
         )
 
     async def run(self) -> None:
-        """Try waiting rows again until cancelled."""
+        """Retry waiting rows until cancelled."""
         while True:
             self._wake.clear()
             try:
@@ -237,14 +237,14 @@ class Inbox(Generic[R]):
                 log.warning("inbox.database_away", service=self._service)
             try:
                 # Not wait_for: before Python 3.12 it swallows a cancellation that meets the wake-up.
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(POLL_INTERVAL):
                     await self._wake.wait()
             except TimeoutError:
                 continue
             await asyncio.sleep(RETRY.initial)
 
     async def retry_one(self) -> bool:
-        """Try the first row whose time has come; False when there is none."""
+        """Retry the first row that is due; False when there is none."""
         ahead = inbox.alias()
         now = self._clock.now()
         due = (
@@ -286,7 +286,7 @@ class Inbox(Generic[R]):
     async def _failed(self, row: dict[str, Any], error: Exception) -> None:
         attempts, wait = self._counted(row["attempts"], error)
         self._log_failure(row["type"], row["message_id"], attempts, error)
-        dead = attempts >= ATTEMPTS
+        dead = attempts >= MAX_ATTEMPTS
         async with self._database.transaction() as session:
             await session.execute(
                 update(inbox)
@@ -307,38 +307,9 @@ class Inbox(Generic[R]):
         WAITING.labels(self._service).set(numbers.get("waiting", 0))
         DEAD.labels(self._service).set(numbers.get("dead", 0))
 
-    async def dead(self, session: AsyncSession, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the oldest dead letters, without their payload."""
-        columns = [column for column in inbox.c if column.name != "payload"]
-        rows = await session.execute(
-            select(*columns).where(inbox.c.status == "dead").order_by(inbox.c.arrival).limit(limit)
-        )
-        return [dict(row) for row in rows.mappings()]
-
-    async def replay(self, session: AsyncSession, message_id: UUID) -> str:
-        """Give a dead letter all its attempts again, and return its type. Raises `NotFound`, `Conflict`."""
-        now = self._clock.now()
-        type_ = await self._settle(session, message_id, status="waiting", attempts=0, next_attempt_at=now)
+    def wake(self) -> None:
+        """Retry waiting rows now."""
         self._wake.set()
-        return type_
-
-    async def drop(self, session: AsyncSession, message_id: UUID, *, by: str, reason: str) -> str:
-        """End a dead letter without effect, and return its type; who and why stay in the row.
-
-        Raises `NotFound`, `Conflict`.
-        """
-        return await self._settle(session, message_id, status="dropped", settled_by=by, reason=reason)
-
-    @staticmethod
-    async def _settle(session: AsyncSession, message_id: UUID, **values: Any) -> str:
-        known = select(inbox.c.status, inbox.c.type).where(inbox.c.message_id == message_id).with_for_update()
-        row = (await session.execute(known)).one_or_none()
-        if row is None:
-            raise NotFound
-        if row.status != "dead":
-            raise Conflict("该消息不是死信", "This message is not a dead letter", state=row.status)
-        await session.execute(update(inbox).where(inbox.c.message_id == message_id).values(**values))
-        return str(row.type)
 
 
 def _where(error: BaseException) -> str:

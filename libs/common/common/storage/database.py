@@ -18,14 +18,14 @@ from common.settings import ServiceSettings
 
 __all__ = ["DRIVER_ERRORS", "Database", "DatabaseUnavailable", "Statement", "driver_connection"]
 
-AWAY = ("08", "28", "3D", "53", "57P", "58")
+UNAVAILABLE_SQLSTATES = ("08", "28", "3D", "53", "57P", "58")
 """SQLSTATE classes of a server that is gone, closed to us, full, stopping or broken: nothing was done, try again."""
-CONTENTION = ("40001", "40P01", "55P03", "57014", "25P03")
+CONTENTION_SQLSTATES = ("40001", "40P01", "55P03", "57014", "25P03")
 """Deadlock, serialisation, lock and statement timeouts: rolled back, try again."""
 
 
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What the driver raises; the last when the server died just as it was spoken to."""
+"""Exceptions of the driver; it raises the last one when the server dies during a statement."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -52,7 +52,7 @@ class Database:
         event.listen(self.engine.sync_engine, "checkout", _require_open)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.on_commit: Callable[[], None] = _no_hook
-        """Called when a transaction with something to tell is committed: who brings it to the bus."""
+        """Called after the commit of a transaction with events: wakes the relay."""
 
     @classmethod
     def of(cls, settings: ServiceSettings, *, pool_size: int | None = None) -> Self:
@@ -86,8 +86,8 @@ class Database:
     async def raw_transaction(self, *, begin: bool = True) -> AsyncIterator[asyncpg.Connection]:
         """Begin a transaction on the driver's own connection, for the paths where the ORM costs more than the act.
 
-        It ends and raises as `transaction` does. What it tells the world is said by `outbox.tell`. Without `begin`, each
-        statement is a transaction of its own: for what is a single one.
+        It ends and raises as `transaction` does; publish events with `outbox.add_on_connection`. Without `begin`, each
+        statement is its own transaction.
         """
         with _failures():
             try:
@@ -133,7 +133,7 @@ def _no_hook() -> None:
 
 
 def _require_open(connection: Any, *_: object) -> None:
-    """Let a pool whose server went away begin anew, instead of giving each dead connection to somebody."""
+    """Invalidate the whole pool at its first dead connection: the server has gone away."""
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
 
@@ -159,7 +159,7 @@ def _meaning(error: Exception) -> Exception | None:
     if isinstance(error, DBAPIError):
         cause, lost = getattr(error.orig, "__cause__", None) or error.orig or error, error.connection_invalidated
     state = getattr(cause, "sqlstate", None) or ""
-    if lost or state.startswith(AWAY) or state in CONTENTION or not state:
+    if lost or state.startswith(UNAVAILABLE_SQLSTATES) or state in CONTENTION_SQLSTATES or not state:
         return DatabaseUnavailable()
     if state.startswith("23"):
         name = getattr(cause, "constraint_name", None)
@@ -172,7 +172,7 @@ def _meaning(error: Exception) -> Exception | None:
 
 
 async def driver_connection(session: AsyncSession) -> asyncpg.Connection:
-    """Return the driver's connection under a session. A transaction is begun on it once the session has sent something."""
+    """Return the driver's connection under a session; its transaction begins with the session's first statement."""
     raw = await (await session.connection()).get_raw_connection()
     connection: asyncpg.Connection = raw.driver_connection
     return connection

@@ -141,10 +141,10 @@ def create_idempotency(serving_role: str) -> None:
 
 
 def create_prune(serving_role: str, *, inbox: bool = True, idempotency: bool = True) -> None:
-    """Create `prune` as of version 1: it deletes what nobody can need any more, and nothing younger, whoever asks.
+    """Create `prune` as of version 1: it deletes rows that are past their use, and no younger ones.
 
-    It looks at the `most` oldest rows of each table only. Rows of the feed stay, but for those of sessions, which are
-    past: from them the feed could be published anew. 30 days are what the topics keep; 45 days are that, the segment
+    It reads the `most` oldest rows of each table only. Rows of the feed stay, but for those of sessions, which are
+    past: the feed can be rebuilt from them. 30 days are what the topics keep; 45 days are that, the segment
     in which a message may outlive it, and a margin: so old a message does not come again. 7 days is the life of a key.
     """
     tables = [

@@ -17,12 +17,12 @@ __all__ = ["prune", "prune_periodically"]
 
 log = structlog.get_logger()
 
-PRUNED = Counter("xindun_pruned_total", "Rows removed because nobody can need them any more", ["service"])
+PRUNED = Counter("xindun_pruned_total", "Rows removed because they are past their use", ["service"])
 
-BATCH = 500
-EVERY = 3600.0
-"""Seconds between two times of looking."""
-PAUSE = 0.5
+PRUNE_BATCH_SIZE = 500
+PRUNE_INTERVAL = 3600.0
+"""Seconds between two runs."""
+PRUNE_PAUSE = 0.5
 """Seconds between batches: the service has other things to do."""
 
 
@@ -31,22 +31,22 @@ async def prune(runtime: Runtime) -> int:
     async with runtime.database.transaction() as session:
         if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('xindun.prune'))")):
             return 0
-        kept = {"days": runtime.settings.outbox_kept_days, "most": BATCH}
+        kept = {"days": runtime.settings.outbox_kept_days, "most": PRUNE_BATCH_SIZE}
         removed: int = await session.scalar(text("SELECT prune(make_interval(days => :days), :most)"), kept) or 0
     PRUNED.labels(runtime.service).inc(removed)
     return removed
 
 
 async def prune_periodically(runtime: Runtime) -> None:
-    """Remove what is old, batch after batch, and look again in an hour: a task of every service."""
+    """Remove old rows in batches, every hour: a task of every service."""
     while True:
         total = 0
         try:
             while removed := await prune(runtime):
                 total += removed
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PRUNE_PAUSE)
         except Unavailable:
             log.warning("prune.database_away", service=runtime.service)
         if total:
             log.info("prune.removed", service=runtime.service, rows=total)
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(PRUNE_INTERVAL)

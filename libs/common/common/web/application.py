@@ -14,7 +14,7 @@ from common.messaging import outbox
 from common.messaging.bus import Message
 from common.messaging.events import Event
 from common.messaging.inbox import Handlers, Inbox
-from common.messaging.outbox import Relay
+from common.messaging.relay import Relay
 from common.messaging.topics import events_topic
 from common.problems import Problem
 from common.storage.pruning import prune_periodically
@@ -116,7 +116,7 @@ def create_service(
 
 
 async def supervise(service: str, what: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a background task for as long as the service lives; a defect is logged, and it begins anew."""
+    """Run a background task until cancelled; when it fails or ends, log it and start it again."""
     while True:
         try:
             await run()
@@ -124,7 +124,7 @@ async def supervise(service: str, what: str, run: Callable[[], Coroutine[Any, An
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Something within was cancelled, not we: a task that ended here would be missed by nobody.
+            # Cancelled from within, not from outside: the task must go on.
             log.exception("task.failed", service=service, task=what, error="CancelledError")
         except Exception as error:
             log.exception("task.failed", service=service, task=what, error=type(error).__name__)

@@ -36,7 +36,7 @@ class MissingPermission(Forbidden):
 
 
 class ProbeRefused(Forbidden):
-    """403: a probe credential proves that a door is shut; it opens none but the probed one."""
+    """403: a probe credential may only be used for the operations that probes test."""
 
     slug = "probe-refused"
     zh, en = "探测凭证不能用于此操作", "A probe credential cannot do this"
@@ -65,10 +65,10 @@ def client_ip(request: Request) -> str:
 
 
 class Requires(SecurityBase):
-    """A dependency that lets in whoever holds `permission` (None: any valid credential).
+    """A dependency that admits principals with `permission` (None: any valid credential).
 
-    `class_a` marks an act that reads credit data, opens it, or widens somebody's access: refused while nobody could
-    revoke. `probes` says that a probe credential may knock here.
+    `class_a` marks an act that reads credit data, opens it, or widens access: refused while revocation is impossible.
+    `probes` admits probe credentials.
     """
 
     def __init__(self, permission: Permission | None, *, class_a: bool = False, probes: bool = False) -> None:
@@ -110,16 +110,16 @@ def requires(permission: Permission | None, *, class_a: bool = False, probes: bo
 
 
 class _AnonymousAccess:
-    """Marks an endpoint that needs no credential, so that one without either is a mistake that a test finds."""
+    """Marks an endpoint that needs no credential; a test finds endpoints with neither mark nor permission."""
 
     async def __call__(self, _: Request) -> None:
         """Let every request pass."""
 
 
 def is_anonymous(call: object) -> bool:
-    """Whether a dependency is the mark of `Anonymous`."""
+    """Whether a dependency is that of `Anonymous`."""
     return isinstance(call, _AnonymousAccess)
 
 
 Anonymous = Annotated[None, Depends(_AnonymousAccess())]
-"""The type of an endpoint's parameter that says: everybody may ask this."""
+"""The type of the parameter that marks an endpoint without credential."""

@@ -1,6 +1,6 @@
-"""The gateway's word on a caller's network address, which a service believes only with the gateway's stamp on it.
+"""The client's network address, signed by the gateway: a service accepts it only with that signature.
 
-A grant may be bound to addresses, so nobody but the gateway may say where a caller is. Each service has a key of its own,
+A grant may be bound to addresses, so only the gateway may state a caller's address. Each service has its own key,
 derived from the gateway's: who holds one service's key can deceive that service alone.
 """
 

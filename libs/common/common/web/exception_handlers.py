@@ -55,7 +55,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
         "content-type": CONTENT_TYPE,
         "content-language": language,
         "cache-control": "no-store",
-        **{name.lower(): value for name, value in problem.headers.items()},  # a problem may have a type of its own
+        **{name.lower(): value for name, value in problem.headers.items()},  # a problem may set its content type
     }
     body = orjson.dumps(problem.body(language, request_state(request.scope).request_id), default=str)
     return Response(body, status_code=problem.status, headers=headers)

@@ -1,4 +1,4 @@
-"""Doors that answer hundreds of times a second: found by method and path in a table, with no framework in between."""
+"""Routes for hundreds of requests a second: dispatched by method and path, without FastAPI's dependency solving."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
@@ -20,8 +20,8 @@ __all__ = ["FastRoute", "fast_router", "fast_routes"]
 class FastRoute(Route):
     """A route whose endpoint takes, by name, no more than a permission, a JSON body, the request and the runtime.
 
-    It returns its `Response` ready made. FastAPI documents the route as any other, and its signature is read once, here,
-    in place of FastAPI's look at it with each request. Who may is asked before the body is read.
+    The endpoint returns a `Response`. FastAPI documents the route as any other; the signature is read once, here, and
+    not with every request. The permission is checked before the body is read.
     Raises `TypeError` for a signature that wants more.
     """
 
@@ -29,11 +29,11 @@ class FastRoute(Route):
         """Return what fills in the endpoint's parameters and calls it."""
         _require_plain(self.dependant)
         endpoint, name_of_request = self.endpoint, self.dependant.request_param_name
-        givers = [(each.name or "", _resolver(each.call)) for each in self.dependant.dependencies]
+        resolvers = [(each.name or "", _resolver(each.call)) for each in self.dependant.dependencies]
         body = self.dependant.body_params[0] if self.dependant.body_params else None
 
         async def handle(request: Request) -> Response:
-            given: dict[str, Any] = {name: await give(request) for name, give in givers}
+            given: dict[str, Any] = {name: await resolve(request) for name, resolve in resolvers}
             if name_of_request:
                 given[name_of_request] = request
             if body:
@@ -44,7 +44,7 @@ class FastRoute(Route):
             response: Response = await endpoint(**given)
             return response
 
-        self.handle_directly = handle
+        self.handle_fast = handle
         return handle
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +52,7 @@ class FastRoute(Route):
         scope["route"] = self
         request = BoundedRequest(scope, receive)
         try:
-            response = await self.handle_directly(request)
+            response = await self.handle_fast(request)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -65,12 +65,12 @@ class FastRoute(Route):
 
 
 def fast_router(prefix: str, tag: str) -> APIRouter:
-    """Return a router of such doors."""
+    """Return a router of fast routes."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=FastRoute)
 
 
 def fast_routes(routers: Iterable[APIRouter]) -> dict[tuple[str, str], ASGIApp]:
-    """Return the direct doors among the routes, by method and path."""
+    """Return the fast routes among the routes, by method and path."""
     return {
         (method, route.path): route.serve
         for router in routers
@@ -83,17 +83,17 @@ def fast_routes(routers: Iterable[APIRouter]) -> dict[tuple[str, str], ASGIApp]:
 def _require_plain(dependant: Dependant) -> None:
     others = dependant.path_params + dependant.query_params + dependant.header_params + dependant.cookie_params
     if others or len(dependant.body_params) > 1 or dependant.response_param_name:
-        raise TypeError(f"{dependant.call}: a direct door takes a body, a permission, the request and the runtime")
+        raise TypeError(f"{dependant.call}: a fast route takes a body, a permission, the request and the runtime")
 
 
 def _resolver(call: Any) -> Callable[[Request], Awaitable[Any]]:
-    """Return what gives a dependency its value for a request."""
+    """Return the function that resolves a dependency for a request."""
     if isinstance(call, Requires):
         return lambda request: call(request, request.app.state.runtime)
     if call is get_runtime or is_anonymous(call):
-        giver: Callable[[Request], Awaitable[Any]] = call
-        return giver
-    raise TypeError(f"{call}: not for a direct door")
+        resolver: Callable[[Request], Awaitable[Any]] = call
+        return resolver
+    raise TypeError(f"{call}: not a dependency of a fast route")
 
 
 async def _json_of(request: Request) -> Any:

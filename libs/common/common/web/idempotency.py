@@ -1,7 +1,7 @@
-"""Repeatable writes: the answer to an `Idempotency-Key` is kept in the transaction of the act, and given again.
+"""Idempotency-Key: the transaction of a write stores its answer, and a repeat of the request gets that answer.
 
-An answer may hold what nobody else may see (a token, an activation code): it is sealed under the client's key, of which
-only a digest is kept. Who reads the table learns nothing; clients should make their keys at random.
+An answer may hold secrets (a token, an activation code): it is encrypted under the client's key, of which only a digest
+is stored. Readers of the table learn nothing; clients should make their keys at random.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ idempotency = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
 )
 
-FORM = re.compile(r"[\x21-\x7e]{8,128}")
+KEY_FORMAT = re.compile(r"[\x21-\x7e]{8,128}")
 
 
 class IdempotencyConflict(Invalid):
@@ -60,7 +60,7 @@ async def claim(session: AsyncSession, request: Request, key: str, clock: Clock)
 
     Raises `ReplayedError` when it was answered, `IdempotencyConflict` when it belongs to another request, `Invalid`.
     """
-    if not FORM.fullmatch(key):
+    if not KEY_FORMAT.fullmatch(key):
         raise Invalid(
             "Idempotency-Key 须为 8 至 128 个可见 ASCII 字符", "Idempotency-Key takes 8 to 128 visible ASCII characters"
         )

@@ -33,7 +33,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an endpoint declares of itself. `no_key`: why the operation takes no Idempotency-Key, in zh and en."""
+    """The declaration of an endpoint. `no_key`: why the operation takes no Idempotency-Key, in zh and en."""
 
     zh: str
     en: str
@@ -60,7 +60,7 @@ def operation(zh: str, en: str, *problems: type[Problem], no_key: tuple[str, str
 
 
 def operation_of(endpoint: Callable[..., Any]) -> Operation | None:
-    """Return the declaration of an endpoint, None where there is none."""
+    """Return the declaration of an endpoint, None for an undeclared one."""
     return getattr(endpoint, "__operation__", None)
 
 

@@ -37,7 +37,7 @@ async def page_request(
     limit: Annotated[int, Query(ge=1, le=100, description="rows of the page")] = 50,
     cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before")] = None,
 ) -> PageRequest:
-    """Return how much of a list a request asks for. Raises `Invalid` for a cursor that is none."""
+    """Return how much of a list a request asks for. Raises `Invalid` for an unreadable cursor."""
     return PageRequest.parse(limit, cursor)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from common.contracts.events.identity import ContainmentApplied, CutoffEffective
 from common.contracts.topics import RECEIPTS
-from common.enforcement.enforcement_point import LIVE_FOR, POLL, EnforcementPoint
+from common.enforcement.enforcement_point import LIVENESS_TIMEOUT, POLL_INTERVAL, EnforcementPoint
 from common.enforcement.revocation_feed import Receipt
 from common.messaging import outbox
 from common.messaging.bus import Batch, BusUnavailable, Follower, Message
@@ -69,11 +69,11 @@ class Receipts:
 
     def knows_all(self) -> bool:
         """Whether every point that decides has been heard: one that gives no sign of life for so long refuses by itself."""
-        return self._listening_since is not None and time.monotonic() - self._listening_since > LIVE_FOR
+        return self._listening_since is not None and time.monotonic() - self._listening_since > LIVENESS_TIMEOUT
 
     def live(self) -> set[str]:
         """Return the points that gave a sign of life lately."""
-        since = time.monotonic() - LIVE_FOR
+        since = time.monotonic() - LIVENESS_TIMEOUT
         return {point for point, at in self._alive.items() if at >= since}
 
     def last_signs(self) -> dict[str, float]:
@@ -99,7 +99,7 @@ class Receipts:
                 if follower:
                     with contextlib.suppress(BusUnavailable):
                         await follower.close()
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _take(self, batch: Batch) -> None:
         applied: list[dict[str, object]] = []
@@ -148,7 +148,7 @@ class Receipts:
         held_at = time.monotonic()
         answered = True
         try:
-            async with asyncio.timeout(point.bound() + POLL), self._news:
+            async with asyncio.timeout(point.bound() + POLL_INTERVAL), self._news:
                 await self._news.wait_for(
                     lambda: self._confirmed_at >= held_at and self.knows_all() and not self._silent(cutoffs)
                 )

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import SigningKeyAdopted, SigningKeyPublished, SigningKeyRetired
-from common.enforcement.enforcement_point import POLL, EnforcementPoint
+from common.enforcement.enforcement_point import POLL_INTERVAL, EnforcementPoint
 from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import SigningKey
 from common.messaging import outbox
@@ -144,5 +144,5 @@ async def _effective(runtime: Runtime, kid: str) -> datetime | None:
     point = runtime.point
     if not await point.until(lambda: kid not in point.keys, HELD_WITHIN):
         return None
-    await asyncio.sleep(point.bound() + POLL)
+    await asyncio.sleep(point.bound() + POLL_INTERVAL)
     return runtime.clock.now()

@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.enforcement.permissions import MANAGE_OPERATIONS
 from common.enforcement.principals import Principal
 from common.messaging import outbox
+from common.messaging.dead_letters import drop_dead_letter, list_dead_letters, replay_dead_letter
 from common.messaging.events import PREFIX, REGISTRY
-from common.messaging.inbox import Inbox
+from common.problems import Conflict, NotFound
 from common.web.authorization import requires
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.operations.schemas import DeadLetter, DropRequest, ServiceStatus
 from common.web.operations.status import status_of
 from common.web.routing import router
@@ -28,6 +30,7 @@ def status_routes(service: str) -> APIRouter:
     routes = router(f"/{service}/operations", "operations")
 
     @routes.get("/status", operation_id=f"get_{service}_status")
+    @operation("查询服务状态", "Read a service's status")
     async def get_status(_: CanManageOperations, runtime: RuntimeDep) -> ServiceStatus:
         """Tell how the instance that answers is doing."""
         return await status_of(runtime)
@@ -40,55 +43,43 @@ def dead_letter_routes(service: str) -> APIRouter:
     routes = router(f"/{service}/operations", "operations")
 
     @routes.get("/dead-letters", operation_id=f"list_{service}_dead_letters")
-    async def list_dead_letters(
-        _: CanManageOperations,
-        session: SessionDep,
-        runtime: RuntimeDep,
-        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    @operation("列出死信", "List dead letters")
+    async def list_(
+        _: CanManageOperations, session: SessionDep, limit: Annotated[int, Query(ge=1, le=100)] = 50
     ) -> list[DeadLetter]:
         """Oldest first."""
-        return [DeadLetter.model_validate(row) for row in await _inbox(runtime).dead(session, limit)]
+        return [DeadLetter.model_validate(row) for row in await list_dead_letters(session, limit)]
 
     @routes.post("/dead-letters/{message_id}/replay", status_code=202, operation_id=f"replay_{service}_dead_letter")
-    async def replay_dead_letter(
-        message_id: UUID, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
-    ) -> None:
+    @operation("重新处理死信", "Replay a dead letter", NotFound, Conflict)
+    async def replay(message_id: UUID, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep) -> None:
         """Give it all its attempts again."""
-        type_ = await _inbox(runtime).replay(write.session, message_id)
-        _tell(
-            write.session,
-            runtime,
-            message_id=message_id,
-            message_type=type_,
-            outcome="replayed",
-            settled_by=principal.subject,
-        )
+        type_ = await replay_dead_letter(write.session, message_id, now=runtime.clock.now())
+        assert runtime.inbox is not None  # only a service with an inbox has this route
+        runtime.inbox.wake()
+        _record(write.session, runtime, principal, message_id=message_id, message_type=type_, outcome="replayed")
 
     @routes.post("/dead-letters/{message_id}/drop", status_code=204, operation_id=f"drop_{service}_dead_letter")
-    async def drop_dead_letter(
+    @operation("放弃死信", "Drop a dead letter", NotFound, Conflict)
+    async def drop(
         message_id: UUID, body: DropRequest, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
     ) -> None:
-        """End it without effect; the row keeps who and why."""
-        by = principal.subject
-        type_ = await _inbox(runtime).drop(write.session, message_id, by=by, reason=body.reason)
-        told = {
-            "message_id": message_id,
-            "message_type": type_,
-            "outcome": "dropped",
-            "settled_by": by,
-            "reason": body.reason,
-        }
-        _tell(write.session, runtime, **told)
+        """End it without effect; the row keeps author and reason."""
+        type_ = await drop_dead_letter(write.session, message_id, by=principal.subject, reason=body.reason)
+        _record(
+            write.session,
+            runtime,
+            principal,
+            message_id=message_id,
+            message_type=type_,
+            outcome="dropped",
+            reason=body.reason,
+        )
 
     return routes
 
 
-def _tell(session: AsyncSession, runtime: Runtime, **settled: Any) -> None:
-    """Put the operator's decision on record, as the service's own event (P3)."""
+def _record(session: AsyncSession, runtime: Runtime, principal: Principal, **settled: Any) -> None:
+    """Record the operator's decision as an event of the service (P3)."""
     event = REGISTRY[f"{PREFIX}.{runtime.service}.dead-letter.settled.v1"]
-    outbox.add(session, event.model_validate(settled), at=runtime.clock.now())
-
-
-def _inbox(runtime: Runtime) -> Inbox[Any]:
-    assert runtime.inbox is not None  # only a service with an inbox has these routes
-    return runtime.inbox
+    outbox.add(session, event.model_validate(settled | {"settled_by": principal.subject}), at=runtime.clock.now())

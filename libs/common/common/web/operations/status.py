@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.enforcement.enforcement_point import EnforcementPoint
-from common.messaging.outbox import RELAY_LOCK
+from common.messaging.relay import RELAY_LOCK
 from common.problems import Unavailable
 from common.web.operations.schemas import DatabaseStatus, InboxStatus, PointStatus, RelayStatus, ServiceStatus
 from common.web.runtime import Runtime
