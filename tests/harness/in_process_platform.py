@@ -126,7 +126,9 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
         for point in platform.points:
             await point.loaded()
             # Identity's key and its first heartbeat come by the outbox.
-            assert await point.until(lambda point=point: point.keys.jwks()["keys"] and point._revoker_seen_at is not None, 10)
+            assert await point.until(
+                lambda point=point: point.keys.jwks()["keys"] and point._revoker_seen_at is not None, 10
+            )
         yield platform
 
 

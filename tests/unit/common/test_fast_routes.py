@@ -67,7 +67,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_direct_door_answers_as_any_other(client, name):
+async def test_a_fast_route_answers_as_any_other(client, name):
     content, headers = CASES[name]
     answers = [await client.post(f"/{kind}/echo", content=content, headers=headers) for kind in ("direct", "usual")]
     plain = [
@@ -88,9 +88,9 @@ async def test_another_method_or_path_is_not_behind_the_door(client):
     ]
 
 
-def test_a_direct_door_takes_no_parameters_of_the_path():
+def test_a_fast_route_takes_no_parameters_of_the_path():
     async def of_one(name: str, _: Anonymous) -> Response:
         return Response(name)
 
-    with pytest.raises(TypeError, match="a direct door takes"):
+    with pytest.raises(TypeError, match="a fast route takes"):
         fast_router("", "doors").get("/{name}")(of_one)
