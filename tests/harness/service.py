@@ -12,6 +12,7 @@ from sqlalchemy import text
 from common.clock import Clock, ManualClock
 from common.contracts.permissions import POSTS
 from common.contracts.topics import TOPICS
+from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.permissions import UnitKind
 from common.enforcement.tokens import SigningKey
 from common.ids import new_id
@@ -71,11 +72,15 @@ class ServiceHarness:
         await self._exit.enter_async_context(self.app.router.lifespan_context(self.app))
 
     async def start_surroundings(self) -> None:
-        """Publish what makes the service's enforcement point accept tokens."""
+        """Publish what makes enforcement points accept tokens, and wait until they do."""
         await publish_key(self.bus, self.key, self.clock.now())
-        point = self.runtime.point
-        await point.loaded()
-        assert await point.until(lambda: self.key.kid in point.keys, 10)
+        for point in self.points():
+            await point.loaded()
+            assert await point.until(lambda point=point: self.key.kid in point.keys, 10)
+
+    def points(self) -> list[EnforcementPoint]:
+        """The enforcement points that run."""
+        return [self.runtime.point]
 
     @property
     def client(self) -> httpx.AsyncClient:

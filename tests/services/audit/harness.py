@@ -1,15 +1,13 @@
-"""Audit on a bus, with producers that number what they say, and people with real tokens."""
+"""Audit on a bus, with producers that number their events, and readers with tokens."""
 
 import io
 import zipfile
-from collections import defaultdict
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Self
 
 import asyncpg
 import httpx
 import orjson
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from audit.fsck.check import check
@@ -17,63 +15,41 @@ from audit.main import create_app
 from audit.settings import Settings
 from audit.tlog.signed_notes import Signer, generate_signer
 from common.clock import SystemClock
-from common.contracts.permissions import POSTS
-from common.contracts.topics import TOPICS
 from common.enforcement.permissions import UnitKind
-from common.enforcement.revocation_feed import Heartbeat, VerificationKey
-from common.enforcement.tokens import SigningKey, sign
 from common.ids import new_id
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope
-from common.messaging.in_process import InProcessBus
-from common.messaging.topics import FEED_TOPIC, events_topic
+from common.messaging.topics import events_topic
 from common.storage.database import Database
 from tests.harness.databases import ServiceDatabase
+from tests.harness.service import ServiceHarness
 
-ISSUER = "https://xindun.local"
 ORIGIN = "log.test/audit"
 
 
-class World:
+class AuditHarness(ServiceHarness):
+    name = "audit"
+    token_term = 100_000
+
     def __init__(self, database: ServiceDatabase, clock=None, signer: Signer | None = None, **settings) -> None:
-        self.database, self.clock = database, clock or SystemClock()
-        self.bus = InProcessBus(TOPICS)
-        self.key = SigningKey.generate()
         self.signer = signer or generate_signer(ORIGIN)
-        self.numbers: dict[str, int] = defaultdict(int)
-        self.told: list[Envelope] = []
-        self._ends = AsyncExitStack()
-        self.settings = Settings(
+        made = Settings(
             database_url=SecretStr(database.app),
             log_key=SecretStr(self.signer.private_text()),
             log_origin=ORIGIN,
             environment="development",
             **settings,
         )
-        self.app = create_app(self.settings, self.bus, clock=self.clock)
-        self.runtime = self.app.state.runtime
+        super().__init__(database, made, clock or SystemClock())
 
-    async def __aenter__(self) -> Self:
-        await self._ends.enter_async_context(self.app.router.lifespan_context(self.app))
-        await self.bus.subscribe("stand-in", [events_topic("audit")], self._listen)
-        await self.bus.start()
-        self._ends.push_async_callback(self.bus.stop)
-        entries = VerificationKey(kid=self.key.kid, jwk=self.key.public_jwk), Heartbeat(at=self.clock.now())
-        await self.bus.publish([Message(FEED_TOPIC, entry.key, entry.to_bytes()) for entry in entries])
-        await self.runtime.point.loaded()
-        self.client = await self._ends.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://audit.test", timeout=30)
-        )
-        self.authority = self.person(UnitKind.AUTHORITY, "authority-officer")
-        self.center = self.person(UnitKind.CENTER, "center-officer")
-        self.clerk = self.person(UnitKind.AGENCY, "credit-clerk")
-        return self
+    def create_app(self) -> FastAPI:
+        return create_app(self.settings, self.bus, clock=self.clock)
 
-    async def __aexit__(self, *_) -> None:
-        await self._ends.aclose()
-
-    async def _listen(self, messages) -> None:
-        self.told += [Envelope.model_validate_json(message.value) for message in messages]
+    async def start_surroundings(self) -> None:
+        await super().start_surroundings()
+        self.authority = self.officer(None, UnitKind.AUTHORITY, "authority-officer").headers
+        self.center = self.officer(None, UnitKind.CENTER, "center-officer").headers
+        self.clerk = self.officer().headers
 
     @property
     def sequencer(self):
@@ -83,29 +59,10 @@ class World:
     def producers(self):
         return self.runtime.producers
 
-    def person(self, kind: UnitKind, post: str) -> dict[str, str]:
-        """Headers with a real token."""
-        now = int(self.clock.now().timestamp())
-        claims = {
-            "iss": ISSUER,
-            "aud": "xindun",
-            "sub": f"account:{new_id()}",
-            "epc": 0,
-            "perms": list(POSTS[kind][post]),
-            "unit": str(new_id()),
-            "uknd": str(kind),
-            "uepc": 0,
-            "jti": str(new_id()),
-            "iat": now,
-            "nbf": now,
-            "exp": now + 100_000,
-        }
-        return {"authorization": f"Bearer {sign(self.key, claims)}"}
-
     def message(self, source="/identity", *, number=None, topic=None, name="account.revoked", **more) -> Message:
         if number is None:
-            self.numbers[source] += 1
-            number = self.numbers[source]
+            self.sequences[source] += 1
+            number = self.sequences[source]
         publisher = source.split("/")[1]
         members = {
             "id": new_id(),

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.clause("12.4")
 
 
 @pytest.fixture
-async def filled(world):
-    await world.deliver(*world.messages(20), *world.messages(10, "/datashare"))
-    return world
+async def filled(harness):
+    await harness.deliver(*harness.messages(20), *harness.messages(10, "/datashare"))
+    return harness
 
 
-async def judge(world, root, *options):
+async def judge(harness, root, *options):
     """Run the served verifier as its own process, isolated from this environment."""
     program = root.parent / "verify.py"
-    program.write_bytes((await world.get("verify.py")).content)
+    program.write_bytes((await harness.get("verify.py")).content)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", program, root, "--json", *options, stdout=asyncio.subprocess.PIPE
     )
@@ -35,8 +35,8 @@ async def judge(world, root, *options):
     return process.returncode, json.loads(answer)
 
 
-async def exported(world, tmp_path, scope=None):
-    answer = await world.export(scope)
+async def exported(harness, tmp_path, scope=None):
+    answer = await harness.export(scope)
     assert answer.status_code == 201, answer.text
     assert answer.headers["content-type"] == "application/zip"
     return unpack(answer.content, tmp_path / "evidence")
@@ -90,61 +90,61 @@ async def test_a_scope_holds_what_it_says(filled, tmp_path, scope, indices, comp
     assert (await judge(filled, root))[0] == 0
 
 
-async def test_events_that_overtook_each_other_at_the_edge_of_a_range_are_no_gap(world, tmp_path):
-    one, two, three, four = world.messages(4)
-    await world.deliver(one, three, four, two)
-    root = await exported(world, tmp_path, {"from_index": 0, "to_index": 1})
+async def test_events_that_overtook_each_other_at_the_edge_of_a_range_are_no_gap(harness, tmp_path):
+    one, two, three, four = harness.messages(4)
+    await harness.deliver(one, three, four, two)
+    root = await exported(harness, tmp_path, {"from_index": 0, "to_index": 1})
     assert [record["index"] for record in manifest_of(root)["records"]] == [0, 1, 3]
-    code, verdict = await judge(world, root)
+    code, verdict = await judge(harness, root)
     assert (code, verdict["scope"]) == (0, {"first": 0, "last": 1, "complete": True})
 
 
-async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(world, tmp_path, monkeypatch):
-    one, two, three = world.messages(3)
-    await world.deliver(one, three)
+async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(harness, tmp_path, monkeypatch):
+    one, two, three = harness.messages(3)
+    await harness.deliver(one, three)
     asked = asyncio.Event()
-    look = service.missing
+    missing = service.missing
 
-    async def looking(*arguments, **more):
-        found = await look(*arguments, **more)
+    async def tampering(*arguments, **more):
+        found = await missing(*arguments, **more)
         asked.set()
         return found
 
-    monkeypatch.setattr(service, "missing", looking)
-    export = asyncio.create_task(exported(world, tmp_path))
+    monkeypatch.setattr(service, "missing", tampering)
+    export = asyncio.create_task(exported(harness, tmp_path))
     await asked.wait()
-    await world.deliver(two)
+    await harness.deliver(two)
     root = await export
     assert len(manifest_of(root)["records"]) == 3
-    assert (await judge(world, root))[0] == 0
+    assert (await judge(harness, root))[0] == 0
 
 
-async def test_nothing_is_signed_as_complete_while_a_number_may_only_be_late(make_world, tmp_path, monkeypatch):
+async def test_nothing_is_signed_as_complete_while_a_number_may_only_be_late(make_harness, tmp_path, monkeypatch):
     monkeypatch.setattr(service, "SETTLE", 0)
-    world = await make_world(clock=ManualClock())
-    one, two, three, four, five = world.messages(5)
-    await world.deliver(one, three, five)
+    harness = await make_harness(clock=ManualClock())
+    one, two, three, four, five = harness.messages(5)
+    await harness.deliver(one, three, five)
     for scope in (None, {"from_index": 0, "to_index": 1}):
-        answer = await world.export(scope)
+        answer = await harness.export(scope)
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:xindun:problem:evidence-unsettled")
         assert answer.json()["missing"][0] == {"source": "/identity", "after": 1, "before": 3}
         assert answer.headers["retry-after"]
     for scope in ({"to_index": 0}, {"from_index": 1, "to_index": 1}, {"subjects": ["a-0", "a-2"]}):
-        assert (await world.export(scope)).status_code == 201, "nothing is missing of that"
-    await world.deliver(two, four)
-    assert (await judge(world, await exported(world, tmp_path)))[0] == 0
+        assert (await harness.export(scope)).status_code == 201, "nothing is missing of that"
+    await harness.deliver(two, four)
+    assert (await judge(harness, await exported(harness, tmp_path)))[0] == 0
 
 
-async def test_a_number_that_stays_missing_shows_in_the_evidence(make_world, tmp_path, monkeypatch):
+async def test_a_number_that_stays_missing_shows_in_the_evidence(make_harness, tmp_path, monkeypatch):
     monkeypatch.setattr(service, "SETTLE", 0)
-    world = await make_world(clock=ManualClock())
-    one, _, three = world.messages(3)
-    await world.deliver(one, three)
-    await world.producers.look()
-    assert (await world.export()).status_code == 503
-    world.clock.advance(timedelta(seconds=31))
-    await world.producers.look()
-    code, verdict = await judge(world, await exported(world, tmp_path))
+    harness = await make_harness(clock=ManualClock())
+    one, _, three = harness.messages(3)
+    await harness.deliver(one, three)
+    await harness.producers.look()
+    assert (await harness.export()).status_code == 503
+    harness.clock.advance(timedelta(seconds=31))
+    await harness.producers.look()
+    code, verdict = await judge(harness, await exported(harness, tmp_path))
     assert (code, verdict["what"], verdict["name"]) == (1, "gap", "records/00000001.json")
 
 
@@ -173,22 +173,22 @@ async def test_nothing_leaves_when_it_cannot_be_recorded(filled, monkeypatch):
     assert await filled.sql("SELECT FROM evidence_exports") == []
 
 
-async def test_the_same_scope_makes_the_same_bytes(make_world):
-    world = await make_world(clock=ManualClock())
-    await world.deliver(*world.messages(6))
-    first, second = await world.export({"to_index": 5}), await world.export({"to_index": 5})
+async def test_the_same_scope_makes_the_same_bytes(make_harness):
+    harness = await make_harness(clock=ManualClock())
+    await harness.deliver(*harness.messages(6))
+    first, second = await harness.export({"to_index": 5}), await harness.export({"to_index": 5})
     assert first.content == second.content
     with zipfile.ZipFile(io.BytesIO(first.content)) as archive:
         assert {(entry.date_time, entry.compress_type) for entry in archive.infolist()} == {((1980, 1, 1, 0, 0, 0), 0)}
 
 
-async def test_a_scope_over_the_bound_is_refused_with_its_count(make_world):
-    world = await make_world(evidence_most_records=10)
-    await world.deliver(*world.messages(11))
-    answer = await world.export()
+async def test_a_scope_over_the_bound_is_refused_with_its_count(make_harness):
+    harness = await make_harness(evidence_most_records=10)
+    await harness.deliver(*harness.messages(11))
+    answer = await harness.export()
     assert (answer.status_code, answer.json()["records"], answer.json()["most_records"]) == (422, 11, 10)
-    assert (await world.export({"to_index": 9})).status_code == 201
-    assert (await world.export({"subjects": ["nobody"]})).json()["type"] == "urn:xindun:problem:evidence-empty"
+    assert (await harness.export({"to_index": 9})).status_code == 201
+    assert (await harness.export({"subjects": ["nobody"]})).json()["type"] == "urn:xindun:problem:evidence-empty"
 
 
 @pytest.mark.parametrize(

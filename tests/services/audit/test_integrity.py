@@ -22,61 +22,61 @@ pytestmark = pytest.mark.clause("12.4")
 
 
 @pytest.fixture
-async def filled(world):
+async def filled(harness):
     """A log of 700 leaves in three batches, with a rejection."""
     for count in (1, 300, 399):
-        await world.deliver(*world.messages(count))
-    return world
+        await harness.deliver(*harness.messages(count))
+    return harness
 
 
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_serving_role_can_only_insert_and_select(world, table, statement):
+async def test_the_serving_role_can_only_insert_and_select(harness, table, statement):
     name = COLUMN.get(table, "id")
     with pytest.raises(InsufficientPrivilegeError, match="permission denied"):
-        await world.sql(statement.format(table, name, name), as_app=True)
+        await harness.sql(statement.format(table, name, name), as_app=True)
 
 
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_a_second_wall_refuses_change_even_to_owner_and_superuser(world, table, statement):
+async def test_a_second_wall_refuses_change_even_to_owner_and_superuser(harness, table, statement):
     name = COLUMN.get(table, "id")
     with pytest.raises(InsufficientPrivilegeError, match="never changed"):
-        await world.sql(statement.format(table, name, name))
+        await harness.sql(statement.format(table, name, name))
 
 
-async def test_the_serving_role_may_do_nothing_else_anywhere(world):
-    rows = await world.sql("""
+async def test_the_serving_role_may_do_nothing_else_anywhere(harness):
+    rows = await harness.sql("""
         SELECT table_name, privilege_type FROM information_schema.role_table_grants WHERE grantee = 'audit_app'
         UNION SELECT table_name, privilege_type FROM information_schema.role_column_grants WHERE grantee = 'audit_app'""")
     assert {row["privilege_type"] for row in rows} == {"SELECT", "INSERT"}
 
 
-async def reopened(make_world, world):
+async def reopened(make_harness, harness):
     """Audit started again on the same database; the log's state as its checkpoint answers."""
-    again = await make_world(world.database, signer=world.signer)
+    again = await make_harness(harness.database, signer=harness.signer)
     return again, (await again.get("checkpoint")).status_code
 
 
-async def assert_closed(make_world, world):
-    again, status = await reopened(make_world, world)
+async def assert_closed(make_harness, harness):
+    again, status = await reopened(make_harness, harness)
     assert status == 503
     answer = await again.get("checkpoint")
     assert answer.json()["type"] == "urn:xindun:problem:log-broken"
-    size = len(await world.sql("SELECT FROM leaves"))
+    size = len(await harness.sql("SELECT FROM leaves"))
     with pytest.raises(Unavailable):
         await again.deliver(again.message("/incident"))
-    assert len(await world.sql("SELECT FROM leaves")) == size
+    assert len(await harness.sql("SELECT FROM leaves")) == size
     for path in ("proofs/inclusion?index=0", "proofs/consistency?old=0&new=1", "records/0/proof"):
         assert (await again.get(path, again.authority)).status_code == 503
     assert (await again.export()).status_code == 503
     assert (await again.get("records", again.authority)).status_code == 200, "what is left can be looked at"
-    rows = await world.sql("SELECT body FROM outbox")
+    rows = await harness.sql("SELECT body FROM outbox")
     assert any(b"cn.xindun.audit.integrity.broken.v1" in row["body"] for row in rows)
 
 
-async def test_an_intact_log_opens_again(make_world, filled):
-    assert (await reopened(make_world, filled))[1] == 200
+async def test_an_intact_log_opens_again(make_harness, filled):
+    assert (await reopened(make_harness, filled))[1] == 200
     assert await filled.fsck() == (700, [])
 
 
@@ -92,9 +92,9 @@ async def test_an_altered_leaf_is_named(filled, index):
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:xindun:problem:log-broken")
 
 
-async def test_an_altered_leaf_of_the_last_tile_closes_the_log_at_the_next_start(make_world, filled):
+async def test_an_altered_leaf_of_the_last_tile_closes_the_log_at_the_next_start(make_harness, filled):
     await filled.sql("UPDATE leaves SET body = body || ' ' WHERE index = 698", free="leaves")
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
 @pytest.mark.parametrize("column", ["subject", "actor", "type"])
@@ -111,11 +111,11 @@ async def test_deleted_leaves_are_named(filled, first, last):
     assert [(finding.index, finding.what) for finding in found] == [(first, "deleted")]
 
 
-async def test_a_truncated_log_is_named_and_closes(make_world, filled):
+async def test_a_truncated_log_is_named_and_closes(make_harness, filled):
     await filled.sql("DELETE FROM leaves WHERE index >= 690", free="leaves")
     _, found = await filled.fsck()
     assert [(finding.index, finding.what) for finding in found] == [(690, "truncated")]
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
 async def test_swapped_leaves_are_named_as_reordered(filled):
@@ -125,7 +125,7 @@ async def test_swapped_leaves_are_named_as_reordered(filled):
     assert [(finding.index, finding.what) for finding in found] == [(10, "reordered"), (301, "reordered")]
 
 
-async def test_an_inserted_leaf_is_named_and_closes(make_world, filled):
+async def test_an_inserted_leaf_is_named_and_closes(make_harness, filled):
     await filled.sql(
         """
         INSERT INTO leaves SELECT 700, gen_random_uuid(), source, 9999, type, subject, time, actor, requestid, logged_at, body
@@ -133,7 +133,7 @@ async def test_an_inserted_leaf_is_named_and_closes(make_world, filled):
     )
     _, found = await filled.fsck()
     assert (found[0].index, found[0].what) == (700, "inserted")
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -149,29 +149,29 @@ async def test_an_altered_tile_is_named(filled, level):
 
 
 @pytest.mark.parametrize("where", ["level = 0 AND index = 2 AND width = 188", "level = 1 AND width = 2"])
-async def test_an_altered_tile_at_the_edge_closes_the_log(make_world, filled, where):
+async def test_an_altered_tile_at_the_edge_closes_the_log(make_harness, filled, where):
     await filled.sql(f"UPDATE tiles SET data = set_byte(data, 5, 255 - get_byte(data, 5)) WHERE {where}", free="tiles")
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
-async def test_a_lost_tile_at_the_edge_closes_the_log(make_world, filled):
+async def test_a_lost_tile_at_the_edge_closes_the_log(make_harness, filled):
     await filled.sql("DELETE FROM tiles WHERE level = 0 AND index = 2", free="tiles")
     _, found = await filled.fsck()
     assert [finding.what for finding in found] == ["tile"]
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
-async def rewrite(world, signer):
+async def rewrite(harness, signer):
     """Do what a thorough thief does: alter a leaf, compute everything anew, and sign with the key at hand."""
-    await world.sql("UPDATE leaves SET body = body || ' ' WHERE index = 5", free="leaves")
-    bodies = await world.bodies()
+    await harness.sql("UPDATE leaves SET body = body || ' ' WHERE index = 5", free="leaves")
+    bodies = await harness.bodies()
     frontier, tiles = grow(0, [leaf_hash(body) for body in bodies], dict[Tile, bytes]().__getitem__)
-    await world.sql("DELETE FROM tiles", free="tiles")
+    await harness.sql("DELETE FROM tiles", free="tiles")
     for tile, data in tiles.items():
-        await world.sql("INSERT INTO tiles VALUES ($1, $2, $3, $4)", tile.level, tile.index, tile.width, data)
+        await harness.sql("INSERT INTO tiles VALUES ($1, $2, $3, $4)", tile.level, tile.index, tile.width, data)
     if signer:
         note = sign_checkpoint(Checkpoint(ORIGIN, frontier.size, frontier.root()), signer)
-        await world.sql(
+        await harness.sql(
             "UPDATE checkpoints SET root = $1, note = $2 WHERE size = $3",
             frontier.root(),
             note,
@@ -180,18 +180,18 @@ async def rewrite(world, signer):
         )
 
 
-async def test_a_log_computed_anew_without_the_key_is_found_and_closes(make_world, filled):
+async def test_a_log_computed_anew_without_the_key_is_found_and_closes(make_harness, filled):
     await rewrite(filled, None)
     _, found = await filled.fsck()
     assert "forked" in {finding.what for finding in found}
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
-async def test_a_log_signed_with_another_key_is_found_and_closes(make_world, filled):
+async def test_a_log_signed_with_another_key_is_found_and_closes(make_harness, filled):
     await rewrite(filled, generate_signer(ORIGIN))
     _, found = await filled.fsck()
     assert {"checkpoint", "forked"} <= {finding.what for finding in found}
-    await assert_closed(make_world, filled)
+    await assert_closed(make_harness, filled)
 
 
 async def test_a_running_log_that_is_rolled_back_is_not_appended_to(filled):

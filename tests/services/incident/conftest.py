@@ -4,26 +4,27 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.services.incident.harness import World
-from tests.services.incident.harness_without_tasks import Pieces
+from tests.services.incident.harness import IncidentHarness
+from tests.services.incident.harness_without_tasks import HarnessWithoutTasks
 
 
 @pytest.fixture
-async def make_world(fresh_database):
+async def make_harness(fresh_database):
     async with AsyncExitStack() as ends:
 
-        async def make(clock=None) -> World:
-            return await ends.enter_async_context(World(await fresh_database("incident"), clock))
+        async def make(clock=None) -> IncidentHarness:
+            return await ends.enter_async_context(IncidentHarness(await fresh_database("incident"), clock))
 
         yield make
 
 
 @pytest.fixture
-async def world(make_world):
-    return await make_world()
+async def harness(make_harness):
+    return await make_harness()
 
 
 @pytest.fixture
-async def pieces(fresh_database):
-    async with Pieces(await fresh_database("incident")) as pieces:
-        yield pieces
+async def paused(fresh_database):
+    """Background tasks run only when the test runs them."""
+    async with HarnessWithoutTasks(await fresh_database("incident")) as running:
+        yield running

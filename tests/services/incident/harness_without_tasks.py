@@ -1,17 +1,15 @@
-"""Incident's parts without its background tasks: the test is what runs them, and what kills them."""
+"""Incident whose background tasks run only when a test runs them."""
 
 from datetime import timedelta
-from typing import Self
 
-from sqlalchemy import func, select
-
-from common.clock import ManualClock
+from common.clock import ManualClock, SystemClock
 from common.context import ActContext, set_context
+from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging.inbox import Inbox
-from common.messaging.outbox import outbox
+from common.messaging.topics import events_topic
 from incident.breaches import service as breaches
 from incident.breaches.schemas import BreachReport
 from incident.breaches.views import read_file
@@ -19,22 +17,23 @@ from incident.handlers import handlers
 from incident.notifier import Signal
 from incident.probes import queue as probing
 from incident.probes.client import Knocker
-from tests.services.incident.harness import World
+from tests.harness.databases import ServiceDatabase
+from tests.services.incident.harness import IncidentHarness
 
 
-class Pieces(World):
-    """Incident's parts without its background tasks: the test is what runs them, and what kills them."""
+class HarnessWithoutTasks(IncidentHarness):
+    """Incident without its background tasks: the test is what runs them, and what kills them."""
 
-    with_tasks = False
+    def __init__(self, database: ServiceDatabase) -> None:
+        super().__init__(database, ManualClock(SystemClock().now()))
 
-    async def __aenter__(self) -> Self:
-        self.clock = ManualClock(self.clock.now())
-        self.app = self.new_app()
-        self.runtime = self.app.state.runtime
-        self._ends.push_async_callback(self.runtime.database.close)
-        await self.open()
+    async def start_app(self) -> None:
+        self._exit.push_async_callback(self.runtime.database.close)
+        await self.bus.subscribe("stand-in", [events_topic("incident")], self._execute)
         self.restart()
-        return self
+
+    def points(self) -> list[EnforcementPoint]:
+        return [self.point]
 
     def restart(self) -> None:
         """Everything that the process held in memory is gone."""
@@ -42,18 +41,15 @@ class Pieces(World):
         self.inbox = Inbox("incident", self.runtime.database, handlers, self.runtime, self.clock)
         self.knocker = Knocker(self.probe_client, self.settings, self.clock)
 
-    async def hear(self, *messages) -> None:
-        await self.inbox.deliver(messages)
-
-    async def say(self, *events) -> None:
-        await self.hear(*(self.message(event) for event in events))
+    async def publish(self, *events) -> None:
+        await self.inbox.deliver([self.message(event) for event in events])
 
     async def breach(self, unit, **scope):
         set_context(ActContext())
         principal = Principal(
             "account", str(new_id()), unit, UnitKind.AGENCY, frozenset(), None, {}, self.clock.now() + timedelta(days=1)
         )
-        body = BreachReport.model_validate(World.breach(self, **scope))
+        body = BreachReport.model_validate(self.report_body(**scope))
         async with self.runtime.database.transaction() as session:
             incident = await breaches.report(session, self.runtime, principal, body)
         return incident.id
@@ -73,11 +69,3 @@ class Pieces(World):
     async def record(self, work, attempts) -> None:
         async with self.runtime.database.transaction() as session:
             await probing.record(session, self.runtime, work, attempts)
-
-    async def outbox(self, name: str) -> int:
-        async with self.runtime.database.transaction() as session:
-            return await session.scalar(
-                select(func.count())
-                .select_from(outbox)
-                .where(func.convert_from(outbox.c.body, "UTF8").contains(f"cn.xindun.incident.{name}.v1"))
-            )

@@ -10,15 +10,15 @@ from common.enforcement.revocation_feed import PolicyVersion
 
 
 @pytest.fixture
-async def dated(make_world):
-    return await make_world(ManualClock())
+async def dated(make_harness):
+    return await make_harness(ManualClock())
 
 
-async def reported(world, **more):
-    unit = await world.agency()
-    person = world.person(unit)
-    body = world.breach(systems=[await world.system(unit)]) | more
-    answer = await world.client.post("/incident/breaches?wait_ms=0", json=body, headers=person.headers)
+async def reported(harness, **more):
+    unit = await harness.agency()
+    person = harness.person(unit)
+    body = harness.report_body(systems=[await harness.system(unit)]) | more
+    answer = await person.post("/breaches?wait_ms=0", body)
     assert answer.status_code == 201, answer.text
     return person, answer.json()
 
@@ -29,15 +29,11 @@ async def test_a_report_in_time_meets_the_duty(dated):
     (duty,) = file["obligations"]
     assert (duty["clause"], duty["policy"], duty["policy_version"]) == ("12.5", "breach-report-term", 0)
     dated.clock.advance(timedelta(seconds=3599))
-    answer = await dated.client.post(
-        f"/incident/breaches/{file['id']}/report-to-authority",
-        json={"content": "已暂停接入系统并封存日志"},
-        headers=person.headers,
-    )
+    answer = await person.post(f"/breaches/{file['id']}/report-to-authority", {"content": "已暂停接入系统并封存日志"})
     assert answer.status_code == 201
     (duty,) = answer.json()["obligations"]
     assert (duty["overdue"], duty["late_seconds"]) == (False, 0)
-    (event,) = await dated.until_told("breach.reported-to-authority")
+    (event,) = await dated.wait_for_events("breach.reported-to-authority")
     assert event["due_at"] == file["obligations"][0]["due_at"]
 
 
@@ -45,14 +41,10 @@ async def test_a_report_in_time_meets_the_duty(dated):
 async def test_a_late_report_stays_late_and_a_second_one_moves_nothing(dated):
     person, file = await reported(dated)
     dated.clock.advance(timedelta(seconds=3600 + 90))
-    (line,) = (await dated.client.get("/incident/breaches", headers=person.headers)).json()["items"]
+    (line,) = (await person.get("/breaches")).json()["items"]
     assert (line["report_overdue"], line["report_late_seconds"]) == (True, 90)
     for _ in range(2):
-        await dated.client.post(
-            f"/incident/breaches/{file['id']}/report-to-authority",
-            json={"content": "迟报：已处置"},
-            headers=person.headers,
-        )
+        await person.post(f"/breaches/{file['id']}/report-to-authority", {"content": "迟报：已处置"})
         dated.clock.advance(timedelta(hours=1))
     now = await dated.file(person, file["id"])
     (duty,) = now["obligations"]
@@ -84,11 +76,7 @@ async def test_a_rule_changed_later_does_not_touch_an_older_case(dated):
 
 async def test_the_authority_cannot_report_to_itself(dated):
     _, file = await reported(dated)
-    answer = await dated.client.post(
-        f"/incident/breaches/{file['id']}/report-to-authority",
-        json={"content": "主管部门代报"},
-        headers=dated.authority().headers,
-    )
+    answer = await dated.authority().post(f"/breaches/{file['id']}/report-to-authority", {"content": "主管部门代报"})
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:xindun:problem:authority-receives-reports")
 
 
@@ -101,7 +89,7 @@ async def test_a_corrected_fact_supersedes_and_stays(dated):
     path = f"/incident/breaches/{file['id']}/facts"
     when = (dated.clock.now() - timedelta(hours=2)).isoformat()
     body = {"kind": "occurred", "at": when, "reason": "日志显示首次导出时间"}
-    answer = await dated.client.post(path, json=body, headers=person.headers)
+    answer = await person.post(path, body)
     assert answer.status_code == 201, answer.text
     occurred = [fact for fact in answer.json()["facts"] if fact["kind"] == "occurred"]
     assert [(fact["superseded"], fact["supersedes"]) for fact in occurred] == [
@@ -109,10 +97,10 @@ async def test_a_corrected_fact_supersedes_and_stays(dated):
         (False, facts["occurred"]["id"]),
     ]
     future = body | {"at": (dated.clock.now() + timedelta(hours=1)).isoformat()}
-    assert (await dated.client.post(path, json=future, headers=person.headers)).status_code == 422
-    assert (await dated.client.post(path, json=body | {"kind": "reported"}, headers=person.headers)).status_code == 422
+    assert (await person.post(path, future)).status_code == 422
+    assert (await person.post(path, body | {"kind": "reported"})).status_code == 422
     other = dated.person(await dated.agency())
-    assert (await dated.client.post(path, json=body, headers=other.headers)).status_code == 404
+    assert (await other.post(path, body)).status_code == 404
 
 
 @pytest.mark.clause("12.4")

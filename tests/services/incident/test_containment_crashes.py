@@ -13,118 +13,118 @@ from incident.probes import queue as probing
 from incident.probes.worker import probe_round
 
 
-async def an_account_order(pieces):
+async def an_account_order(paused):
     """Return breach, order, and the executor's answer, which nobody has delivered yet."""
-    unit = await pieces.agency()
-    breach = await pieces.breach(unit, accounts=[await pieces.account(unit)])
-    order = await pieces.order_of(breach)
-    pieces.orders[order.id] = order
-    pieces.before[order.id] = 0
-    now = pieces.clock.now()
+    unit = await paused.agency()
+    breach = await paused.breach(unit, accounts=[await paused.account(unit)])
+    order = await paused.order_of(breach)
+    paused.orders[order.id] = order
+    paused.before[order.id] = 0
+    now = paused.clock.now()
     return breach, order, identity.ContainmentApplied(order_id=order.id, known=True, effective_at=now, points={})
 
 
-async def cut_off(pieces, order, cause=None) -> None:
+async def cut_off(paused, order, cause=None) -> None:
     subject = f"account:{order.target_id}"
-    pieces.epochs[subject] += 1
-    await pieces.feed(
+    paused.epochs[subject] += 1
+    await paused.feed(
         Cutoff(
             id=new_id(),
             subject=subject,
-            epoch=pieces.epochs[subject],
+            epoch=paused.epochs[subject],
             reason="contained",
             cause=cause or f"order:{order.id}",
-            at=pieces.clock.now(),
+            at=paused.clock.now(),
         )
     )
-    await pieces.point.until(lambda: pieces.point.holds(subject, pieces.epochs[subject]), 5)
+    await paused.point.until(lambda: paused.point.holds(subject, paused.epochs[subject]), 5)
 
 
 @pytest.mark.clause("12.3")
-async def test_an_order_confirmed_before_a_crash_is_probed_after_it(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order)
-    await pieces.say(applied)
-    pieces.restart()
-    assert await probe_round(pieces.runtime, pieces.knocker) == 1
-    assert (await pieces.order_of(breach)).state == "probed"
-    assert await probe_round(pieces.runtime, pieces.knocker) == 0
+async def test_an_order_confirmed_before_a_crash_is_probed_after_it(paused):
+    breach, order, applied = await an_account_order(paused)
+    await cut_off(paused, order)
+    await paused.publish(applied)
+    paused.restart()
+    assert await probe_round(paused.runtime, paused.knocker) == 1
+    assert (await paused.order_of(breach)).state == "probed"
+    assert await probe_round(paused.runtime, paused.knocker) == 0
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_whose_record_died_is_made_again_after_its_lease_and_counts_once(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order)
-    await pieces.say(applied)
-    (work,) = await pieces.claim()
-    lost = await pieces.knocker.probe(work)
-    pieces.restart()
-    assert await pieces.claim() == []  # somebody may still hold it
-    pieces.clock.advance(probing.LEASE)
-    assert await probe_round(pieces.runtime, pieces.knocker) == 1
-    await pieces.record(work, lost)  # the dead prober was only slow
-    after = await pieces.order_of(breach)
+async def test_a_probe_whose_record_died_is_made_again_after_its_lease_and_counts_once(paused):
+    breach, order, applied = await an_account_order(paused)
+    await cut_off(paused, order)
+    await paused.publish(applied)
+    (work,) = await paused.claim()
+    lost = await paused.knocker.probe(work)
+    paused.restart()
+    assert await paused.claim() == []  # somebody may still hold it
+    paused.clock.advance(probing.LEASE)
+    assert await probe_round(paused.runtime, paused.knocker) == 1
+    await paused.record(work, lost)  # the dead prober was only slow
+    after = await paused.order_of(breach)
     assert (after.state, len(after.probes)) == ("probed", 2)
     assert [step.state for step in after.timeline] == ["ordered", "confirmed", "probed"]
-    assert await pieces.outbox("containment.probed") == 1
+    assert len(await paused.events("containment.probed")) == 1
 
 
-async def test_two_probers_never_take_the_same_order(pieces):
-    _, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order)
-    await pieces.say(applied)
-    async with pieces.runtime.database.transaction() as session:
-        assert len(await probing.claim(session, pieces.runtime)) == 1
-        assert await pieces.claim() == []
+async def test_two_probers_never_take_the_same_order(paused):
+    _, order, applied = await an_account_order(paused)
+    await cut_off(paused, order)
+    await paused.publish(applied)
+    async with paused.runtime.database.transaction() as session:
+        assert len(await probing.claim(session, paused.runtime)) == 1
+        assert await paused.claim() == []
 
 
-async def test_a_confirmation_that_comes_again_changes_nothing(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order)
-    same = pieces.message(applied)
-    await pieces.hear(same, same)
-    await pieces.say(applied)  # said again under another number
-    await probe_round(pieces.runtime, pieces.knocker)
-    await pieces.say(applied)
-    after = await pieces.order_of(breach)
+async def test_a_confirmation_that_comes_again_changes_nothing(paused):
+    breach, order, applied = await an_account_order(paused)
+    await cut_off(paused, order)
+    same = paused.message(applied)
+    await paused.inbox.deliver([same, same])
+    await paused.publish(applied)  # said again under another number
+    await probe_round(paused.runtime, paused.knocker)
+    await paused.publish(applied)
+    after = await paused.order_of(breach)
     assert (after.state, [step.state for step in after.timeline]) == ("probed", ["ordered", "confirmed", "probed"])
-    assert await pieces.outbox("containment.confirmed") == 1
+    assert len(await paused.events("containment.confirmed")) == 1
 
 
-async def test_an_answer_of_the_wrong_service_confirms_nothing(pieces):
-    breach, order, _ = await an_account_order(pieces)
-    await pieces.say(datashare.ContainmentApplied(order_id=order.id, grants=[], applied_at=pieces.clock.now()))
-    await pieces.say(datashare.ContainmentApplied(order_id=new_id(), grants=[], applied_at=pieces.clock.now()))
-    assert (await pieces.order_of(breach)).state == "ordered"
+async def test_an_answer_of_the_wrong_service_confirms_nothing(paused):
+    breach, order, _ = await an_account_order(paused)
+    await paused.publish(datashare.ContainmentApplied(order_id=order.id, grants=[], applied_at=paused.clock.now()))
+    await paused.publish(datashare.ContainmentApplied(order_id=new_id(), grants=[], applied_at=paused.clock.now()))
+    assert (await paused.order_of(breach)).state == "ordered"
 
 
 @pytest.mark.clause("12.3")
-async def test_an_order_that_nobody_confirms_fails_visibly_and_a_late_confirmation_still_counts(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    pieces.clock.advance(timedelta(seconds=9))
-    await probe_round(pieces.runtime, pieces.knocker)
-    assert (await pieces.order_of(breach)).state == "ordered"
-    pieces.clock.advance(timedelta(seconds=1))
-    await probe_round(pieces.runtime, pieces.knocker)
-    file = await pieces.file_of(breach)
+async def test_an_order_that_nobody_confirms_fails_visibly_and_a_late_confirmation_still_counts(paused):
+    breach, order, applied = await an_account_order(paused)
+    paused.clock.advance(timedelta(seconds=9))
+    await probe_round(paused.runtime, paused.knocker)
+    assert (await paused.order_of(breach)).state == "ordered"
+    paused.clock.advance(timedelta(seconds=1))
+    await probe_round(paused.runtime, paused.knocker)
+    file = await paused.file_of(breach)
     assert (file.containment.state, file.orders[0].timeline[-1].detail) == ("failed", "not-confirmed")
-    assert await pieces.outbox("containment.failed") == 1
-    await cut_off(pieces, order)
-    await pieces.say(applied)
-    await probe_round(pieces.runtime, pieces.knocker)
-    file = await pieces.file_of(breach)
+    assert len(await paused.events("containment.failed")) == 1
+    await cut_off(paused, order)
+    await paused.publish(applied)
+    await probe_round(paused.runtime, paused.knocker)
+    file = await paused.file_of(breach)
     assert (file.containment.state, file.containment.within_target) == ("contained", False)
 
 
 @pytest.mark.clause("12.3")
-async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order, cause="departure:7")
-    await pieces.say(applied)
+async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(paused):
+    breach, order, applied = await an_account_order(paused)
+    await cut_off(paused, order, cause="departure:7")
+    await paused.publish(applied)
     for _ in range(40):
-        await probe_round(pieces.runtime, pieces.knocker)
-        pieces.clock.advance(timedelta(seconds=2))
-    file = await pieces.file_of(breach)
+        await probe_round(paused.runtime, paused.knocker)
+        paused.clock.advance(timedelta(seconds=2))
+    file = await paused.file_of(breach)
     assert file.containment.state == "failed"
     assert (file.containment.probed, file.containment.milliseconds) == (0, None)
     (order,) = file.orders
@@ -133,49 +133,49 @@ async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(pi
         (401, "urn:xindun:problem:credential-revoked", False)
     }
     assert order.timeline[-1].detail == "refused-for-another-reason"
-    assert await pieces.outbox("containment.failed") == 1
-    assert await pieces.outbox("containment.probed") == 1  # the deciding one, not passed
-    await pieces.say(applied)  # said again, it does not wipe the failure out
-    assert (await pieces.order_of(breach)).state == "failed"
+    assert len(await paused.events("containment.failed")) == 1
+    assert len(await paused.events("containment.probed")) == 1  # the deciding one, not passed
+    await paused.publish(applied)  # said again, it does not wipe the failure out
+    assert (await paused.order_of(breach)).state == "failed"
 
 
 @pytest.mark.clause("12.3")
-async def test_a_door_that_stands_open_is_a_failure(pieces):
-    breach, _, applied = await an_account_order(pieces)
-    pieces.bend = lambda _: JSONResponse({"records": []})
-    await pieces.say(applied)
+async def test_a_door_that_stands_open_is_a_failure(paused):
+    breach, _, applied = await an_account_order(paused)
+    paused.bend = lambda _: JSONResponse({"records": []})
+    await paused.publish(applied)
     for _ in range(8):
-        await probe_round(pieces.runtime, pieces.knocker)
-        pieces.clock.advance(timedelta(seconds=2))
-    order = await pieces.order_of(breach)
+        await probe_round(paused.runtime, paused.knocker)
+        paused.clock.advance(timedelta(seconds=2))
+    order = await paused.order_of(breach)
     assert (order.state, order.timeline[-1].detail) == ("failed", "probe-not-met")
 
 
-async def test_no_answer_is_on_record_and_no_proof(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    del pieces.orders[order.id]  # identity has not heard of the order yet
-    await pieces.say(applied)
-    await probe_round(pieces.runtime, pieces.knocker)
-    (probe,) = (await pieces.order_of(breach)).probes
+async def test_no_answer_is_on_record_and_no_proof(paused):
+    breach, order, applied = await an_account_order(paused)
+    del paused.orders[order.id]  # identity has not heard of the order yet
+    await paused.publish(applied)
+    await probe_round(paused.runtime, paused.knocker)
+    (probe,) = (await paused.order_of(breach)).probes
     assert (probe.status, probe.reason, probe.passed) == (0, "no-probe-credential-404", False)
-    pieces.orders[order.id] = order
-    await cut_off(pieces, order)
-    pieces.clock.advance(timedelta(seconds=1))
-    await probe_round(pieces.runtime, pieces.knocker)
-    assert (await pieces.order_of(breach)).state == "probed"
+    paused.orders[order.id] = order
+    await cut_off(paused, order)
+    paused.clock.advance(timedelta(seconds=1))
+    await probe_round(paused.runtime, paused.knocker)
+    assert (await paused.order_of(breach)).state == "probed"
 
 
-async def test_a_prober_that_was_overtaken_by_a_lift_decides_nothing(pieces):
-    breach, order, applied = await an_account_order(pieces)
-    await cut_off(pieces, order)
-    await pieces.say(applied)
-    (work,) = await pieces.claim()
-    attempts = await pieces.knocker.probe(work)
-    async with pieces.runtime.database.transaction() as session:
+async def test_a_prober_that_was_overtaken_by_a_lift_decides_nothing(paused):
+    breach, order, applied = await an_account_order(paused)
+    await cut_off(paused, order)
+    await paused.publish(applied)
+    (work,) = await paused.claim()
+    attempts = await paused.knocker.probe(work)
+    async with paused.runtime.database.transaction() as session:
         orders = await queries.lock_orders(session, breach)
-        await service.lift(session, pieces.runtime, orders, proposed_by=new_id(), approved_by=new_id())
-    await pieces.record(work, attempts)
-    after = await pieces.order_of(breach)
+        await service.lift(session, paused.runtime, orders, proposed_by=new_id(), approved_by=new_id())
+    await paused.record(work, attempts)
+    after = await paused.order_of(breach)
     assert (after.state, len(after.probes), after.probed_at) == ("lifted", 1, None)
-    await pieces.say(applied)  # a confirmation after the lift
-    assert (await pieces.order_of(breach)).state == "lifted"
+    await paused.publish(applied)  # a confirmation after the lift
+    assert (await paused.order_of(breach)).state == "lifted"

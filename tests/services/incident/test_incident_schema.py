@@ -56,9 +56,9 @@ async def test_models_agree_with_the_migration(fresh_database):
     assert wanted <= there, wanted - there
 
 
-async def test_projections_end_the_same_in_whatever_order_events_come(pieces):
+async def test_projections_end_the_same_in_whatever_order_events_come(paused):
     unit, account, system, grant, resource = (new_id() for _ in range(5))
-    now = pieces.clock.now()
+    now = paused.clock.now()
     said = [
         identity.AccountInvited(account_id=account, unit_id=unit, invited_by=None),
         identity.AccountActivated(account_id=account, unit_id=unit),
@@ -81,13 +81,13 @@ async def test_projections_end_the_same_in_whatever_order_events_come(pieces):
         datashare.GrantSuspended(grant_id=grant, unit_id=unit, reason="x", cause="y"),
     ]
     for seed in range(6):
-        shuffled = [pieces.message(event, sequence=number) for number, event in enumerate(said, 1)]
+        shuffled = [paused.message(event, sequence=number) for number, event in enumerate(said, 1)]
         random.Random(seed).shuffle(shuffled)
-        async with pieces.runtime.database.engine.begin() as connection:
+        async with paused.runtime.database.engine.begin() as connection:
             for table in ("accounts", "systems", "grants"):
                 await connection.execute(text(f"UPDATE {table} SET heard = 0, status = 'forgotten'"))
-        await pieces.hear(*shuffled)
-        async with pieces.runtime.database.transaction() as session:
+        await paused.inbox.deliver(shuffled)
+        async with paused.runtime.database.transaction() as session:
             assert (await session.get_one(AccountView, account)).status == "revoked"
             assert (await session.get_one(SystemView, system)).status == "active"
             known = await session.get_one(GrantView, grant)

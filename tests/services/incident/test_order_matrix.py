@@ -38,15 +38,15 @@ EVENTS: dict[str, dict[OrderState, OrderState | str]] = {
 UNDER_WAY = {OrderState.ORDERED, OrderState.CONFIRMED, OrderState.LIFTED, OrderState.RESTORED}
 
 
-async def order_in(pieces, state: OrderState) -> UUID:
+async def order_in(paused, state: OrderState) -> UUID:
     """Return an order of a new breach, put into `state` with what belongs to it."""
-    unit = await pieces.agency()
-    account = await pieces.account(unit)
-    await pieces.grant(unit)
-    breach = await pieces.breach(unit, accounts=[account])
-    order_id = (await pieces.order_of(breach)).id
-    now = pieces.clock.now()
-    async with pieces.runtime.database.transaction() as session:
+    unit = await paused.agency()
+    account = await paused.account(unit)
+    await paused.grant(unit)
+    breach = await paused.breach(unit, accounts=[account])
+    order_id = (await paused.order_of(breach)).id
+    now = paused.clock.now()
+    async with paused.runtime.database.transaction() as session:
         order = await session.get_one(Order, order_id)
         order.state = state
         order.next_at = order.give_up_at = now if state in UNDER_WAY else None
@@ -56,33 +56,33 @@ async def order_in(pieces, state: OrderState) -> UUID:
             order.probed_at = now
         if state in (OrderState.RESTORED, OrderState.REOPENED, OrderState.NOT_REOPENED):
             order.restored_at = now
-    pieces.orders[order_id] = order
-    pieces.before[order_id] = 0
+    paused.orders[order_id] = order
+    paused.before[order_id] = 0
     return order_id
 
 
-async def happen(pieces, event: str, order_id: UUID) -> str | None:
+async def happen(paused, event: str, order_id: UUID) -> str | None:
     """Let it happen; return the slug of the refusal."""
-    now = pieces.clock.now()
+    now = paused.clock.now()
     if event in ("confirmed", "target unknown"):
         known = event == "confirmed"
-        await pieces.say(identity.ContainmentApplied(order_id=order_id, known=known, effective_at=now, points={}))
+        await paused.publish(identity.ContainmentApplied(order_id=order_id, known=known, effective_at=now, points={}))
     elif event == "lift applied":
-        await pieces.say(identity.ContainmentLiftApplied(order_id=order_id, reinstated=True))
+        await paused.publish(identity.ContainmentLiftApplied(order_id=order_id, reinstated=True))
     elif event == "deadline passed":
         revoked = {"type": "urn:xindun:problem:credential-revoked", "cause": f"order:{order_id}"}
-        refused = pieces.orders[order_id].state == OrderState.CONFIRMED
-        pieces.bend = lambda _: JSONResponse(revoked, 401) if refused else JSONResponse({})
-        await probe_round(pieces.runtime, pieces.knocker)
+        refused = paused.orders[order_id].state == OrderState.CONFIRMED
+        paused.bend = lambda _: JSONResponse(revoked, 401) if refused else JSONResponse({})
+        await probe_round(paused.runtime, paused.knocker)
     else:
         try:
-            async with pieces.runtime.database.transaction() as session:
+            async with paused.runtime.database.transaction() as session:
                 order = await queries.lock_order(session, order_id)
                 if event == "lift approved":
-                    await service.lift(session, pieces.runtime, [order], proposed_by=new_id(), approved_by=new_id())
+                    await service.lift(session, paused.runtime, [order], proposed_by=new_id(), approved_by=new_id())
                 else:
                     somebody = Principal("account", str(new_id()), new_id(), None, frozenset(), None, {}, now)
-                    await service.probe_again(session, pieces.runtime, somebody, order_id, unit=None)
+                    await service.probe_again(session, paused.runtime, somebody, order_id, unit=None)
         except Problem as problem:
             return problem.slug
     return None
@@ -90,12 +90,12 @@ async def happen(pieces, event: str, order_id: UUID) -> str | None:
 
 @pytest.mark.clause("12.3")
 @pytest.mark.parametrize("event", EVENTS)
-async def test_whatever_happens_in_whatever_state_ends_where_the_table_says(pieces, event):
+async def test_whatever_happens_in_whatever_state_ends_where_the_table_says(paused, event):
     found = {}
     for state in STATES:
-        order_id = await order_in(pieces, state)
-        refusal = await happen(pieces, event, order_id)
-        async with pieces.runtime.database.transaction() as session:
+        order_id = await order_in(paused, state)
+        refusal = await happen(paused, event, order_id)
+        async with paused.runtime.database.transaction() as session:
             order = await session.get_one(Order, order_id)
             found[state] = refusal or OrderState(order.state)
             if order.state not in UNDER_WAY:
@@ -104,14 +104,14 @@ async def test_whatever_happens_in_whatever_state_ends_where_the_table_says(piec
     assert found == EVENTS[event]
 
 
-def roles(world):
-    unit = world.unit
+def roles(harness):
+    unit = harness.unit
     return {
-        "unit administrator": world.person(unit),
-        "credit clerk": world.person(unit, post="credit-clerk"),
-        "foreign administrator": world.person(new_id()),
-        "center officer": world.center(),
-        "authority officer": world.authority(),
+        "unit administrator": harness.person(unit),
+        "credit clerk": harness.person(unit, post="credit-clerk"),
+        "foreign administrator": harness.person(new_id()),
+        "center officer": harness.center(),
+        "authority officer": harness.authority(),
     }
 
 
@@ -127,21 +127,19 @@ MAY = {
 
 
 @pytest.mark.clause("6.2")
-async def test_every_role_may_do_what_its_post_says_and_nothing_else(world):
-    world.executors = False
-    world.unit = await world.agency()
-    system = await world.system(world.unit)
+async def test_every_role_may_do_what_its_post_says_and_nothing_else(harness):
+    harness.executors = False
+    harness.unit = await harness.agency()
+    system = await harness.system(harness.unit)
     allowed: dict[str, set[str]] = {act: set() for act in MAY}
     refusals = set()
-    for role, person in roles(world).items():
-        file = (await world.report(world.center(), wait_ms=0, systems=[system])).json()
+    for role, person in roles(harness).items():
+        file = (await harness.report(harness.center(), wait_ms=0, systems=[system])).json()
         breach = f"/incident/breaches/{file['id']}"
-        proposal = await world.client.post(
-            f"{breach}/lift-proposals", json={"reason": "漏洞已修复"}, headers=world.center().headers
-        )
+        proposal = await harness.center().post(f"{breach}/lift-proposals", {"reason": "漏洞已修复"})
         fact = {"kind": "aware", "at": None, "reason": "尚不清楚"}
         requests = {
-            "report": ("POST", "/incident/breaches?wait_ms=0", world.breach(systems=[system])),
+            "report": ("POST", "/incident/breaches?wait_ms=0", harness.report_body(systems=[system])),
             "read": ("GET", breach, None),
             "correct": ("POST", f"{breach}/facts", fact),
             "report to the authority": ("POST", f"{breach}/report-to-authority", {"content": "情况说明"}),
@@ -154,7 +152,7 @@ async def test_every_role_may_do_what_its_post_says_and_nothing_else(world):
             ),
         }
         for act, (method, path, body) in requests.items():
-            answer = await world.client.request(method, path, json=body, headers=person.headers)
+            answer = await person.send(method, path, body)
             if answer.status_code < 400 or answer.status_code == 409:  # 409: may, but not in this state
                 allowed[act].add(role)
             else:
@@ -164,21 +162,21 @@ async def test_every_role_may_do_what_its_post_says_and_nothing_else(world):
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_asked_for_twice_with_one_key_is_one_probe_and_one_answer(world):
-    world.executors = False
-    system = await world.system(await world.agency())
-    file = (await world.report(world.center(), wait_ms=0, systems=[system])).json()
-    async with world.runtime.database.transaction() as session:
+async def test_a_probe_asked_for_twice_with_one_key_is_one_probe_and_one_answer(harness):
+    harness.executors = False
+    system = await harness.system(await harness.agency())
+    file = (await harness.report(harness.center(), wait_ms=0, systems=[system])).json()
+    async with harness.runtime.database.transaction() as session:
         order = await session.get_one(Order, UUID(file["orders"][0]["id"]))
         order.move_to(OrderState.CONFIRMED, next_at=None)
-        order.confirmed_at = world.clock.now()
+        order.confirmed_at = harness.clock.now()
         order.move_to(OrderState.FAILED, next_at=None)
     path = f"/incident/orders/{order.id}/probes?wait_ms=0"
-    headers = world.center().headers | {"idempotency-key": "probe-it-once"}
-    answers = [await world.client.post(path, headers=headers) for _ in range(2)]
+    headers = harness.center().headers | {"idempotency-key": "probe-it-once"}
+    answers = [await harness.client.post(path, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202], answers[-1].text
     assert answers[-1].headers["idempotency-replayed"] == "true"
-    assert len(await world.until_told("probe.requested")) == 1
+    assert len(await harness.wait_for_events("probe.requested")) == 1
 
 
 def test_every_state_of_the_matrix_is_named():
