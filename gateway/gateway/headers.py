@@ -69,7 +69,7 @@ class UpstreamRequest:
 
     def head_without_body(self, host_line: bytes) -> bytes:
         """Return the head of a request without any body."""
-        return b"%b%b%b\r\n" % (self.request_line, host_line, self.header_lines)
+        return self.request_line + host_line + self.header_lines + b"\r\n"
 
 
 def forwardable_headers(
@@ -107,7 +107,7 @@ def build_upstream_request(
     for name, value in forwardable_headers(scope["headers"], request_id, traceparent):
         if name not in REWRITTEN_HEADERS:
             has_idempotency_key = has_idempotency_key or name == b"idempotency-key"
-            lines += (name, b": ", value, b"\r\n")
+            lines.append(name + b": " + value)
         elif name == b"content-length":
             if length is not None or not value.isdigit():
                 raise BadRequest
@@ -121,13 +121,12 @@ def build_upstream_request(
     client = scope.get("client")
     proof = stamp.of(request_id, client[0]) if client else None
     if proof:
-        lines += (CLIENT_ADDRESS_HEADER, b": ", proof, b"\r\n")
+        lines.append(CLIENT_ADDRESS_HEADER + b": " + proof)
     method, query = scope["method"], scope["query_string"]
     target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
-    request_line = b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
-    header_lines = b"".join(lines)
+    request_line = method.encode() + b" " + target + b" HTTP/1.1\r\n"
+    header_lines = b"\r\n".join(lines) + b"\r\n"
     # A line break in a name, a value or the target would be a second line, or a second request.
-    breaks = header_lines.count(b"\n")
-    if not breaks == header_lines.count(b"\r") == len(lines) // 4 or len(request_line.split()) != 3:  # noqa: PLR2004
+    if not header_lines.count(b"\n") == header_lines.count(b"\r") == len(lines) or len(request_line.split()) != 3:  # noqa: PLR2004
         raise BadRequest
     return UpstreamRequest(method, scope["path"], request_line, header_lines, length, chunked, has_idempotency_key)

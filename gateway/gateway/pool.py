@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -83,7 +83,7 @@ class Pool:
             self._health_checks[key] = asyncio.create_task(replica.check_health_periodically())
         self._order = [self._replicas[key] for key in sorted(self._replicas)]
 
-    async def acquire(self, tried: set[Replica]) -> Replica | None:
+    async def acquire(self, tried: Collection[Replica]) -> Replica | None:
         """Return a replica and count a request on it; None when all are in `tried`. Raises `PoolTimeout`."""
         replica = self._select(tried)
         if replica and replica.requests >= MAX_REQUESTS_PER_REPLICA:
@@ -102,18 +102,13 @@ class Pool:
                 waiter.set_result(None)
                 return
 
-    def _select(self, tried: set[Replica]) -> Replica | None:
+    def _select(self, tried: Collection[Replica]) -> Replica | None:
         """Return the replica with the fewest requests, a ready one before any other."""
-        best: Replica | None = None
-        for step in range(len(self._order)):
-            replica = self._order[(self._next + step) % len(self._order)]
-            if replica in tried:
-                continue
-            if best is None or (not replica.ready, replica.requests) < (not best.ready, best.requests):
-                best = replica
-        return best
+        first = self._next % len(self._order) if self._order else 0
+        candidates = [replica for replica in self._order[first:] + self._order[:first] if replica not in tried]
+        return min(candidates, key=lambda replica: (not replica.ready, replica.requests), default=None)
 
-    async def _wait(self, tried: set[Replica]) -> Replica | None:
+    async def _wait(self, tried: Collection[Replica]) -> Replica | None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(POOL_TIMEOUT):

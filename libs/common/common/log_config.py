@@ -49,8 +49,12 @@ def _line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
         return json.dumps(event, default=repr)
 
 
+FLUSH_INTERVAL = 0.05
+"""Seconds that a line may wait for the next ones: a system call for each would be a tenth of a short request."""
+
+
 class _Lines:
-    """Writes to the operating system once in a turn of the event loop, not once a line; without a loop at once."""
+    """Writes several lines at once to the operating system; without an event loop, each by itself."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -61,11 +65,11 @@ class _Lines:
         self._stream.write(text)
 
     def flush(self) -> None:
-        """See that what was taken is written before the loop waits again."""
+        """Write what was taken within `FLUSH_INTERVAL`."""
         if self._due:
             return
         try:
-            asyncio.get_running_loop().call_soon(self._write_out)
+            asyncio.get_running_loop().call_later(FLUSH_INTERVAL, self._write_out)
         except RuntimeError:
             self._stream.flush()
         else:

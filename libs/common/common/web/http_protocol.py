@@ -1,10 +1,11 @@
 """uvicorn's HTTP/1.1 protocol with limits on a request's head: size, number of headers, and time.
 
-Trailers are dropped: uvicorn would append them to the headers of a request that is already being served.
+Trailers are dropped: uvicorn would append them to the headers of a request that is already being served. A response's
+head and body leave in one write: uvicorn writes each by itself, which costs a system call here and one at the client.
 """
 
-from asyncio import TimerHandle, Transport
-from typing import Any
+from asyncio import AbstractEventLoop, Handle, TimerHandle, Transport
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +16,44 @@ MAX_HEAD_BYTES = 32_768
 MAX_HEADERS = 100
 HEAD_TIMEOUT = 10.0
 """Seconds from a request's first byte, or from the connection, to the end of the head."""
+
+
+MAX_BUFFERED_BYTES = 65_536
+"""Bytes of a response that wait for more; beyond them a write happens at once, so that a slow client pauses us."""
+
+
+class CoalescingTransport:
+    """A transport that joins the writes of one iteration of the event loop."""
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._buffer = b""
+        self._flush_handle: Handle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Buffer `data` until `flush`, at the latest in the loop's next iteration."""
+        self._buffer += data
+        if len(self._buffer) > MAX_BUFFERED_BYTES:
+            self.flush()
+        elif self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        if self._flush_handle:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        if self._buffer and not self._transport.is_closing():
+            self._transport.write(self._buffer)
+        self._buffer = b""
+
+    def close(self) -> None:
+        """Write what is buffered, then close."""
+        self.flush()
+        self._transport.close()
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -29,7 +68,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Start the timer of the first request's head."""
-        super().connection_made(transport)
+        self._out = CoalescingTransport(transport, self.loop)
+        super().connection_made(cast("Transport", self._out))
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,6 +117,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Write the response."""
+        self._out.flush()
+        super().on_response_complete()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer:

@@ -69,7 +69,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                others = [header for header in message.get("headers", ()) if header[0].lower() != b"x-request-id"]
+                others = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
                 message["headers"] = [*others, (b"x-request-id", state.request_id.encode())]
             await send(message)
 
