@@ -85,6 +85,8 @@ def measure() -> list[Figure]:
             request = (
                 f"GET /identity/units?limit=20 HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token.read()}\r\n\r\n"
             )
+            for _, port in peers.values():
+                _await_success(port, request)
             return _compare(peers, request)
 
 
@@ -135,3 +137,10 @@ def _await_port(port: int) -> None:
             return
         subprocess.run(["sleep", "0.05"], check=True)
     raise RuntimeError(f"port {port} does not answer")
+
+
+def _await_success(port: int, request: str) -> None:
+    for _ in range(50):
+        if set(run_load(Load("127.0.0.1", port, [request], 1, 0.1)).statuses) == {"200"}:
+            return
+    raise RuntimeError(f"port {port} does not answer 200")
