@@ -19,9 +19,6 @@ from demo.identifiers import party_code
 
 __all__ = ["COLUMNS", "FIELDS", "convert", "generate", "penalties", "write"]
 
-PUBLISHED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "penalties.csv"
-"""Used where it lies beside the checkout."""
-
 FIELDS: list[dict[str, Any]] = [
     {"name": "uscc", "zh": "统一社会信用代码", "type": "uscc", "required": True, "mask": "code"},
     {"name": "party", "zh": "当事人", "type": "name", "required": True, "mask": "none"},
@@ -56,11 +53,7 @@ Record = tuple[str, ...]
 
 def penalties() -> tuple[bytes, str]:
     """Return the CSV, and the code of a party in it."""
-    if PUBLISHED.exists():
-        with PUBLISHED.open(encoding="utf-8-sig", newline="") as source:
-            rows = list(convert(source))
-    else:
-        rows = list(generate(500, with_errors=True))
+    rows = list(generate(500, with_errors=True))
     text = io.StringIO()
     write(rows, text)
     return text.getvalue().encode(), rows[0][0]

@@ -29,9 +29,6 @@ structlog.configure(
     cache_logger_on_first_use=False,
 )
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
-"""Data and vectors that stand beside the checkout on some machines; tests that need them skip elsewhere."""
-
 FreshDatabase = Callable[[str], Awaitable[ServiceDatabase]]
 
 

@@ -1,6 +1,8 @@
 """Records come from CSV by stream; what cannot be loaded is kept with line, field and reason."""
 
+import asyncio
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from tests.harness.client import slug
 from tests.harness.identifiers import company_code
 from tests.services.datashare.harness import CODE, RESOURCE, csv_of
 
-SHARED = Path(__file__).resolve().parents[3].parent / "shared"
+PUBLISHED_PENALTIES = Path(os.environ.get("PUBLISHED_PENALTIES", "no-file"))
+"""A CSV of published penalties, such as `demo.sample_data.convert` reads."""
 
 
 async def registered(harness) -> None:
@@ -142,14 +145,12 @@ async def test_only_the_center_loads_and_sees_loads(harness):
     assert (await harness.load(csv_of(1), "no-such-thing")).status_code == 404
 
 
+@pytest.mark.skipif(not PUBLISHED_PENALTIES.exists(), reason="PUBLISHED_PENALTIES names no file")
 async def test_the_published_penalties_load(harness):
-    source = SHARED / "data" / "penalties.csv"
-    if not source.exists():
-        pytest.skip("the published penalties are not on this machine")
     await registered(harness)
     out = io.StringIO()
-    with source.open(encoding="utf-8-sig", newline="") as file:
-        assert write(convert(file), out) == 100
+    text = await asyncio.to_thread(PUBLISHED_PENALTIES.read_text, encoding="utf-8-sig")
+    assert write(convert(io.StringIO(text, newline="")), out) == 100
     body = (await harness.load(out.getvalue().encode())).json()
     assert body["loaded"] + body["repeated"] + body["rejected"] == 100
     assert body["loaded"] >= 95

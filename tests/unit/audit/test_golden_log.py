@@ -1,7 +1,6 @@
 """The golden log of another implementation, reproduced byte for byte."""
 
-import re
-from pathlib import Path
+import hashlib
 
 import pytest
 
@@ -9,23 +8,19 @@ from audit.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash, ver
 from audit.tlog.signed_notes import Checkpoint, Signer, Verifier, open_checkpoint, sign_checkpoint
 from audit.tlog.tiles import ENTRIES, Tile, grow, grow_bundles, node_reader
 
-GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "vectors" / "tessera-golden-log"
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden log is not beside this checkout")
+LEAVES = b"one two three four five six seven eit nain ten ileven twelf threeten fourten fivten".split()
+SIGNER = Signer.parse("PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg")
+VERIFIER = Verifier.parse("example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx")
+"""Leaves and published test keys of the golden log of transparency-dev/tessera (`testdata/log`)."""
+GOLDEN_FILES = 47
+GOLDEN_DIGEST = "8b2e3c1495fa9cffa6dcde4e8cd94ca624a67536d19edcf61ea2fdbc52356443"
+"""SHA-256 of the lines `<SHA-256 of the file>  <its path>` of all files of that log, in the order of their paths."""
 
 
 @pytest.fixture(scope="module")
-def source():
-    text = (GOLDEN / "SOURCE.md").read_text(encoding="utf-8")
-    words = re.search(r"Leaves in order: (.*?) \(no newline\)", text, re.DOTALL)[1].split()
-    signer = Signer.parse(re.search(r"signer `(.*?)`", text)[1])
-    verifier = Verifier.parse(re.search(r"verifier `(.*?)`", text)[1])
-    return [word.encode() for word in words], signer, verifier
-
-
-@pytest.fixture(scope="module")
-def log(source):
+def log():
     """Every file of the log, written leaf by leaf."""
-    leaves, signer, _ = source
+    leaves, signer = LEAVES, SIGNER
     tiles, files = {}, {}
     for size in range(len(leaves) + 1):
         old = max(size - 1, 0)
@@ -40,23 +35,19 @@ def log(source):
 
 def test_every_file_of_the_golden_log_is_reproduced(log):
     files, _ = log
-    golden = {
-        str(path.relative_to(GOLDEN)): path.read_bytes()
-        for path in GOLDEN.rglob("*")
-        if path.is_file() and path.name != "SOURCE.md"
-    }
-    assert len(golden) == 47
-    assert files == golden
+    lines = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(files.items()))
+    assert len(files) == GOLDEN_FILES
+    assert hashlib.sha256(lines.encode()).hexdigest() == GOLDEN_DIGEST
 
 
-def test_the_golden_checkpoints_open_and_continue_each_other(source, log):
-    leaves, signer, verifier = source
-    assert signer.verifier == verifier
-    read = node_reader(len(leaves), log[1].__getitem__)
-    last = open_checkpoint((GOLDEN / "checkpoint").read_bytes(), verifier)
-    for size in range(len(leaves) + 1):
-        older = open_checkpoint((GOLDEN / f"checkpoint.{size}").read_bytes(), verifier)
+def test_the_golden_checkpoints_open_and_continue_each_other(log):
+    files, tiles = log
+    assert SIGNER.verifier == VERIFIER
+    read = node_reader(len(LEAVES), tiles.__getitem__)
+    last = open_checkpoint(files["checkpoint"], VERIFIER)
+    for size in range(len(LEAVES) + 1):
+        older = open_checkpoint(files[f"checkpoint.{size}"], VERIFIER)
         proof = consistency_proof(size, last.size, read)
         assert verify_consistency(older.size, older.root, last.size, last.root, proof)
-    for index, leaf in enumerate(leaves):
+    for index, leaf in enumerate(LEAVES):
         assert verify_inclusion(leaf_hash(leaf), index, last.size, inclusion_proof(index, last.size, read), last.root)

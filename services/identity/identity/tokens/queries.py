@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Self
 from uuid import UUID
 
+from common.addresses import normalize_address
 from common.enforcement.permissions import UnitKind
 from common.storage.database import Database
 from identity.systems.models import SystemState
@@ -69,7 +69,7 @@ class Client:
 async def client_of(database: Database, system_id: UUID, digest: bytes, origin: str) -> Client | None:
     """Return the client of this id."""
     async with database.raw_transaction(begin=False) as connection:
-        row = await connection.fetchrow(READ, system_id, digest, _address(origin))
+        row = await connection.fetchrow(READ, system_id, digest, normalize_address(origin))
     return Client.of(row) if row else None
 
 
@@ -90,15 +90,7 @@ async def client_for_token(
     """
     key, text = str(system_id), body.decode()
     async with database.raw_transaction(begin=False) as connection:
-        row = await connection.fetchrow(ISSUE, system_id, digest, _address(origin), topic, key, text, str(stand_in), at)
+        row = await connection.fetchrow(
+            ISSUE, system_id, digest, normalize_address(origin), topic, key, text, str(stand_in), at
+        )
     return Client.of(row) if row else None
-
-
-def _address(origin: str) -> IPv4Address | IPv6Address | None:
-    """Return the address; what is none lies in no network."""
-    try:
-        address = ip_address(origin)
-    except ValueError:
-        return None
-    # An IPv4 client on a dual-stack socket shows as ::ffff:a.b.c.d.
-    return getattr(address, "ipv4_mapped", None) or address
