@@ -1,4 +1,4 @@
-"""What audit tells the world: what its log shows."""
+"""Events of audit: evidence exports, and what the checks of the log found."""
 
 from datetime import datetime
 from uuid import UUID

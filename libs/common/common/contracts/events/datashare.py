@@ -1,4 +1,4 @@
-"""What datashare tells the world: what may be used, and what was."""
+"""Events of datashare: resources, openings, applications, agreements, grants, queries."""
 
 from datetime import date, datetime
 from typing import Any, Literal

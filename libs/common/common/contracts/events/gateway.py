@@ -1,4 +1,4 @@
-"""What the gateway tells the world. It has no database: it numbers per start, under its own source."""
+"""Events of the gateway. It has no database: it numbers its events per process start, under its own source."""
 
 from common.messaging.events import Event, Refusal
 

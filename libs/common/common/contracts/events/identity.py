@@ -1,4 +1,4 @@
-"""What identity tells the world: who may act."""
+"""Events of identity: units, systems, accounts, posts, sessions, cutoffs, departures, handovers."""
 
 from datetime import datetime
 from typing import Literal

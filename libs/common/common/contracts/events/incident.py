@@ -1,4 +1,4 @@
-"""What incident tells the world: what went wrong and what was done about it."""
+"""Events of incident: breaches, containment orders, probes, lifting."""
 
 from datetime import datetime
 from typing import Literal
