@@ -1,14 +1,11 @@
-"""Identity in its surroundings, on a database of its own."""
-
-from contextlib import AsyncExitStack
+"""Identity on a database of its own."""
 
 import pytest
 
-from tests.services.identity.harness import World
+from tests.services.identity.harness import IdentityHarness
 
 
 @pytest.fixture
-async def world(fresh_database):
-    async with AsyncExitStack() as ends:
-        running = await ends.enter_async_context(World(await fresh_database("identity")))
-        yield await running.begin()
+async def harness(fresh_database):
+    async with IdentityHarness(await fresh_database("identity")) as running:
+        yield running

@@ -10,31 +10,18 @@ from prometheus_client import REGISTRY
 
 from common.contracts.events.datashare import HoldingsListed
 from common.enforcement.revocation_feed import Receipt
-from common.ids import new_id
 from common.messaging.bus import Message
-from common.messaging.events import Envelope
-from common.messaging.topics import events_topic, receipts_topic
+from common.messaging.topics import receipts_topic
 
 
-async def _report(world, by, account_id, *, kind="departure", ago=timedelta(hours=1)):
-    left_at = (world.clock.now() - ago).isoformat()
+async def _report(harness, by, account_id, *, kind="departure", ago=timedelta(hours=1)):
+    left_at = (harness.clock.now() - ago).isoformat()
     return await by.post("/departures", {"account_id": account_id, "kind": kind, "left_at": left_at})
 
 
-async def _list_holdings(world, handover_id, account_id, items, *, part=1, parts=1):
-    """Say what datashare says."""
-    event = HoldingsListed(handover_id=handover_id, account_id=account_id, items=items, part=part, parts=parts)
-    world.said = getattr(world, "said", 0) + 1
-    envelope = Envelope(
-        id=new_id(),
-        source="/datashare",
-        type=HoldingsListed.type,
-        subject=event.key,
-        time=world.clock.now(),
-        sequence=world.said,
-        data=event.model_dump(mode="json"),
-    )
-    await world.bus.publish([Message(events_topic("datashare"), event.key, envelope.to_bytes())])
+async def _list_holdings(harness, handover_id, account_id, items, *, part=1, parts=1):
+    listed = HoldingsListed(handover_id=handover_id, account_id=account_id, items=items, part=part, parts=parts)
+    await harness.publish(listed)
 
 
 def _item(reference="one"):
@@ -42,10 +29,10 @@ def _item(reference="one"):
 
 
 @pytest.mark.clause("6.5")
-async def test_a_reported_clerk_is_refused_at_once_and_the_answer_says_where_it_is_effective(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    answer = await _report(world, admin, clerk.id)
+async def test_a_reported_clerk_is_refused_at_once_and_the_answer_says_where_it_is_effective(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    answer = await _report(harness, admin, clerk.id)
     assert answer.status_code == 201
     effective = answer.json()["effective"]
     assert effective["effective_at"]
@@ -61,10 +48,10 @@ async def test_a_reported_clerk_is_refused_at_once_and_the_answer_says_where_it_
 
 
 @pytest.mark.clause("6.5")
-async def test_the_same_report_again_finds_its_file_and_a_different_one_is_refused(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    left_at = (world.clock.now() - timedelta(hours=1)).isoformat()
+async def test_the_same_report_again_finds_its_file_and_a_different_one_is_refused(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    left_at = (harness.clock.now() - timedelta(hours=1)).isoformat()
     body = {"account_id": clerk.id, "kind": "departure", "left_at": left_at}
     first, again = await admin.post("/departures", body), await admin.post("/departures", body)
     assert first.json()["departure"]["id"] == again.json()["departure"]["id"]
@@ -74,43 +61,43 @@ async def test_the_same_report_again_finds_its_file_and_a_different_one_is_refus
 
 
 @pytest.mark.clause("6.5")
-async def test_a_report_after_the_term_shows_as_late_by_the_rule_of_its_time(world):
-    _, admin = await world.unit()
-    late = await _report(world, admin, (await world.clerk(admin)).id, ago=timedelta(hours=25))
-    in_time = await _report(world, admin, (await world.clerk(admin)).id, ago=timedelta(hours=23))
+async def test_a_report_after_the_term_shows_as_late_by_the_rule_of_its_time(harness):
+    _, admin = await harness.bare_unit()
+    late = await _report(harness, admin, (await harness.clerk(admin)).id, ago=timedelta(hours=25))
+    in_time = await _report(harness, admin, (await harness.clerk(admin)).id, ago=timedelta(hours=23))
     assert late.json()["departure"]["late"] is True
     assert in_time.json()["departure"]["late"] is False
 
 
 @pytest.mark.clause("6.5")
-async def test_nobody_reports_himself_a_foreign_clerk_or_the_far_future(world):
-    _, admin = await world.unit()
-    _, foreign = await world.unit()
-    clerk = await world.clerk(admin)
-    assert (await _report(world, foreign, clerk.id)).status_code == 404
-    own = await _report(world, admin, admin.id)
+async def test_nobody_reports_himself_a_foreign_clerk_or_the_far_future(harness):
+    _, admin = await harness.bare_unit()
+    _, foreign = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    assert (await _report(harness, foreign, clerk.id)).status_code == 404
+    own = await _report(harness, admin, admin.id)
     assert (own.status_code, own.json()["type"]) == (403, "urn:xindun:problem:own-departure")
-    assert (await _report(world, admin, clerk.id, ago=-timedelta(days=3))).status_code == 422
+    assert (await _report(harness, admin, clerk.id, ago=-timedelta(days=3))).status_code == 422
     assert (await clerk.get("/me")).status_code == 200
 
 
 @pytest.mark.clause("6.6")
-async def test_the_handover_lists_itself_is_taken_over_and_countersigned_by_other_hands(world):
-    _, admin = await world.unit()
-    clerk, successor = await world.clerk(admin), await world.clerk(admin)
-    departure = (await _report(world, admin, clerk.id)).json()["departure"]
-    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+async def test_the_handover_lists_itself_is_taken_over_and_countersigned_by_other_hands(harness):
+    _, admin = await harness.bare_unit()
+    clerk, successor = await harness.clerk(admin), await harness.clerk(admin)
+    departure = (await _report(harness, admin, clerk.id)).json()["departure"]
+    cancelled = await harness.center.post(f"/departures/{departure['id']}/cancel-account")
     assert cancelled.status_code == 200
     handover = cancelled.json()["departure"]["handover_id"]
-    opened = await world.heard("handover.opened", account_id=clerk.id)
+    opened = await harness.event("handover.opened", account_id=clerk.id)
     assert opened["handover_id"] == handover
     path = f"/handovers/{handover}"
 
     early = await admin.post(f"{path}/countersign")
     assert (early.status_code, early.json()["type"]) == (409, "urn:xindun:problem:handover-not-listed")
-    await _list_holdings(world, handover, clerk.id, [_item("one")], part=1, parts=2)
+    await _list_holdings(harness, handover, clerk.id, [_item("one")], part=1, parts=2)
     assert (await admin.get(path)).json()["state"] == "opened"
-    await _list_holdings(world, handover, clerk.id, [_item("two")], part=2, parts=2)
+    await _list_holdings(harness, handover, clerk.id, [_item("two")], part=2, parts=2)
     listed = (await admin.get(path)).json()
     assert listed["state"] == "listed"
     assert [item["reference"] for item in listed["items"]] == ["one", "two"]
@@ -129,26 +116,26 @@ async def test_the_handover_lists_itself_is_taken_over_and_countersigned_by_othe
 
     done = await admin.post(f"{path}/countersign")
     assert (done.status_code, done.json()["state"]) == (200, "completed")
-    file = (await world.center.get(f"/departures/{departure['id']}")).json()
+    file = (await harness.center.get(f"/departures/{departure['id']}")).json()
     assert file["state"] == "closed"
     assert [cutoff["reason"] for cutoff in file["cutoffs"]] == ["departure-reported", "account-revoked"]
     assert all(cutoff["receipts"] for cutoff in file["cutoffs"])
-    await world.heard("departure.closed", departure_id=departure["id"])
+    await harness.event("departure.closed", departure_id=departure["id"])
 
 
 @pytest.mark.clause("6.6")
-async def test_who_took_something_over_does_not_countersign_even_with_the_permission(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    both = await world.clerk(admin)
+async def test_who_took_something_over_does_not_countersign_even_with_the_permission(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    both = await harness.clerk(admin)
     post = {"name": "both-hands", "title": "两手", "permissions": ["handovers.take", "handovers.countersign"]}
     assert (await admin.post("/posts", post)).status_code == 201
-    assert (await world.appoint(admin, both, "both-hands")).status_code == 201
+    assert (await harness.appoint(admin, both, "both-hands")).status_code == 201
     await both.refresh()
-    departure = (await _report(world, admin, clerk.id)).json()["departure"]
-    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+    departure = (await _report(harness, admin, clerk.id)).json()["departure"]
+    cancelled = await harness.center.post(f"/departures/{departure['id']}/cancel-account")
     handover = cancelled.json()["departure"]["handover_id"]
-    await _list_holdings(world, handover, clerk.id, [_item()])
+    await _list_holdings(harness, handover, clerk.id, [_item()])
     assert (await both.post(f"/handovers/{handover}/settlements", {"outcome": "taken-over"})).status_code == 201
     refused = await both.post(f"/handovers/{handover}/countersign")
     assert (refused.status_code, refused.json()["type"]) == (403, "urn:xindun:problem:same-hands")
@@ -156,12 +143,12 @@ async def test_who_took_something_over_does_not_countersign_even_with_the_permis
 
 
 @pytest.mark.clause("6.6")
-async def test_the_database_itself_refuses_the_leaver_s_own_hand(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    departure = (await _report(world, admin, clerk.id)).json()["departure"]
-    await world.center.post(f"/departures/{departure['id']}/cancel-account")
-    connection = await asyncpg.connect(world.database.admin_dsn)
+async def test_the_database_itself_refuses_the_leaver_s_own_hand(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    departure = (await _report(harness, admin, clerk.id)).json()["departure"]
+    await harness.center.post(f"/departures/{departure['id']}/cancel-account")
+    connection = await asyncpg.connect(harness.database.admin_dsn)
     try:
         with pytest.raises(asyncpg.CheckViolationError):
             await connection.execute("UPDATE departures SET cancelled_by = account_id")
@@ -175,54 +162,54 @@ async def test_the_database_itself_refuses_the_leaver_s_own_hand(world):
 
 
 @pytest.mark.clause("6.5")
-async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
+async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
     begun = asyncio.get_running_loop().time()
-    await world.bus.publish([Message(receipts_topic("gateway"), "gateway-9", _alive(world, "gateway-9"))])
-    answer = await _report(world, admin, clerk.id)
+    await harness.bus.publish([Message(receipts_topic("gateway"), "gateway-9", _alive(harness, "gateway-9"))])
+    answer = await _report(harness, admin, clerk.id)
     waited = asyncio.get_running_loop().time() - begun
     assert answer.json()["effective"]["silent"] == ["gateway-9"]
-    assert waited >= world.runtime.point.bound()
+    assert waited >= harness.runtime.point.bound()
     assert answer.json()["effective"]["effective_at"]
 
 
 @pytest.mark.clause("6.5")
-async def test_a_member_can_answer_for_its_own_points_only(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    await world.bus.publish([Message(receipts_topic("datashare"), "gateway-9", _alive(world, "gateway-9"))])
-    answer = await _report(world, admin, clerk.id)
+async def test_a_member_can_answer_for_its_own_points_only(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    await harness.bus.publish([Message(receipts_topic("datashare"), "gateway-9", _alive(harness, "gateway-9"))])
+    answer = await _report(harness, admin, clerk.id)
     assert answer.json()["effective"]["silent"] == []
     assert "gateway-9" not in answer.json()["effective"]["receipts"]
     refused = {"reason": "foreign-point"}
     assert (REGISTRY.get_sample_value("xindun_receipts_refused_total", refused) or 0) >= 1
 
 
-def _alive(world, point: str) -> bytes:
-    return Receipt.model_validate({"kind": "alive", "point": point, "at": world.clock.now()}).to_bytes()
+def _alive(harness, point: str) -> bytes:
+    return Receipt.model_validate({"kind": "alive", "point": point, "at": harness.clock.now()}).to_bytes()
 
 
-async def test_an_unknown_or_foreign_handover_does_not_exist(world):
-    _, admin = await world.unit()
-    _, foreign = await world.unit()
-    clerk = await world.clerk(admin)
-    departure = (await _report(world, admin, clerk.id)).json()["departure"]
-    cancelled = await world.center.post(f"/departures/{departure['id']}/cancel-account")
+async def test_an_unknown_or_foreign_handover_does_not_exist(harness):
+    _, admin = await harness.bare_unit()
+    _, foreign = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    departure = (await _report(harness, admin, clerk.id)).json()["departure"]
+    cancelled = await harness.center.post(f"/departures/{departure['id']}/cancel-account")
     handover = cancelled.json()["departure"]["handover_id"]
     for path in (f"/handovers/{handover}", f"/handovers/{uuid4()}", f"/departures/{departure['id']}"):
         assert (await foreign.get(path)).status_code == 404
     assert (await foreign.post(f"/handovers/{handover}/countersign")).status_code == 404
     assert (await foreign.get("/departures")).json()["items"] == []
-    assert len((await world.authority.get("/departures")).json()["items"]) == 1
+    assert len((await harness.authority.get("/departures")).json()["items"]) == 1
 
 
 @pytest.mark.clause("6.5")
-async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_been_heard_yet(world):
-    _, admin = await world.unit()
-    clerk = await world.clerk(admin)
+async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_been_heard_yet(harness):
+    _, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
     loop = asyncio.get_running_loop()
-    world.runtime.receipts._listening_since = begun = loop.time()  # the same clock as time.monotonic()
-    answer = await _report(world, admin, clerk.id)
+    harness.runtime.receipts._listening_since = begun = loop.time()  # the same clock as time.monotonic()
+    answer = await _report(harness, admin, clerk.id)
     assert answer.json()["effective"]["effective_at"]
-    assert loop.time() - begun >= world.runtime.point.bound()
+    assert loop.time() - begun >= harness.runtime.point.bound()

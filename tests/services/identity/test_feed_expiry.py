@@ -22,34 +22,34 @@ ALIVE = [age for age in AGES if age <= LONGEST_TERM]
 
 
 @pytest.mark.clause("6.5")
-async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could_end(world):
-    _, admin = await world.unit()
-    person = await world.clerk(admin)
+async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could_end(harness):
+    _, admin = await harness.bare_unit()
+    person = await harness.clerk(admin)
 
     async def told_at_all():
-        return {key for key in await retained_entries(world.runtime) if key.startswith(("account:", "session:"))}
+        return {key for key in await retained_entries(harness.runtime) if key.startswith(("account:", "session:"))}
 
-    ended = await world.client.delete("/identity/sessions/current", headers=person.headers)
+    ended = await harness.client.delete("/identity/sessions/current", headers=person.headers)
     assert ended.status_code == 200
-    await world.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
-    await world.center.post(f"/accounts/{person.id}/reinstate", {"reason": "调查结束"})
+    await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
+    await harness.center.post(f"/accounts/{person.id}/reinstate", {"reason": "调查结束"})
     before = await told_at_all()
     assert len(before) > 1
-    everything = set(await retained_entries(world.runtime))
-    assert await sweep(world.runtime) == 0
+    everything = set(await retained_entries(harness.runtime))
+    assert await sweep(harness.runtime) == 0
 
-    world.clock.advance(LONGEST_TERM + MARGIN + timedelta(seconds=1))
-    await world.center.sign_in()
+    harness.clock.advance(LONGEST_TERM + MARGIN + timedelta(seconds=1))
+    await harness.center.sign_in()
     await admin.sign_in()
-    await world.center.post(f"/accounts/{person.id}/suspend", {"reason": "又一次调查"})
-    assert await sweep(world.runtime) == len(before)
+    await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "又一次调查"})
+    assert await sweep(harness.runtime) == len(before)
     left = await told_at_all()
     assert left.isdisjoint(before)
     assert f"account:{person.id}:2" in left
-    assert everything - before <= set(await retained_entries(world.runtime)), "keys and rules stay"
-    assert await sweep(world.runtime) == 0
+    assert everything - before <= set(await retained_entries(harness.runtime)), "keys and rules stay"
+    assert await sweep(harness.runtime) == 0
 
-    point, running = await newcomer(world)
+    point, running = await newcomer(harness)
     point.require_current({f"account:{person.id}": 2})
     with pytest.raises(CredentialRevoked):
         point.require_current({f"account:{person.id}": 1})

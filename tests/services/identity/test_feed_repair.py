@@ -11,44 +11,44 @@ from common.messaging.topics import FEED_TOPIC
 from identity.feed.repair import mend
 
 
-async def newcomer(world) -> tuple[EnforcementPoint, asyncio.Task]:
-    point = EnforcementPoint("gateway-9", world.bus, world.clock, POLICIES)
+async def newcomer(harness) -> tuple[EnforcementPoint, asyncio.Task]:
+    point = EnforcementPoint("gateway-9", harness.bus, harness.clock, POLICIES)
     running = asyncio.create_task(point.run())
     await point.loaded()
     return point, running
 
 
 @pytest.mark.clause("6.5")
-async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(world):
-    _, admin = await world.unit()
-    person = await world.clerk(admin)
+async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(harness):
+    _, admin = await harness.bare_unit()
+    person = await harness.clerk(admin)
     for act in ("suspend", "reinstate", "suspend"):
-        answer = await world.center.post(f"/accounts/{person.id}/{act}", {"reason": "调查期间"})
+        answer = await harness.center.post(f"/accounts/{person.id}/{act}", {"reason": "调查期间"})
         assert answer.status_code == 200, answer.text
-    assert await mend(world.runtime) == 0
-    world.bus._logs[FEED_TOPIC] = _Log(retained=True)
+    assert await mend(harness.runtime) == 0
+    harness.bus._logs[FEED_TOPIC] = _Log(retained=True)
 
-    lost = await mend(world.runtime)
+    lost = await mend(harness.runtime)
     assert lost > 1
     async with asyncio.timeout(10):
-        while await mend(world.runtime):
+        while await mend(harness.runtime):
             await asyncio.sleep(0.02)
-    point, running = await newcomer(world)
+    point, running = await newcomer(harness)
     point.require_current({f"account:{person.id}": 2})
     with pytest.raises(CredentialRevoked):
         point.require_current({f"account:{person.id}": 1})
-    assert point.keys.jwks() == world.runtime.point.keys.jwks()
-    assert point.policies._versions == world.runtime.point.policies._versions
+    assert point.keys.jwks() == harness.runtime.point.keys.jwks()
+    assert point.policies._versions == harness.runtime.point.policies._versions
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_was_revoked(world):
-    _, admin = await world.unit()
-    assert (await world.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
-    world.bus._logs[FEED_TOPIC] = _Log(retained=True)
-    assert await mend(world.runtime)
-    follower = world.bus.follow(FEED_TOPIC)
+async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_was_revoked(harness):
+    _, admin = await harness.bare_unit()
+    assert (await harness.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
+    harness.bus._logs[FEED_TOPIC] = _Log(retained=True)
+    assert await mend(harness.runtime)
+    follower = harness.bus.follow(FEED_TOPIC)
     keys: list[str] = []
     async with asyncio.timeout(10):
         while not any(key.startswith("key:") for key in keys):

@@ -9,45 +9,45 @@ import pytest
 from common.enforcement.tokens import SigningKey, sign
 from identity.systems import service as systems
 from identity.tokens.introspection import CLIENT_CACHE_TERM
+from tests.harness.client import slug
 from tests.platform.revocation_state_machine import claims_of
-from tests.services.identity.harness import slug
 
 PATH = "/identity/oauth/introspect"
 DEAD = {"active": False}
 
 
-async def ask(world, system: dict, token: str, **more) -> httpx.Response:
+async def ask(harness, system: dict, token: str, **more) -> httpx.Response:
     auth = httpx.BasicAuth(system["client_id"], system["client_secret"])
-    return await world.client.post(PATH, data={"token": token} | more, auth=auth)
+    return await harness.client.post(PATH, data={"token": token} | more, auth=auth)
 
 
-async def said(world, system: dict, token: str) -> dict:
-    answer = await ask(world, system, token)
+async def said(harness, system: dict, token: str) -> dict:
+    answer = await ask(harness, system, token)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     return answer.json()
 
 
-async def token_of(world, system: dict) -> str:
-    answer = await world.service_token(system)
+async def token_of(harness, system: dict) -> str:
+    answer = await harness.service_token(system)
     assert answer.status_code == 200, answer.text
     return answer.json()["access_token"]
 
 
 @pytest.fixture
-async def pair(world):
+async def pair(harness):
     """The administrators of two units, and a system of each."""
-    _, admin = await world.unit()
-    _, other = await world.unit()
-    return admin, await world.system(admin), other, await world.system(other)
+    _, admin = await harness.bare_unit()
+    _, other = await harness.bare_unit()
+    return admin, await harness.register_system(admin), other, await harness.register_system(other)
 
 
-async def test_a_system_learns_of_its_own_and_a_partners_token_what_the_token_says_itself(world, pair):
+async def test_a_system_learns_of_its_own_and_a_partners_token_what_the_token_says_itself(harness, pair):
     _, own, _, partner = pair
     for holder in (own, partner):
-        token = await token_of(world, holder)
+        token = await token_of(harness, holder)
         claims = claims_of(token)
-        assert await said(world, own, token) == {
+        assert await said(harness, own, token) == {
             "active": True,
             "token_type": "Bearer",
             "iss": claims["iss"],
@@ -59,128 +59,128 @@ async def test_a_system_learns_of_its_own_and_a_partners_token_what_the_token_sa
 
 
 @pytest.mark.clause("7.5")
-async def test_a_persons_token_is_one_for_the_persons_own_unit_alone(world, pair):
+async def test_a_persons_token_is_one_for_the_persons_own_unit_alone(harness, pair):
     admin, own, _, foreign = pair
-    answer = await said(world, own, admin.tokens["access_token"])
+    answer = await said(harness, own, admin.access_token)
     assert (answer["active"], answer["sub"]) == (True, f"account:{admin.id}")
     assert "client_id" not in answer
-    for person in (admin, world.center, world.authority):
-        assert await said(world, foreign, person.tokens["access_token"]) == DEAD
+    for person in (admin, harness.center, harness.authority):
+        assert await said(harness, foreign, person.access_token) == DEAD
 
 
-async def test_what_is_no_token_of_ours_or_has_expired_is_told_apart_from_nothing(world, pair):
+async def test_what_is_no_token_of_ours_or_has_expired_is_told_apart_from_nothing(harness, pair):
     _, own, _, partner = pair
-    token = await token_of(world, partner)
+    token = await token_of(harness, partner)
     head, payload, signature = token.split(".")
     forged = sign(SigningKey.generate(), claims_of(token))
     for nothing in ("x", "a.b.c", forged, f"{head}.{payload}.{signature[::-1]}", own["client_secret"], token + "x"):
-        assert await said(world, own, nothing) == DEAD
-    assert await said(world, own, pair[0].tokens["refresh_token"]) == DEAD
-    assert (await said(world, own, token))["active"]
-    world.clock.advance(timedelta(minutes=10))
-    assert await said(world, own, token) == DEAD
+        assert await said(harness, own, nothing) == DEAD
+    assert await said(harness, own, pair[0].refresh_token) == DEAD
+    assert (await said(harness, own, token))["active"]
+    harness.clock.advance(timedelta(minutes=10))
+    assert await said(harness, own, token) == DEAD
 
 
 @pytest.mark.clause("5d.3")
 @pytest.mark.clause("6.5")
 @pytest.mark.parametrize("door", ["suspend", "secret", "decommission", "unit"])
-async def test_what_ends_a_system_ends_its_tokens_for_who_asks_and_its_own_asking_at_once(world, pair, door):
+async def test_what_ends_a_system_ends_its_tokens_for_who_asks_and_its_own_asking_at_once(harness, pair, door):
     admin, ended, _, asking = pair
-    token, theirs = await token_of(world, ended), await token_of(world, asking)
-    assert (await said(world, asking, token))["active"]
-    assert (await said(world, ended, theirs))["active"]
+    token, theirs = await token_of(harness, ended), await token_of(harness, asking)
+    assert (await said(harness, asking, token))["active"]
+    assert (await said(harness, ended, theirs))["active"]
     if door == "unit":
-        answer = await world.center.post(f"/units/{ended['unit_id']}/suspend", {"reason": "检查"})
+        answer = await harness.center.post(f"/units/{ended['unit_id']}/suspend", {"reason": "检查"})
     else:
         answer = await admin.post(f"/systems/{ended['id']}/{door}", None if door == "secret" else {"reason": "检查"})
     assert answer.is_success, answer.text
-    assert await said(world, asking, token) == DEAD
-    refused = await ask(world, ended, theirs)
+    assert await said(harness, asking, token) == DEAD
+    refused = await ask(harness, ended, theirs)
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
     if door == "secret":
         renewed = ended | answer.json()
-        assert (await said(world, renewed, theirs))["active"]
-        assert (await said(world, asking, await token_of(world, renewed)))["active"]
+        assert (await said(harness, renewed, theirs))["active"]
+        assert (await said(harness, asking, await token_of(harness, renewed)))["active"]
 
 
 @pytest.mark.clause("5d.3")
-async def test_who_cannot_prove_who_asks_learns_nothing_and_the_refusal_is_on_record(world, pair):
+async def test_who_cannot_prove_who_asks_learns_nothing_and_the_refusal_is_on_record(harness, pair):
     admin, own, _, _ = pair
-    token = await token_of(world, own)
-    wrong = await ask(world, own | {"client_secret": "wrong"}, token)
+    token = await token_of(harness, own)
+    wrong = await ask(harness, own | {"client_secret": "wrong"}, token)
     assert (wrong.status_code, wrong.json()["error"]) == (401, "invalid_client")
     assert wrong.headers["www-authenticate"].startswith("Basic")
-    await world.heard("access.refused", problem="invalid-client", route=PATH)
+    await harness.event("access.refused", problem="invalid-client", route=PATH)
     for headers in ({}, admin.headers, {"authorization": f"Bearer {token}"}):
-        answer = await world.client.post(PATH, data={"token": token}, headers=headers)
+        answer = await harness.client.post(PATH, data={"token": token}, headers=headers)
         assert answer.status_code == 401
         assert "active" not in answer.json()
-    elsewhere = await world.system(admin, ["10.99.0.0/16"])
-    answer = await ask(world, elsewhere, token)
+    elsewhere = await harness.register_system(admin, ["10.99.0.0/16"])
+    answer = await ask(harness, elsewhere, token)
     assert (answer.status_code, slug(answer)) == (403, "origin-not-registered")
-    await world.heard("access.refused", subject=f"system:{elsewhere['id']}", route=PATH)
+    await harness.event("access.refused", subject=f"system:{elsewhere['id']}", route=PATH)
 
 
-async def test_a_remembered_client_is_one_from_the_same_network_alone(world, pair):
+async def test_a_remembered_client_is_one_from_the_same_network_alone(harness, pair):
     _, own, _, _ = pair
-    token = await token_of(world, own)
-    assert (await said(world, own, token))["active"]
-    transport = httpx.ASGITransport(world.app, client=("203.0.113.9", 1))
+    token = await token_of(harness, own)
+    assert (await said(harness, own, token))["active"]
+    transport = httpx.ASGITransport(harness.app, client=("203.0.113.9", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://identity.test") as elsewhere:
         auth = httpx.BasicAuth(own["client_id"], own["client_secret"])
         answer = await elsewhere.post(PATH, data={"token": token}, auth=auth)
     assert slug(answer) == "origin-not-registered"
 
 
-async def test_the_endpoint_answers_as_the_standard_says(world, pair):
+async def test_the_endpoint_answers_as_the_standard_says(harness, pair):
     _, own, _, _ = pair
-    token = await token_of(world, own)
-    hinted = await ask(world, own, token, token_type_hint="refresh_token")
+    token = await token_of(harness, own)
+    hinted = await ask(harness, own, token, token_type_hint="refresh_token")
     assert hinted.json()["active"], "a hint is a hint (RFC 7662 §2.1)"
     post = {"client_id": own["client_id"], "client_secret": own["client_secret"], "token": token}
-    assert (await world.client.post(PATH, data=post)).json()["active"]
+    assert (await harness.client.post(PATH, data=post)).json()["active"]
     for body in ({"token": ""}, {}, {"token": "x" * 4097}, {"token": "\0"}):
         auth = httpx.BasicAuth(own["client_id"], own["client_secret"])
-        answer = await world.client.post(PATH, data=body, auth=auth)
+        answer = await harness.client.post(PATH, data=body, auth=auth)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), body
-    assert (await world.client.get(PATH, params={"token": token})).status_code == 405
-    metadata = (await world.client.get("/.well-known/oauth-authorization-server")).json()
+    assert (await harness.client.get(PATH, params={"token": token})).status_code == 405
+    metadata = (await harness.client.get("/.well-known/oauth-authorization-server")).json()
     issuer = metadata["issuer"]
     assert issuer == claims_of(token)["iss"]
     for member, path in (("introspection_endpoint", PATH), ("token_endpoint", "/identity/oauth/token")):
         assert metadata[member] == issuer + path
-    assert (await world.client.get(metadata["jwks_uri"].removeprefix(issuer))).json()["keys"]
+    assert (await harness.client.get(metadata["jwks_uri"].removeprefix(issuer))).json()["keys"]
 
 
 @pytest.mark.clause("6.5")
-async def test_nothing_is_said_while_revocations_cannot_be_checked(world, pair, monkeypatch):
+async def test_nothing_is_said_while_revocations_cannot_be_checked(harness, pair, monkeypatch):
     _, own, _, _ = pair
-    token = await token_of(world, own)
-    assert (await said(world, own, token))["active"]
-    monkeypatch.setattr(world.runtime.point, "_confirmed_at", float("-inf"))
-    monkeypatch.setattr(world.runtime.point, "_confirm", lambda at: None)
-    answer = await ask(world, own, token)
+    token = await token_of(harness, own)
+    assert (await said(harness, own, token))["active"]
+    monkeypatch.setattr(harness.runtime.point, "_confirmed_at", float("-inf"))
+    monkeypatch.setattr(harness.runtime.point, "_confirm", lambda at: None)
+    answer = await ask(harness, own, token)
     assert (answer.status_code, slug(answer)) == (503, "revocation-feed-stale")
     assert answer.headers["retry-after"]
 
 
-async def test_neither_a_clients_memory_nor_a_tokens_outlives_its_term(world, pair):
+async def test_neither_a_clients_memory_nor_a_tokens_outlives_its_term(harness, pair):
     _, own, _, partner = pair
-    token = await token_of(world, partner)
-    assert (await said(world, own, token))["active"]
-    async with world.runtime.database.transaction() as session:
-        await systems.suspend(session, world.runtime, own["id"], reason="contained", cause="order:1")
+    token = await token_of(harness, partner)
+    assert (await said(harness, own, token))["active"]
+    async with harness.runtime.database.transaction() as session:
+        await systems.suspend(session, harness.runtime, own["id"], reason="contained", cause="order:1")
         # What another hand did to the database, without a cutoff: a restored copy, say.
         session.info["outbox"].clear()
-    assert (await said(world, own, token))["active"]
-    world.clock.advance(CLIENT_CACHE_TERM)
-    assert (await ask(world, own, token)).status_code == 401
+    assert (await said(harness, own, token))["active"]
+    harness.clock.advance(CLIENT_CACHE_TERM)
+    assert (await ask(harness, own, token)).status_code == 401
 
 
-async def test_asking_again_needs_no_database(world, pair, monkeypatch):
+async def test_asking_again_needs_no_database(harness, pair, monkeypatch):
     _, own, _, partner = pair
-    token = await token_of(world, partner)
-    assert (await said(world, own, token))["active"]
-    monkeypatch.setattr(type(world.runtime.database), "raw_transaction", None)
-    answers = await asyncio.gather(*(said(world, own, token) for _ in range(20)))
+    token = await token_of(harness, partner)
+    assert (await said(harness, own, token))["active"]
+    monkeypatch.setattr(type(harness.runtime.database), "raw_transaction", None)
+    answers = await asyncio.gather(*(said(harness, own, token) for _ in range(20)))
     assert all(answer["active"] for answer in answers)

@@ -10,8 +10,8 @@ from common.enforcement.enforcement_point import EnforcementPoint
 POINTS = "/operations/points"
 
 
-async def points(world, **query) -> dict:
-    answer = await world.center.get(POINTS, params=query)
+async def points(harness, **query) -> dict:
+    answer = await harness.center.get(POINTS, params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -23,25 +23,25 @@ async def until(condition) -> None:
 
 
 @pytest.mark.clause("6.5")
-async def test_every_point_is_seen_with_its_last_sign_of_life_and_with_its_receipts(world):
-    point = EnforcementPoint("datashare-9", world.bus, world.clock, POLICIES)
+async def test_every_point_is_seen_with_its_last_sign_of_life_and_with_its_receipts(harness):
+    point = EnforcementPoint("datashare-9", harness.bus, harness.clock, POLICIES)
     running = asyncio.create_task(point.run())
 
     async def live(expected=True):
-        seen = {each["point"]: each["live"] for each in (await points(world))["points"]}
+        seen = {each["point"]: each["live"] for each in (await points(harness))["points"]}
         return seen.get("datashare-9") is expected
 
     await until(live)
-    _, admin = await world.unit()
-    person = await world.clerk(admin)
-    answer = await world.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
+    _, admin = await harness.bare_unit()
+    person = await harness.clerk(admin)
+    answer = await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
     assert answer.status_code == 200, answer.text
 
     async def written_down():
-        return (await points(world))["cutoffs"][0]["effective_at"] is not None
+        return (await points(harness))["cutoffs"][0]["effective_at"] is not None
 
     await until(written_down)
-    newest = (await points(world))["cutoffs"][0]
+    newest = (await points(harness))["cutoffs"][0]
     assert newest["subject"] == f"account:{person.id}"
     assert {receipt["point"] for receipt in newest["receipts"]} == {"identity-1", "datashare-9"}
     assert all(0 <= receipt["delay"] < 2 for receipt in newest["receipts"])
@@ -49,17 +49,17 @@ async def test_every_point_is_seen_with_its_last_sign_of_life_and_with_its_recei
     await asyncio.gather(running, return_exceptions=True)
 
     async def gone():
-        return "datashare-9" not in {each["point"] for each in (await points(world))["points"]}
+        return "datashare-9" not in {each["point"] for each in (await points(harness))["points"]}
 
     await until(gone)  # it said goodbye
 
 
-async def test_a_point_that_died_without_a_word_is_seen_as_not_live(world, monkeypatch):
-    point = EnforcementPoint("gateway-9", world.bus, world.clock, POLICIES)
+async def test_a_point_that_died_without_a_word_is_seen_as_not_live(harness, monkeypatch):
+    point = EnforcementPoint("gateway-9", harness.bus, harness.clock, POLICIES)
     running = asyncio.create_task(point.run())
 
     async def seen(*, live):
-        told = await points(world)
+        told = await points(harness)
         return any(each["point"] == "gateway-9" and each["live"] is live for each in told["points"])
 
     await until(lambda: seen(live=True))
@@ -69,7 +69,7 @@ async def test_a_point_that_died_without_a_word_is_seen_as_not_live(world, monke
     await until(lambda: seen(live=False))
 
 
-async def test_how_many_cutoffs_are_shown_is_bounded_and_only_operators_see_them(world):
-    assert (await points(world, cutoffs=0))["cutoffs"] == []
-    assert (await world.center.get(POINTS, params={"cutoffs": 101})).status_code == 422
-    assert (await world.authority.get(POINTS)).status_code == 403
+async def test_how_many_cutoffs_are_shown_is_bounded_and_only_operators_see_them(harness):
+    assert (await points(harness, cutoffs=0))["cutoffs"] == []
+    assert (await harness.center.get(POINTS, params={"cutoffs": 101})).status_code == 422
+    assert (await harness.authority.get(POINTS)).status_code == 403

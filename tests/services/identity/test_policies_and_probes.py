@@ -9,43 +9,40 @@ import pytest
 from common.contracts.events.incident import ContainmentLifted, ContainmentOrdered
 from common.contracts.policies import POLICIES
 from common.ids import new_id
-from common.messaging.bus import Message
-from common.messaging.events import Envelope
-from common.messaging.topics import events_topic
 
 
-async def _version(world, name):
-    answer = await world.authority.get(f"/policies/{name}")
+async def _version(harness, name):
+    answer = await harness.authority.get(f"/policies/{name}")
     return answer.headers["etag"], answer.json()[-1]
 
 
-async def _set(world, who, name, etag, **body):
-    return await world.client.post(
+async def _set(harness, who, name, etag, **body):
+    return await harness.client.post(
         f"/identity/policies/{name}/versions", json=body, headers=who.headers | {"if-match": etag}
     )
 
 
 @pytest.mark.clause("15.1")
-async def test_every_policy_of_the_catalogue_begins_with_a_dated_version_and_its_legal_basis(world):
-    rows = (await world.authority.get("/policies")).json()
+async def test_every_policy_of_the_catalogue_begins_with_a_dated_version_and_its_legal_basis(harness):
+    rows = (await harness.authority.get("/policies")).json()
     assert {row["name"] for row in rows} == set(POLICIES)
     assert all(row["basis"] and row["effective_from"] and row["version"] == 1 for row in rows)
 
 
 @pytest.mark.clause("15.1")
-async def test_a_new_version_holds_from_its_begin_and_the_old_one_for_what_was_before(world):
-    etag, first = await _version(world, "departure-report-term")
-    begin = world.clock.now() + timedelta(hours=1)
+async def test_a_new_version_holds_from_its_begin_and_the_old_one_for_what_was_before(harness):
+    etag, first = await _version(harness, "departure-report-term")
+    begin = harness.clock.now() + timedelta(hours=1)
     body = {"value": 7200, "effective_from": begin.isoformat(), "basis": "厦发改〔2026〕1号"}
-    answer = await _set(world, world.authority, "departure-report-term", etag, **body)
+    answer = await _set(harness, harness.authority, "departure-report-term", etag, **body)
     assert answer.status_code == 201
     assert answer.json()["version"] == 2
-    policies = world.runtime.policies
-    assert await world.runtime.point.until(lambda: policies.at("departure-report-term", begin).version == 2, 5)
+    policies = harness.runtime.policies
+    assert await harness.runtime.point.until(lambda: policies.at("departure-report-term", begin).version == 2, 5)
     before = policies.at("departure-report-term", begin - timedelta(seconds=1))
     assert (before.version, before.value) == (1, first["value"])
     assert policies.at("departure-report-term", begin).value == 7200
-    await world.heard("policy.set", policy="departure-report-term", version=2)
+    await harness.event("policy.set", policy="departure-report-term", version=2)
 
 
 @pytest.mark.clause("15.1")
@@ -58,53 +55,39 @@ async def test_a_new_version_holds_from_its_begin_and_the_old_one_for_what_was_b
         ({"value": 7200, "basis": "规程", "effective_from": "2026-05-01T00:00:00"}, "invalid"),
     ],
 )
-async def test_a_rule_out_of_bounds_reaching_back_or_without_basis_is_refused(world, body, problem):
-    etag, _ = await _version(world, "departure-report-term")
-    answer = await _set(world, world.authority, "departure-report-term", etag, **body)
+async def test_a_rule_out_of_bounds_reaching_back_or_without_basis_is_refused(harness, body, problem):
+    etag, _ = await _version(harness, "departure-report-term")
+    answer = await _set(harness, harness.authority, "departure-report-term", etag, **body)
     assert (answer.status_code, answer.json()["type"]) == (422, f"urn:xindun:problem:{problem}")
 
 
 @pytest.mark.clause("15.1")
-async def test_the_authority_alone_sets_rules_and_of_two_at_once_one_must_read_again(world):
-    etag, _ = await _version(world, "training-pass")
-    assert (await _set(world, world.center, "training-pass", etag, value=90, basis="规程")).status_code == 403
-    assert (await _set(world, world.authority, "training-pass", etag, value=90, basis="规程")).status_code == 201
-    stale = await _set(world, world.authority, "training-pass", etag, value=70, basis="规程")
+async def test_the_authority_alone_sets_rules_and_of_two_at_once_one_must_read_again(harness):
+    etag, _ = await _version(harness, "training-pass")
+    assert (await _set(harness, harness.center, "training-pass", etag, value=90, basis="规程")).status_code == 403
+    assert (await _set(harness, harness.authority, "training-pass", etag, value=90, basis="规程")).status_code == 201
+    stale = await _set(harness, harness.authority, "training-pass", etag, value=70, basis="规程")
     assert stale.status_code == 412
     path = "/identity/policies/training-pass/versions"
-    blind = await world.client.post(path, json={"value": 70, "basis": "规程"}, headers=world.authority.headers)
+    blind = await harness.client.post(path, json={"value": 70, "basis": "规程"}, headers=harness.authority.headers)
     assert blind.status_code == 428
-    assert (await _set(world, world.authority, "no-such-rule", etag, value=70, basis="规程")).status_code == 404
+    assert (await _set(harness, harness.authority, "no-such-rule", etag, value=70, basis="规程")).status_code == 404
 
 
 # Probes
 
 
-async def _incident_token(world):
-    answer = await world.client.post(
+async def _incident_token(harness):
+    answer = await harness.client.post(
         "/identity/oauth/token",
         data={"grant_type": "client_credentials"},
-        auth=httpx.BasicAuth("service%3Aincident", world.incident_secret),
+        auth=httpx.BasicAuth("service%3Aincident", harness.incident_secret),
     )
     assert answer.status_code == 200, answer.text
     return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def _incident_says(world, event):
-    world.said = getattr(world, "said", 0) + 1
-    envelope = Envelope(
-        id=new_id(),
-        source="/incident",
-        type=type(event).type,
-        subject=event.key,
-        time=world.clock.now(),
-        sequence=world.said,
-        data=event.model_dump(mode="json"),
-    )
-    await world.bus.publish([Message(events_topic("incident"), event.key, envelope.to_bytes())])
-
-
-async def _contain(world, target_id, *, executor="identity", kind="system"):
+async def _contain(harness, target_id, *, executor="identity", kind="system"):
     order = ContainmentOrdered(
         order_id=new_id(),
         incident_id=new_id(),
@@ -112,53 +95,53 @@ async def _contain(world, target_id, *, executor="identity", kind="system"):
         measure="suspend-grants" if executor == "datashare" else f"suspend-{kind}",
         target_kind=kind,
         target_id=target_id,
-        ordered_at=world.clock.now(),
+        ordered_at=harness.clock.now(),
     )
-    await _incident_says(world, order)
+    await harness.publish(order)
     return order
 
 
-async def _probe(world, order, kind, subject=None):
+async def _probe(harness, order, kind, subject=None):
     body = {"order_id": str(order.order_id), "kind": kind} | ({"subject": subject} if subject else {})
-    return await world.client.post("/identity/probes", json=body, headers=await _incident_token(world))
+    return await harness.client.post("/identity/probes", json=body, headers=await _incident_token(harness))
 
 
 @pytest.mark.clause("12.3")
-async def test_a_contained_system_loses_its_tokens_and_the_confirmation_carries_the_receipts(world):
-    _, admin = await world.unit()
-    system = await world.system(admin)
-    token = (await world.service_token(system)).json()["access_token"]
-    order = await _contain(world, system["id"])
-    applied = await world.heard("containment.applied", order_id=str(order.order_id))
+async def test_a_contained_system_loses_its_tokens_and_the_confirmation_carries_the_receipts(harness):
+    _, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    token = (await harness.service_token(system)).json()["access_token"]
+    order = await _contain(harness, system["id"])
+    applied = await harness.event("containment.applied", order_id=str(order.order_id))
     assert applied["known"] is True
     assert "identity-1" in applied["points"]
-    refused = await world.with_token(token)
+    refused = await harness.with_token(token)
     assert (refused.status_code, refused.json()["cause"]) == (401, f"order:{order.order_id}")
-    assert (await world.service_token(system)).status_code == 401
+    assert (await harness.service_token(system)).status_code == 401
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_opens_no_other_door(world):
-    _, admin = await world.unit()
-    system = await world.system(admin)
-    order = await _contain(world, system["id"])
-    await world.heard("containment.applied", order_id=str(order.order_id))
-    before = await _probe(world, order, "before")
+async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_opens_no_other_door(harness):
+    _, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    order = await _contain(harness, system["id"])
+    await harness.event("containment.applied", order_id=str(order.order_id))
+    before = await _probe(harness, order, "before")
     assert before.status_code == 201
-    refused = await world.with_token(before.json()["access_token"])
+    refused = await harness.with_token(before.json()["access_token"])
     assert refused.json()["type"] == "urn:xindun:problem:credential-revoked"
     assert refused.json()["cause"] == f"order:{order.order_id}"
-    after = await _probe(world, order, "after")
-    shut = await world.with_token(after.json()["access_token"])
+    after = await _probe(harness, order, "after")
+    shut = await harness.with_token(after.json()["access_token"])
     assert (shut.status_code, shut.json()["type"]) == (403, "urn:xindun:problem:probe-refused")
-    assert world.count("probe.issued", order_id=str(order.order_id)) >= 1
+    assert len(await harness.events("probe.issued", order_id=str(order.order_id))) >= 1
 
 
 @pytest.mark.clause("12.3")
-async def test_lifting_restores_what_the_order_took_and_nothing_that_another_cause_holds(world):
-    _, admin = await world.unit()
-    system = await world.system(admin)
-    first, second = await _contain(world, system["id"]), await _contain(world, system["id"])
+async def test_lifting_restores_what_the_order_took_and_nothing_that_another_cause_holds(harness):
+    _, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    first, second = await _contain(harness, system["id"]), await _contain(harness, system["id"])
 
     async def lift(order):
         lifted = ContainmentLifted(
@@ -168,51 +151,51 @@ async def test_lifting_restores_what_the_order_took_and_nothing_that_another_cau
             proposed_by=new_id(),
             approved_by=new_id(),
         )
-        await _incident_says(world, lifted)
-        return await world.heard("containment-lift.applied", order_id=str(order.order_id))
+        await harness.publish(lifted)
+        return await harness.event("containment-lift.applied", order_id=str(order.order_id))
 
     assert (await lift(first))["reinstated"] is False
-    assert (await world.service_token(system)).status_code == 401
+    assert (await harness.service_token(system)).status_code == 401
     assert (await lift(second))["reinstated"] is True
-    assert (await world.service_token(system)).status_code == 200
+    assert (await harness.service_token(system)).status_code == 200
 
 
 @pytest.mark.clause("12.3")
-async def test_an_order_on_what_identity_does_not_know_is_answered_as_such(world):
-    order = await _contain(world, uuid4())
-    applied = await world.heard("containment.applied", order_id=str(order.order_id))
+async def test_an_order_on_what_identity_does_not_know_is_answered_as_such(harness):
+    order = await _contain(harness, uuid4())
+    applied = await harness.event("containment.applied", order_id=str(order.order_id))
     assert applied["known"] is False
-    assert (await _probe(world, order, "before")).status_code == 409
+    assert (await _probe(harness, order, "before")).status_code == 409
 
 
-async def test_probes_are_for_incident_alone_and_for_orders_that_exist(world):
-    _, admin = await world.unit()
-    system = await world.system(admin)
-    order = await _contain(world, system["id"])
+async def test_probes_are_for_incident_alone_and_for_orders_that_exist(harness):
+    _, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    order = await _contain(harness, system["id"])
     body = {"order_id": str(order.order_id), "kind": "after"}
-    for who in (world.authority, world.center, admin):
+    for who in (harness.authority, harness.center, admin):
         assert (await who.post("/probes", body)).status_code == 403
-    unknown = await world.client.post(
-        "/identity/probes", json=body | {"order_id": str(uuid4())}, headers=await _incident_token(world)
+    unknown = await harness.client.post(
+        "/identity/probes", json=body | {"order_id": str(uuid4())}, headers=await _incident_token(harness)
     )
     assert unknown.status_code == 404
     foreign = {"kind": "system", "id": str(uuid4())}
-    assert (await _probe(world, order, "after", foreign)).status_code == 404
-    assert (await _probe(world, order, "before", foreign)).status_code == 409
+    assert (await _probe(harness, order, "after", foreign)).status_code == 404
+    assert (await _probe(harness, order, "before", foreign)).status_code == 409
 
 
 @pytest.mark.clause("12.3")
-async def test_neither_a_probe_nor_incidents_own_token_is_a_token_to_who_introspects(world):
-    _, admin = await world.unit()
-    system = await world.system(admin)
-    order = await _contain(world, system["id"], executor="datashare")
-    answer = await _probe(world, order, "after", {"kind": "system", "id": system["id"]})
+async def test_neither_a_probe_nor_incidents_own_token_is_a_token_to_who_introspects(harness):
+    _, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    order = await _contain(harness, system["id"], executor="datashare")
+    answer = await _probe(harness, order, "after", {"kind": "system", "id": system["id"]})
     assert answer.status_code == 201, answer.text
-    own = (await _incident_token(world))["authorization"].removeprefix("Bearer ")
+    own = (await _incident_token(harness))["authorization"].removeprefix("Bearer ")
     auth = httpx.BasicAuth(system["client_id"], system["client_secret"])
     for token in (answer.json()["access_token"], own):
-        answer = await world.client.post("/identity/oauth/introspect", data={"token": token}, auth=auth)
+        answer = await harness.client.post("/identity/oauth/introspect", data={"token": token}, auth=auth)
         assert (answer.status_code, answer.json()) == (200, {"active": False})
-    incident = {"client_id": "service:incident", "client_secret": world.incident_secret, "token": own}
-    answer = await world.client.post("/identity/oauth/introspect", data=incident)
+    incident = {"client_id": "service:incident", "client_secret": harness.incident_secret, "token": own}
+    answer = await harness.client.post("/identity/oauth/introspect", data=incident)
     assert answer.json()["error"] == "invalid_client"

@@ -8,15 +8,15 @@ from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
 from operations.client import Door, WrongUse
 from operations.rotation import SIGNING_KEY, rotate_signing_key
-from tests.services.identity.harness import World
+from tests.services.identity.harness import IdentityHarness
 
 
 @pytest.fixture
-def directory(world: World, tmp_path):
+def directory(harness: IdentityHarness, tmp_path):
     """A directory of secrets with the key that identity has."""
     file = tmp_path / SIGNING_KEY
     file.parent.mkdir()
-    file.write_text(world.settings.signing_key_pem.get_secret_value())
+    file.write_text(harness.settings.signing_key_pem.get_secret_value())
     return tmp_path
 
 
@@ -24,69 +24,69 @@ def in_file(directory) -> list[str]:
     return list(SigningKeys((directory / SIGNING_KEY).read_text()).own)
 
 
-def restart(world: World, directory) -> None:
+def restart(harness: IdentityHarness, directory) -> None:
     """Let identity read its file again, and publish what is new, as its start does."""
-    world.runtime.signing_keys.own = SigningKeys((directory / SIGNING_KEY).read_text()).own
+    harness.runtime.signing_keys.own = SigningKeys((directory / SIGNING_KEY).read_text()).own
 
 
-async def rotate(world: World, directory, *, wait: float = 0.0, leaked: str | None = None):
-    door = Door(world.client, world.center.tokens["access_token"])
+async def rotate(harness: IdentityHarness, directory, *, wait: float = 0.0, leaked: str | None = None):
+    door = Door(harness.client, harness.center.access_token)
     return await rotate_signing_key(door, directory, leaked=leaked, wait=wait)
 
 
-async def test_a_rotation_goes_on_where_it_was_cut_off(world, directory):
+async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
     (old,) = in_file(directory)
-    waiting = await rotate(world, directory)
+    waiting = await rotate(harness, directory)
     assert not waiting.well, "identity has not been restarted"
     kept, new = in_file(directory)
     assert kept == old
-    assert not (await rotate(world, directory)).well
+    assert not (await rotate(harness, directory)).well
     assert in_file(directory) == [old, new], "no third key"
-    restart(world, directory)
-    await publish_keys(world.runtime)
-    done = await rotate(world, directory, wait=20)
+    restart(harness, directory)
+    await publish_keys(harness.runtime)
+    done = await rotate(harness, directory, wait=20)
     assert done.well, done.wrong
     assert done.data["kid"] == new
     assert "PRIVATE" not in done.text() + done.json()
-    again = await rotate(world, directory)
+    again = await rotate(harness, directory)
     assert (again.well, again.data["kid"]) == (True, new), "the old key has not ended: the rotation is under way"
-    world.clock.advance(LEASE + LONGEST_TERM + LEASE)
-    await choose(world.runtime)
-    await choose(world.runtime)
-    await world.heard("signing-key.retired", kid=old)
-    await world.center.refresh()
-    again = await rotate(world, directory)
+    harness.clock.advance(LEASE + LONGEST_TERM + LEASE)
+    await choose(harness.runtime)
+    await choose(harness.runtime)
+    await harness.event("signing-key.retired", kid=old)
+    await harness.center.refresh()
+    again = await rotate(harness, directory)
     assert again.data["kid"] not in (old, new), "the next one begins another rotation"
     assert in_file(directory) == [new, again.data["kid"]]
 
 
-async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs(world, directory):
+async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs(harness, directory):
     (old,) = in_file(directory)
-    async with world.runtime.database.transaction() as session:  # as after a stop of every identity
-        await session.execute(update(PublishedKey).values(needed_until=world.clock.now() + LONGEST_TERM / 2))
-        world.runtime.signing_keys.own = {}
-    report = await rotate(world, directory)
+    async with harness.runtime.database.transaction() as session:  # as after a stop of every identity
+        await session.execute(update(PublishedKey).values(needed_until=harness.clock.now() + LONGEST_TERM / 2))
+        harness.runtime.signing_keys.own = {}
+    report = await rotate(harness, directory)
     assert not report.well
     assert in_file(directory) == [old, report.data["kid"]]
 
 
 @pytest.mark.clause("6.5")
-async def test_a_leaked_key_is_retired_as_soon_as_the_new_one_signs(world, directory):
+async def test_a_leaked_key_is_retired_as_soon_as_the_new_one_signs(harness, directory):
     (old,) = in_file(directory)
-    await rotate(world, directory, leaked=old)
-    assert old in world.runtime.point.keys, "nobody could sign yet"
-    restart(world, directory)
-    await publish_keys(world.runtime)
-    token = world.center.tokens["access_token"]
-    done = await rotate(world, directory, wait=20, leaked=old)
+    await rotate(harness, directory, leaked=old)
+    assert old in harness.runtime.point.keys, "nobody could sign yet"
+    restart(harness, directory)
+    await publish_keys(harness.runtime)
+    token = harness.center.access_token
+    done = await rotate(harness, directory, wait=20, leaked=old)
     assert done.well, done.wrong
     assert done.data["retired"]["key"]["kid"] == old
     assert done.data["retired"]["effective_at"]
-    assert (await world.with_token(token)).status_code == 401
-    await world.center.refresh()
-    assert (await world.center.get("/me")).status_code == 200
-    repeated = await rotate(world, directory, leaked=old)
+    assert (await harness.with_token(token)).status_code == 401
+    await harness.center.refresh()
+    assert (await harness.center.get("/me")).status_code == 200
+    repeated = await rotate(harness, directory, leaked=old)
     assert repeated.data["kid"] == done.data["kid"], "safe to repeat"
     assert old not in in_file(directory), "what is retired goes from the file"
     with pytest.raises(WrongUse):
-        await rotate(world, directory, leaked="x" * 43)
+        await rotate(harness, directory, leaked="x" * 43)

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from identity.training.course import questions, undertaking
-from tests.services.identity.harness import right_answers, slug, train, undertake
+from tests.harness.client import slug
+from tests.harness.people import right_answers, train, undertake
 
 
 def wrong_answers(attempt: dict) -> dict[str, str]:
@@ -13,8 +14,8 @@ def wrong_answers(attempt: dict) -> dict[str, str]:
 
 
 @pytest.mark.clause("6.1")
-async def test_wrong_answers_fail_and_right_ones_pass_for_a_term(world):
-    _, admin = await world.unit()
+async def test_wrong_answers_fail_and_right_ones_pass_for_a_term(harness):
+    _, admin = await harness.bare_unit()
     attempt = (await admin.post("/training/attempts")).json()
     assert len(attempt["questions"]) == 5
     assert "answer" not in attempt["questions"][0]
@@ -34,51 +35,55 @@ async def test_wrong_answers_fail_and_right_ones_pass_for_a_term(world):
     mostly[one] = wrong_answers(attempt)[one]
     passed = (await admin.post(f"/training/attempts/{attempt['id']}/answers", {"answers": mostly})).json()
     assert (passed["score"], passed["passed"]) == (80, True)
-    await world.heard("training.begun", account_id=admin.id, attempt_id=attempt["id"])
-    assert world.count("training.begun", account_id=admin.id) == 2, "one for each that was drawn, not for each look"
-    await world.heard("training.failed", account_id=admin.id, score=0)
-    await world.heard("training.passed", account_id=admin.id, score=80)
-    world.clock.advance(timedelta(days=365))
+    await harness.event("training.begun", account_id=admin.id, attempt_id=attempt["id"])
+    assert len(await harness.events("training.begun", account_id=admin.id)) == 2, (
+        "one for each that was drawn, not for each look"
+    )
+    await harness.event("training.failed", account_id=admin.id, score=0)
+    await harness.event("training.passed", account_id=admin.id, score=80)
+    harness.clock.advance(timedelta(days=365))
     await admin.sign_in()
     assert (await admin.get("/me")).json()["standing"]["training_current"] is False
 
 
 @pytest.mark.clause("6.1")
-async def test_attempts_are_bounded_per_day_and_in_time(world):
-    _, admin = await world.unit()
+async def test_attempts_are_bounded_per_day_and_in_time(harness):
+    _, admin = await harness.bare_unit()
     for _ in range(4):
         attempt = (await admin.post("/training/attempts")).json()
         await admin.post(f"/training/attempts/{attempt['id']}/answers", {"answers": wrong_answers(attempt)})
     attempt = (await admin.post("/training/attempts")).json()
-    world.clock.advance(timedelta(minutes=30))
+    harness.clock.advance(timedelta(minutes=30))
     await admin.refresh()
     path = f"/training/attempts/{attempt['id']}/answers"
     assert slug(await admin.post(path, {"answers": right_answers(attempt)})) == "attempt-closed"
     answer = await admin.post("/training/attempts")
     assert (answer.status_code, slug(answer)) == (429, "training-attempts")
-    world.clock.advance(timedelta(days=1))
+    harness.clock.advance(timedelta(days=1))
     await admin.sign_in()
     assert (await train(admin)).json()["passed"] is True
 
 
-async def test_another_persons_attempt_does_not_exist(world):
-    _, admin = await world.unit()
+async def test_another_persons_attempt_does_not_exist(harness):
+    _, admin = await harness.bare_unit()
     attempt = (await admin.post("/training/attempts")).json()
-    answer = await world.center.post(f"/training/attempts/{attempt['id']}/answers", {"answers": right_answers(attempt)})
+    answer = await harness.center.post(
+        f"/training/attempts/{attempt['id']}/answers", {"answers": right_answers(attempt)}
+    )
     assert answer.status_code == 404
 
 
-async def test_a_system_is_not_trained(world):
-    _, admin = await world.unit()
-    token = (await world.service_token(await world.system(admin))).json()["access_token"]
+async def test_a_system_is_not_trained(harness):
+    _, admin = await harness.bare_unit()
+    token = (await harness.service_token(await harness.register_system(admin))).json()["access_token"]
     headers = {"authorization": f"Bearer {token}"}
-    answer = await world.client.post("/identity/training/attempts", headers=headers)
+    answer = await harness.client.post("/identity/training/attempts", headers=headers)
     assert (answer.status_code, slug(answer)) == (403, "persons-only")
 
 
 @pytest.mark.clause("6.1")
-async def test_the_undertaking_is_signed_by_the_digest_of_what_was_read(world):
-    _, admin = await world.unit()
+async def test_the_undertaking_is_signed_by_the_digest_of_what_was_read(harness):
+    _, admin = await harness.bare_unit()
     text = (await admin.get("/undertaking")).json()
     assert text["digest"] == undertaking().digest
     assert slug(await admin.post("/undertaking/signatures", {"digest": "0" * 64})) == "undertaking-digest-differs"
@@ -87,8 +92,8 @@ async def test_the_undertaking_is_signed_by_the_digest_of_what_was_read(world):
     assert (await admin.get("/me")).json()["standing"]["undertaking_signed"] is True
 
 
-async def test_the_bank_shows_its_questions_in_both_languages_without_answers(world):
-    rows = (await world.center.get("/training/questions")).json()
+async def test_the_bank_shows_its_questions_in_both_languages_without_answers(harness):
+    rows = (await harness.center.get("/training/questions")).json()
     assert len(rows) >= 10
     assert {row["id"] for row in rows} == set(questions())
     for row in rows:

@@ -2,16 +2,17 @@
 
 import pytest
 
-from tests.services.identity.harness import slug, unit_code
+from tests.harness.client import slug
+from tests.harness.identifiers import unit_code
 
 HEAD = "name,uscc,kind,level,duties\n"
 
 
 @pytest.mark.clause("4.1")
-async def test_good_rows_go_in_and_bad_ones_come_back_with_line_column_and_reason(world):
+async def test_good_rows_go_in_and_bad_ones_come_back_with_line_column_and_reason(harness):
     good, other = unit_code(), unit_code()
     wrong = good[:-1] + ("0" if good[-1] != "0" else "1")
-    answer = await world.upload(
+    answer = await harness.import_units(
         "\ufeff"
         + HEAD
         + f'"厦门市\n市场监督管理局",{good.lower()},agency,municipal,uses;maintains\n'
@@ -38,92 +39,92 @@ async def test_good_rows_go_in_and_bad_ones_come_back_with_line_column_and_reaso
         (11, "uscc", "uscc-registered"),
     ]
     assert all(row["reason_zh"] and row["reason_en"] for row in body["rejected"])
-    await world.heard("unit.registered", uscc=other, level="district", duties=["uses"])
+    await harness.event("unit.registered", uscc=other, level="district", duties=["uses"])
 
 
-async def test_the_same_file_again_changes_nothing(world):
+async def test_the_same_file_again_changes_nothing(harness):
     code = unit_code()
     text = HEAD + f"厦门市卫生健康委员会,{code},agency,municipal,uses\n"
-    first = (await world.upload(text)).json()
-    again = (await world.upload(text)).json()
+    first = (await harness.import_units(text)).json()
+    again = (await harness.import_units(text)).json()
     assert first["registered"] == again["unchanged"]
     assert again["registered"] == again["rejected"] == []
-    await world.heard("unit.registered", uscc=code)
-    assert world.count("unit.registered", uscc=code) == 1
+    await harness.event("unit.registered", uscc=code)
+    assert len(await harness.events("unit.registered", uscc=code)) == 1
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"name,uscc\n", b'name,uscc,kind,level,"duties'])
-async def test_a_file_that_is_no_list_of_units_is_refused_as_a_whole(world, content):
-    answer = await world.upload(content)
+async def test_a_file_that_is_no_list_of_units_is_refused_as_a_whole(harness, content):
+    answer = await harness.import_units(content)
     assert (answer.status_code, slug(answer)) == (422, "csv-unreadable")
 
 
-async def test_a_unit_sees_itself_and_no_other(world):
-    own, admin = await world.unit()
-    other, _ = await world.unit()
+async def test_a_unit_sees_itself_and_no_other(harness):
+    own, admin = await harness.bare_unit()
+    other, _ = await harness.bare_unit()
     assert [unit["id"] for unit in (await admin.get("/units")).json()["items"]] == [own]
     assert (await admin.get(f"/units/{own}")).status_code == 200
     assert (await admin.get(f"/units/{other}")).status_code == 404
-    assert len((await world.authority.get("/units")).json()["items"]) == 4
+    assert len((await harness.authority.get("/units")).json()["items"]) == 4
 
 
 @pytest.mark.clause("5d.3")
-async def test_suspending_a_unit_ends_every_credential_until_every_cause_is_lifted(world):
-    unit, admin = await world.unit()
-    system = await world.system(admin)
-    token = (await world.service_token(system)).json()["access_token"]
-    for side in (world.center, world.authority):
+async def test_suspending_a_unit_ends_every_credential_until_every_cause_is_lifted(harness):
+    unit, admin = await harness.bare_unit()
+    system = await harness.register_system(admin)
+    token = (await harness.service_token(system)).json()["access_token"]
+    for side in (harness.center, harness.authority):
         answer = await side.post(f"/units/{unit}/suspend", {"reason": "检查发现问题"})
         assert answer.status_code == 200, answer.text
         assert answer.json()["effective"]["effective_at"]
     assert slug(await admin.get("/me")) == "credential-revoked"
-    assert slug(await world.with_token(token)) == "credential-revoked"
+    assert slug(await harness.with_token(token)) == "credential-revoked"
     assert (await admin.try_refresh()).json()["reason"] == "ended"
     assert slug(await admin.try_sign_in()) == "unit-suspended"
-    assert (await world.service_token(system)).json()["reason"] == "unit-suspended"
-    again = await world.center.post(f"/units/{unit}/reinstate")
+    assert (await harness.service_token(system)).json()["reason"] == "unit-suspended"
+    again = await harness.center.post(f"/units/{unit}/reinstate")
     assert again.json()["state"] == "suspended"
     assert slug(await admin.try_sign_in()) == "unit-suspended"
-    again = await world.authority.post(f"/units/{unit}/reinstate")
+    again = await harness.authority.post(f"/units/{unit}/reinstate")
     assert again.json()["state"] == "registered"
-    assert slug(await world.with_token(token)) == "credential-revoked"
+    assert slug(await harness.with_token(token)) == "credential-revoked"
     await admin.sign_in()
-    assert (await world.service_token(system)).status_code == 200
-    await world.heard("unit.reinstated", unit_id=unit)
-    assert world.count("unit.suspended", unit_id=unit) == 2
-    assert world.count("unit.reinstated", unit_id=unit) == 1
+    assert (await harness.service_token(system)).status_code == 200
+    await harness.event("unit.reinstated", unit_id=unit)
+    assert len(await harness.events("unit.suspended", unit_id=unit)) == 2
+    assert len(await harness.events("unit.reinstated", unit_id=unit)) == 1
 
 
 @pytest.mark.clause("3.1")
-async def test_decommissioning_a_unit_ends_its_people_and_systems_and_keeps_their_records(world):
-    unit, admin = await world.unit()
-    clerk = await world.clerk(admin)
-    system = await world.system(admin)
-    answer = await world.center.post(f"/units/{unit}/decommission", {"reason": "机构撤销"})
+async def test_decommissioning_a_unit_ends_its_people_and_systems_and_keeps_their_records(harness):
+    unit, admin = await harness.bare_unit()
+    clerk = await harness.clerk(admin)
+    system = await harness.register_system(admin)
+    answer = await harness.center.post(f"/units/{unit}/decommission", {"reason": "机构撤销"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["unit"]["state"] == "decommissioned"
     for person in (admin, clerk):
         assert slug(await person.get("/me")) == "credential-revoked"
         assert slug(await person.try_sign_in()) == "sign-in-refused"
-        await world.heard("account.revoked", account_id=person.id)
-    assert (await world.service_token(system)).status_code == 401
-    await world.heard("system.decommissioned", system_id=system["id"])
-    await world.heard("unit.decommissioned", unit_id=unit)
-    kept = (await world.center.get(f"/accounts?unit={unit}")).json()["items"]
+        await harness.event("account.revoked", account_id=person.id)
+    assert (await harness.service_token(system)).status_code == 401
+    await harness.event("system.decommissioned", system_id=system["id"])
+    await harness.event("unit.decommissioned", unit_id=unit)
+    kept = (await harness.center.get(f"/accounts?unit={unit}")).json()["items"]
     assert {row["state"] for row in kept} == {"revoked"}
     for step in ("suspend", "decommission"):
-        answer = await world.center.post(f"/units/{unit}/{step}", {"reason": "再次"})
+        answer = await harness.center.post(f"/units/{unit}/{step}", {"reason": "再次"})
         assert answer.status_code == (409 if step == "suspend" else 200)
 
 
-async def test_authority_and_center_cannot_be_suspended(world):
-    for unit in (await world.authority.get("/units")).json()["items"]:
-        answer = await world.center.post(f"/units/{unit['id']}/suspend", {"reason": "试一试"})
+async def test_authority_and_center_cannot_be_suspended(harness):
+    for unit in (await harness.authority.get("/units")).json()["items"]:
+        answer = await harness.center.post(f"/units/{unit['id']}/suspend", {"reason": "试一试"})
         assert (answer.status_code, slug(answer)) == (409, "unit-not-suspendable")
 
 
-async def test_only_the_center_registers_units(world):
-    _, admin = await world.unit()
-    for person in (admin, world.authority):
-        answer = await world.client.post("/identity/units/import", content=HEAD, headers=person.headers)
+async def test_only_the_center_registers_units(harness):
+    _, admin = await harness.bare_unit()
+    for person in (admin, harness.authority):
+        answer = await harness.client.post("/identity/units/import", content=HEAD, headers=person.headers)
         assert (answer.status_code, slug(answer)) == (403, "permission-missing")
