@@ -1,6 +1,6 @@
-"""Checks the log's checkpoints from outside: by reckoning of its own, so that a broken log cannot vouch for itself.
+"""Verifies the log's checkpoints without the log's own code, so that a faulty log cannot confirm itself.
 
-Formats: C2SP signed-note and tlog-checkpoint; consistency as in RFC 9162 §2.1.4.2.
+Formats: C2SP signed-note and tlog-checkpoint; consistency proofs by RFC 9162 §2.1.4.2.
 """
 
 import base64
@@ -13,18 +13,18 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["Checkpoint", "CheckpointWrong", "continues", "keep", "kept", "read_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointError", "is_consistent", "load", "read_checkpoint", "store"]
 
 ED25519 = b"\x01"
 
 
-class CheckpointWrong(Exception):  # noqa: N818 - says what it is
-    """Not a checkpoint of this log, or not signed by it."""
+class CheckpointError(Exception):
+    """The note is not a checkpoint of this log, or the log did not sign it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A log's signed word on its size and root."""
+    """The size and the root hash that a log has signed."""
 
     origin: str
     size: int
@@ -32,7 +32,7 @@ class Checkpoint:
 
 
 def read_checkpoint(note: str, key: str) -> Checkpoint:
-    """Return what the log whose verifier `key` is (`name+hash+base64`) has signed. Raises `CheckpointWrong`."""
+    """Return the checkpoint that verifier key `key` (`name+hash+base64`) verifies. Raises `CheckpointError`."""
     try:
         name, key_hash, encoded = key.split("+", 2)
         public = base64.b64decode(encoded, validate=True)
@@ -47,11 +47,11 @@ def read_checkpoint(note: str, key: str) -> Checkpoint:
         verifier.verify(signature, (text + "\n").encode())
         return Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
     except (ValueError, IndexError, StopIteration, InvalidSignature):
-        raise CheckpointWrong from None
+        raise CheckpointError from None
 
 
-def continues(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
-    """Whether everything that `old` signs stands unchanged under `new`."""
+def is_consistent(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Whether `proof` shows that the log of `new` begins with the log of `old`."""
     if old.size > new.size or old.origin != new.origin:
         return False
     if old.size in (0, new.size):
@@ -62,33 +62,33 @@ def continues(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
     left, last = old.size - 1, new.size - 1
     while left & 1:
         left, last = left >> 1, last >> 1
-    was = now = path[0]
-    for part in path[1:]:
+    old_root = new_root = path[0]
+    for node in path[1:]:
         if last == 0:
             return False
         if left & 1 or left == last:
-            was, now = _node(part, was), _node(part, now)
+            old_root, new_root = _parent(node, old_root), _parent(node, new_root)
             while left and not left & 1:
                 left, last = left >> 1, last >> 1
         else:
-            now = _node(now, part)
+            new_root = _parent(new_root, node)
         left, last = left >> 1, last >> 1
-    return last == 0 and was == old.root and now == new.root
+    return last == 0 and old_root == old.root and new_root == new.root
 
 
-def kept(file: Path) -> tuple[Checkpoint, str] | None:
-    """Return the checkpoint that was kept in `file`, and the log's key of then; None: nothing was."""
+def load(file: Path) -> tuple[Checkpoint, str] | None:
+    """Return the checkpoint and the verifier key in `file`; None if there is no file."""
     if not file.exists():
         return None
-    known = orjson.loads(file.read_bytes())
-    return Checkpoint(known["origin"], known["size"], base64.b64decode(known["root"])), known["key"]
+    stored = orjson.loads(file.read_bytes())
+    return Checkpoint(stored["origin"], stored["size"], base64.b64decode(stored["root"])), stored["key"]
 
 
-def keep(file: Path, checkpoint: Checkpoint, key: str) -> None:
-    """Keep a checkpoint for the next look."""
+def store(file: Path, checkpoint: Checkpoint, key: str) -> None:
+    """Write a checkpoint for the next check."""
     root = base64.b64encode(checkpoint.root).decode()
     file.write_bytes(orjson.dumps({"origin": checkpoint.origin, "size": checkpoint.size, "root": root, "key": key}))
 
 
-def _node(left: bytes, right: bytes) -> bytes:
+def _parent(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()

@@ -1,36 +1,36 @@
-"""The commands that look: status, lag, points, dead letters."""
+"""The commands that only read: status, lag, points, dead letters."""
 
 from typing import Any
 
 from common.contracts.services import SERVICES
 from common.contracts.topics import EVENTS
 from common.messaging.kafka import lag_of_groups, security_of
-from operations.client import Door, Failed
+from operations.client import ApiClient, CommandError
 from operations.output import Report, table
 from operations.settings import OperatorSettings
 
-__all__ = ["dead_letters", "lag", "points", "status_report", "statuses", "well_of_points"]
+__all__ = ["dead_letters", "fetch_statuses", "lag", "points", "silent_points", "status_report"]
 
-OLDEST = 30.0
-"""Seconds that a row may wait for its publication, or an event for its effect, before that is wrong."""
-FURTHEST = 10_000
-"""Messages that a group may be behind at one partition."""
+MAX_QUEUE_AGE = 30.0
+"""Seconds that an outbox row or an inbox event may wait before the command reports a fault."""
+MAX_GROUP_LAG = 10_000
+"""Messages that a consumer group may be behind at one partition."""
 
 
-async def statuses(door: Door) -> dict[str, Any]:
-    """Return the status of each service; a `Failed` where it did not answer."""
-    answers = await door.every(f"/{service}/operations/status" for service in SERVICES)
+async def fetch_statuses(client: ApiClient) -> dict[str, Any]:
+    """Return the status of each service, or the `CommandError` of its request."""
+    answers = await client.get_all(f"/{service}/operations/status" for service in SERVICES)
     return dict(zip(SERVICES, answers, strict=True))
 
 
-async def status_report(door: Door) -> Report:
-    """All services, their relays, consumers and points at a glance."""
-    found = await statuses(door)
-    (pointed,) = await door.every(["/identity/operations/points?cutoffs=0"])
-    checks = await door.readiness()
+async def status_report(client: ApiClient) -> Report:
+    """Report the state of services, relays, consumers and enforcement points."""
+    found = await fetch_statuses(client)
+    (registry,) = await client.get_all(["/identity/operations/points?cutoffs=0"])
+    checks = await client.readiness()
     wrong = [f"未就绪 / not ready: {name}" for name, well in checks.items() if not well]
-    wrong += [each for service, told in found.items() for each in _wrong_of(service, told)]
-    seen = [] if isinstance(pointed, Failed) else pointed["points"]
+    wrong += [each for service, status in found.items() for each in _faults(service, status)]
+    points = [] if isinstance(registry, CommandError) else registry["points"]
     rows: list[tuple[Any, ...]] = [
         (
             "服务 service",
@@ -43,25 +43,27 @@ async def status_report(door: Door) -> Report:
             "执行点 point",
         )
     ]
-    rows += [_row(service, told) for service, told in found.items() if isinstance(told, dict)]
-    wrong += [str(pointed)] if isinstance(pointed, Failed) else well_of_points(pointed)
-    live = [each["point"] for each in seen if each["live"]]
+    rows += [_status_row(service, status) for service, status in found.items() if isinstance(status, dict)]
+    wrong += [str(registry)] if isinstance(registry, CommandError) else silent_points(registry)
+    live = [each["point"] for each in points if each["live"]]
     data = {
-        "services": {name: str(told) if isinstance(told, Failed) else told for name, told in found.items()},
-        "points": seen,
+        "services": {
+            name: str(status) if isinstance(status, CommandError) else status for name, status in found.items()
+        },
+        "points": points,
         "ready": checks,
     }
     return Report(data, [*table(rows), f"执行点在线 / points live: {', '.join(live)}"], wrong)
 
 
-def _row(service: str, told: dict[str, Any]) -> tuple[Any, ...]:
-    relay, inbox, point = told["relay"], told["inbox"], told["point"]
+def _status_row(service: str, status: dict[str, Any]) -> tuple[Any, ...]:
+    relay, inbox, point = status["relay"], status["inbox"], status["point"]
     age = "?" if point["age"] is None else f"{point['age']:.1f} s"
     return (
         service,
-        told["instance"],
-        told["version"],
-        "ok" if told["database"]["answers"] else "✗",
+        status["instance"],
+        status["version"],
+        "ok" if status["database"]["answers"] else "✗",
         f"{relay['unpublished']} ({relay['oldest_age']:.0f} s) @{relay['holder'] or '-'}" if relay else "?",
         inbox["waiting"] if inbox else "-",
         inbox["dead"] if inbox else "-",
@@ -69,88 +71,90 @@ def _row(service: str, told: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _wrong_of(service: str, told: Any) -> list[str]:
-    if isinstance(told, Failed):
-        return [f"{service}: {told}"]
+def _faults(service: str, status: Any) -> list[str]:
+    if isinstance(status, CommandError):
+        return [f"{service}: {status}"]
     wrong = []
-    if not told["database"]["answers"]:
-        wrong.append(f"{service}: 数据库无应答 / its database does not answer")
-    if not told["delivering"]:
-        wrong.append(f"{service}: 未在接收消息 / it receives nothing from the bus")
-    if not told["point"]["fresh"]:
-        wrong.append(f"{service}: 撤销信息过期 / its point is stale, it refuses")
-    wrong += [f"{service}: {name} 未就绪 / is not well" for name, well in told["checks"].items() if not well]
-    return wrong + _wrong_of_queues(service, told)
+    if not status["database"]["answers"]:
+        wrong.append(f"{service}: 数据库无应答 / the database does not answer")
+    if not status["delivering"]:
+        wrong.append(f"{service}: 未在接收消息 / receives no messages from the bus")
+    if not status["point"]["fresh"]:
+        wrong.append(f"{service}: 撤销信息过期 / the enforcement point is stale and refuses requests")
+    wrong += [f"{service}: {name} 未就绪 / the check fails" for name, well in status["checks"].items() if not well]
+    return wrong + _queue_faults(service, status)
 
 
-def _wrong_of_queues(service: str, told: dict[str, Any]) -> list[str]:
+def _queue_faults(service: str, status: dict[str, Any]) -> list[str]:
     wrong = []
-    relay, inbox = told["relay"], told["inbox"]
-    if relay and relay["oldest_age"] > OLDEST:
+    relay, inbox = status["relay"], status["inbox"]
+    if relay and relay["oldest_age"] > MAX_QUEUE_AGE:
         wrong.append(f"{service}: {relay['unpublished']} 条待发 / rows wait for the bus, {relay['oldest_age']:.0f} s")
     if relay and not relay["holder"]:
-        wrong.append(f"{service}: 无中继 / no relay is at work")
-    if inbox and inbox["oldest_age"] > OLDEST:
+        wrong.append(f"{service}: 无中继 / no relay is active")
+    if inbox and inbox["oldest_age"] > MAX_QUEUE_AGE:
         wrong.append(f"{service}: {inbox['waiting']} 个事件积压 / events wait, {inbox['oldest_age']:.0f} s")
     if inbox and inbox["dead"]:
         wrong.append(f"{service}: {inbox['dead']} 封死信 / dead letters")
     return wrong
 
 
-def well_of_points(pointed: dict[str, Any]) -> list[str]:
-    """Return in words which points went without a goodbye."""
+def silent_points(registry: dict[str, Any]) -> list[str]:
+    """Report every enforcement point that stopped its heartbeats without signing off."""
     return [
-        f"执行点失联 / a point went silent: {each['point']}, {each['last_sign_age']:.0f} s"
-        for each in pointed["points"]
+        f"执行点失联 / silent enforcement point: {each['point']}, {each['last_sign_age']:.0f} s"
+        for each in registry["points"]
         if not each["live"]
     ]
 
 
-async def lag(door: Door, settings: OperatorSettings) -> Report:
-    """How far relays are behind their outboxes, and groups behind their topics."""
-    found = await statuses(door)
-    relays = {name: told["relay"] if isinstance(told, dict) else str(told) for name, told in found.items()}
+async def lag(client: ApiClient, settings: OperatorSettings) -> Report:
+    """Report the lag of relays behind their outboxes, and of consumer groups behind their topics."""
+    found = await fetch_statuses(client)
+    relays = {name: status["relay"] if isinstance(status, dict) else str(status) for name, status in found.items()}
     rows: list[tuple[Any, ...]] = [("中继 relay", "待发 unpublished", "最久 oldest", "末号 last")]
     wrong = []
-    for name, told in found.items():
-        wrong += _wrong_of_queues(name, told) if isinstance(told, dict) else [f"{name}: {told}"]
-        if isinstance(told, dict) and (relay := told["relay"]):
+    for name, status in found.items():
+        wrong += _queue_faults(name, status) if isinstance(status, dict) else [f"{name}: {status}"]
+        if isinstance(status, dict) and (relay := status["relay"]):
             rows.append((name, relay["unpublished"], f"{relay['oldest_age']:.1f} s", relay["last_published"]))
     if not settings.kafka_bootstrap:
-        note = "此部署无消息代理，或未设置 XINDUN_OPERATOR_KAFKA_… / no broker here, or it is not named"
+        note = "此部署无消息代理，或未设置 XINDUN_OPERATOR_KAFKA_… / no broker, or XINDUN_OPERATOR_KAFKA_… is not set"
         return Report({"relays": relays, "groups": None}, [*table(rows), note], wrong)
     groups = {group: [topic.name for topic in EVENTS if group in topic.readers] for group in SERVICES}
     places = await lag_of_groups(settings.kafka_bootstrap, groups, security=security_of(settings))
     behind: list[tuple[Any, ...]] = [("组 group", "主题 topic", "分区", "已取 committed", "末尾 end", "落后 lag")]
     behind += [(p.group, p.topic, p.partition, p.committed, p.end, p.lag) for p in places]
-    wrong += [f"{p.group} @ {p.topic}/{p.partition}: 落后 / behind {p.lag}" for p in places if p.lag > FURTHEST]
+    wrong += [f"{p.group} @ {p.topic}/{p.partition}: 落后 / behind {p.lag}" for p in places if p.lag > MAX_GROUP_LAG]
     data = {"relays": relays, "groups": [{name: getattr(p, name) for name in p.__slots__} for p in places]}
     return Report(data, [*table(rows), "", *table(behind)], wrong)
 
 
-async def points(door: Door) -> Report:
-    """Every enforcement point, and how fast the newest cutoffs reached them."""
-    told = await door.get("/identity/operations/points")
+async def points(client: ApiClient) -> Report:
+    """Report every enforcement point, and how fast it applied the newest cutoffs."""
+    registry = await client.get("/identity/operations/points")
     rows: list[tuple[Any, ...]] = [("执行点 point", "在线 live", "最近应答 last sign")]
-    rows += [(p["point"], "是 yes" if p["live"] else "否 no", f"{p['last_sign_age']:.1f} s") for p in told["points"]]
+    rows += [
+        (p["point"], "是 yes" if p["live"] else "否 no", f"{p['last_sign_age']:.1f} s") for p in registry["points"]
+    ]
     cuts: list[tuple[Any, ...]] = [("撤销 cutoff", "对象 subject", "原因 reason", "回执 receipts", "最慢 slowest")]
-    for cut in told["cutoffs"]:
+    for cut in registry["cutoffs"]:
         slowest = max((receipt["delay"] for receipt in cut["receipts"]), default=None)
         last = "-" if slowest is None else f"{slowest * 1000:.0f} ms"
         cuts.append((cut["at"], cut["subject"], cut["reason"], len(cut["receipts"]), last))
-    return Report(told, [*table(rows), "", *table(cuts)], well_of_points(told))
+    return Report(registry, [*table(rows), "", *table(cuts)], silent_points(registry))
 
 
-async def dead_letters(door: Door) -> Report:
+async def dead_letters(client: ApiClient) -> Report:
     """List the dead letters of every service that has an inbox."""
     found: dict[str, Any] = {}
     rows: list[tuple[Any, ...]] = [("服务 service", "消息 message", "类型 type", "次数", "错误 error", "收到 received")]
-    for service, told in (await statuses(door)).items():
-        if isinstance(told, Failed):
-            raise told
-        if told["inbox"] is None:
+    for service, status in (await fetch_statuses(client)).items():
+        if isinstance(status, CommandError):
+            raise status
+        if status["inbox"] is None:
             continue
-        found[service] = await door.get(f"/{service}/operations/dead-letters", limit=100)
+        found[service] = await client.get(f"/{service}/operations/dead-letters", limit=100)
         rows += [
             (service, each["message_id"], each["type"], each["attempts"], each["error"], each["received_at"])
             for each in found[service]

@@ -1,4 +1,4 @@
-"""What a command found, for people and for programs."""
+"""The output of a command: text for people, JSON for programs."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["Report", "table"]
 
 @dataclass
 class Report:
-    """`lines` for people, Chinese first; `data` for programs; `wrong` in words what is not as it should be."""
+    """`lines` of text, Chinese first; the same as `data` for JSON; `wrong`: each fault in words."""
 
     data: Any
     lines: list[str] = field(default_factory=list)
@@ -18,21 +18,21 @@ class Report:
 
     @property
     def well(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the command found no fault."""
         return not self.wrong
 
     def text(self) -> str:
-        """Return what people read."""
+        """Return the text form."""
         return "\n".join([*self.lines, *(f"✗ {each}" for each in self.wrong)]) + "\n"
 
     def json(self) -> str:
-        """Return what programs read."""
-        whole = {"well": self.well, "wrong": self.wrong, "found": self.data}
-        return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        """Return the JSON form."""
+        output = {"well": self.well, "wrong": self.wrong, "found": self.data}
+        return orjson.dumps(output, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def table(rows: list[tuple[Any, ...]]) -> list[str]:
-    """Return rows in columns; the first row is the head. A Chinese character is as wide as two others."""
+    """Align rows in columns; the first row is the header. A Chinese character is two columns wide."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(_width(row[column]) for row in texts) for column in range(len(texts[0]))]
     return [

@@ -1,4 +1,4 @@
-"""The settings of the command line."""
+"""Settings of the operators' command line."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["OperatorSettings"]
 
 
 class OperatorSettings(CommonSettings):
-    """`XINDUN_OPERATOR_…`, and `XINDUN_URL`, `XINDUN_TOKEN`: where the platform is, and who asks."""
+    """`XINDUN_OPERATOR_…`; `XINDUN_URL` is the gateway, `XINDUN_TOKEN` the operator's access token."""
 
     model_config = SettingsConfigDict(
         env_prefix="XINDUN_OPERATOR_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
@@ -21,6 +21,6 @@ class OperatorSettings(CommonSettings):
     token: SecretStr | None = Field(default=None, validation_alias="XINDUN_TOKEN")
     token_file: Path | None = Field(default=None, validation_alias="XINDUN_TOKEN_FILE")
     secrets: Path = Field(default=Path("secrets"), validation_alias="XINDUN_SECRETS")
-    """The directory of `make secrets`: needed where keys and passwords are changed."""
+    """The directory of `make secrets`; `rotate` writes keys and passwords there."""
     ca_file: Path | None = None
-    """The authority that signed the gateway's certificate; None: those that the system trusts."""
+    """CA certificates that verify the gateway; None: those of the system."""

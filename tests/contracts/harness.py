@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.contracts.topics import TOPICS
-from common.messaging.bus import Bus, BusUnavailable, Follower, Message, MessageHandler
+from common.messaging.bus import Bus, BusUnavailable, Message, MessageHandler, TopicReader
 from common.messaging.in_process import InProcessBus
 from common.messaging.kafka import KafkaBus
 from common.messaging.topics import Topic, events_topic
@@ -70,7 +70,7 @@ async def relay(bus: Bus, messages: Sequence[Message]) -> None:
                 return
 
 
-async def read_whole(follower: Follower) -> list[Message]:
+async def read_whole(follower: TopicReader) -> list[Message]:
     """Read until the bus confirms that all of what was published before now is read."""
     asked_at, messages = time.monotonic(), []
     async with asyncio.timeout(TERM):

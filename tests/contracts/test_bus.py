@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from common.messaging.bus import MAX_MESSAGE_BYTES, Bus, BusUnavailable, Follower, Message
+from common.messaging.bus import MAX_MESSAGE_BYTES, Bus, BusUnavailable, Message, TopicReader
 from tests.contracts.harness import Ground, Receiver, in_order, read_whole, relay
 from tests.harness.polling import eventually
 
@@ -173,7 +173,7 @@ async def test_a_poll_in_progress_ends_when_the_bus_stops(ground_of: Ground):
         await asyncio.wait_for(polling, 5)
 
 
-async def _poll_on(follower: Follower) -> None:
+async def _poll_on(follower: TopicReader) -> None:
     while True:
         await follower.poll(5)
 

@@ -12,8 +12,7 @@ from aiokafka.errors import CommitFailedError, KafkaError
 import common.messaging.kafka as kafka_bus
 from common.contracts.topics import TOPICS
 from common.messaging.bus import BusUnavailable, Message
-from common.messaging.kafka import KafkaBus
-from common.messaging.kafka import consumer as subscription
+from common.messaging.kafka import KafkaBus, consumer
 from common.messaging.topics import Topic
 from deploy.kafka_admin import KafkaAdmin
 from deploy.kafka_broker import KafkaBroker
@@ -76,7 +75,7 @@ async def test_a_broker_killed_in_the_middle_loses_nothing_and_keeps_the_order(o
 async def test_a_publication_given_up_at_a_frozen_broker_does_not_overtake_later_ones(
     over_kafka, kafka_broker, monkeypatch
 ):
-    monkeypatch.setattr(kafka_bus, "REQUEST_TERM", 0.5)
+    monkeypatch.setattr(kafka_bus, "REQUEST_TIMEOUT", 0.5)
     topic = await over_kafka.topic(retained=True)
     bus = await over_kafka.bus()
     await bus.publish([Message(topic, "k", b"before")])
@@ -313,7 +312,7 @@ async def test_a_delivery_ends_before_its_partition_moves_to_another_member(over
 
 
 async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(over_kafka, monkeypatch):
-    monkeypatch.setattr(subscription, "REVOKE_TERM", 0.2)
+    monkeypatch.setattr(consumer, "REVOKE_TIMEOUT", 0.2)
     topic, cut_off = await over_kafka.topic(), asyncio.Event()
     begun, taken = asyncio.Event(), Receiver()
 
@@ -336,7 +335,7 @@ async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(o
 
 
 async def test_what_comes_during_a_delivery_waits_in_order_and_is_bounded(over_kafka, monkeypatch):
-    monkeypatch.setattr(subscription, "HELD", 2)
+    monkeypatch.setattr(consumer, "MAX_QUEUED_MESSAGES", 2)
     topic, begun, go_on, taken = await over_kafka.topic(), asyncio.Event(), asyncio.Event(), Receiver()
 
     async def deliver(messages):
@@ -366,7 +365,7 @@ async def test_a_commit_that_fails_loses_nothing_of_what_waited_behind_it(over_k
                 raise CommitFailedError
             await super().commit(offsets)
 
-    monkeypatch.setattr(subscription, "AIOKafkaConsumer", Failing)
+    monkeypatch.setattr(consumer, "AIOKafkaConsumer", Failing)
     topic, taken = await over_kafka.topic(), Receiver()
     bus = await over_kafka.bus(("group", [topic], taken))
     messages = numbered(topic, 30)
@@ -408,7 +407,7 @@ async def test_a_member_that_leaves_in_order_is_not_waited_for(over_kafka):
 
 async def _die(bus: KafkaBus) -> None:
     """End what the bus does without a word to the brokers."""
-    for each in bus._subscriptions:
+    for each in bus._consumers:
         each._task.cancel()
         await asyncio.gather(each._task, return_exceptions=True)
 
@@ -421,8 +420,8 @@ async def test_a_consumer_that_hangs_is_replaced(over_kafka, monkeypatch):
             super().__init__(*arguments, **options)
             consumers.append(self)
 
-    monkeypatch.setattr(subscription, "AIOKafkaConsumer", Recorded)
-    monkeypatch.setattr(subscription, "WATCHDOG", 2.0)
+    monkeypatch.setattr(consumer, "AIOKafkaConsumer", Recorded)
+    monkeypatch.setattr(consumer, "WATCHDOG_TIMEOUT", 2.0)
     topic, receiver = await over_kafka.topic(), Receiver()
     bus = await over_kafka.bus(("group", [topic], receiver))
     await eventually(lambda: consumers[0].last_poll_timestamp(next(iter(consumers[0].assignment()))) is not None)

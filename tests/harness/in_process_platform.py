@@ -62,7 +62,7 @@ class InProcessPlatform:
         """
         async with asyncio.timeout(SETTLED_WITHIN):
             while any([await self._busy(service) for service in SERVICES]):
-                if carrying := set(self.bus._carrying):
+                if carrying := set(self.bus._publications):
                     await asyncio.wait(carrying)
 
     async def _busy(self, service: str) -> bool:

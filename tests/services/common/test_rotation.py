@@ -8,7 +8,7 @@ import pytest
 from deploy.embedded_postgres import EmbeddedPostgres
 from deploy.secret_files import ensure_secrets
 from deploy.setup_commands import SetupSettings, databases
-from operations.client import Failed, WrongUse
+from operations.client import CommandError, UsageError
 from operations.rotation import rotate_database_password
 
 
@@ -70,7 +70,7 @@ async def test_the_new_password_opens_and_the_old_one_does_not(server, known):
 
 async def test_what_was_cut_off_is_finished_and_not_begun_anew(server, known):
     before = of_process(known).read_text()
-    with pytest.raises(Failed, match="1"):
+    with pytest.raises(CommandError, match="1"):
         await rotate_database_password(known, "audit", command="false")  # the job did not come to it
     assert of_process(known).read_text() == before
     assert await lets_in(server, before)
@@ -84,5 +84,5 @@ async def test_what_was_cut_off_is_finished_and_not_begun_anew(server, known):
 
 
 async def test_a_directory_that_is_none_is_wrong_use(tmp_path):
-    with pytest.raises(WrongUse, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         await rotate_database_password(tmp_path, "audit", command=None)

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from identity.signing.keys import SigningKeys
 from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
-from operations.client import Door, WrongUse
+from operations.client import ApiClient, UsageError
 from operations.rotation import SIGNING_KEY, rotate_signing_key
 from tests.services.identity.harness import IdentityHarness
 
@@ -30,8 +30,8 @@ def restart(harness: IdentityHarness, directory) -> None:
 
 
 async def rotate(harness: IdentityHarness, directory, *, wait: float = 0.0, leaked: str | None = None):
-    door = Door(harness.client, harness.center.access_token)
-    return await rotate_signing_key(door, directory, leaked=leaked, wait=wait)
+    client = ApiClient(harness.client, harness.center.access_token)
+    return await rotate_signing_key(client, directory, leaked=leaked, wait=wait)
 
 
 async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
@@ -88,5 +88,5 @@ async def test_a_leaked_key_is_retired_as_soon_as_the_new_one_signs(harness, dir
     repeated = await rotate(harness, directory, leaked=old)
     assert repeated.data["kid"] == done.data["kid"], "safe to repeat"
     assert old not in in_file(directory), "what is retired goes from the file"
-    with pytest.raises(WrongUse):
+    with pytest.raises(UsageError):
         await rotate(harness, directory, leaked="x" * 43)

@@ -9,7 +9,7 @@ import pytest
 from common.contracts.topics import TOPICS
 from common.messaging import in_process
 from common.messaging.bus import BusUnavailable, Message
-from common.messaging.in_process import InProcessBus, RetainedFileDamaged
+from common.messaging.in_process import InProcessBus, RetainedFileError
 from common.messaging.topics import FEED_TOPIC, events_topic, receipts_topic
 
 EVENTS = events_topic("identity")
@@ -62,7 +62,7 @@ async def test_a_damaged_line_stops_the_start_instead_of_forgetting_a_revocation
     lines = path.read_bytes().splitlines(keepends=True)
     for damaged in (b"\0" * 40 + b"\n", b"[1]\n", b"3\n", b"\n", lines[0][:-3] + b"\n", b'["xindun.feed","a","%%%"]\n'):
         path.write_bytes(damaged + lines[1])
-        with pytest.raises(RetainedFileDamaged, match="line 1"):
+        with pytest.raises(RetainedFileError, match="line 1"):
             await restarted(tmp_path)
 
 

@@ -24,7 +24,7 @@ from common.clock import Clock
 from common.enforcement.policies import REVOCATION_BOUND, REVOKER_SILENCE, Policies, Policy
 from common.enforcement.revocation_feed import Cutoff, Heartbeat, PolicyVersion, Receipt, VerificationKey, read_entry
 from common.enforcement.tokens import KeySet
-from common.messaging.bus import Bus, BusUnavailable, Follower, Message
+from common.messaging.bus import Bus, BusUnavailable, Message, TopicReader
 from common.messaging.topics import FEED_TOPIC, member_name, receipts_topic
 from common.problems import Unauthorized, Unavailable
 
@@ -199,7 +199,7 @@ class EnforcementPoint:
                 backoff.reset()
             await backoff.wait()
 
-    async def _read(self, follower: Follower) -> None:
+    async def _read(self, follower: TopicReader) -> None:
         """Apply entries as they come. Raises `ValueError`, and `BusUnavailable` once it lasts for `RECONNECT_AFTER` seconds.
 
         A poll that fails is repeated on the same connection: reconnecting costs ten times as much, and all points would

@@ -1,7 +1,7 @@
-"""The bus: the only port of our own with two implementations, and what both of them promise.
+"""The bus: a protocol with two implementations that keep the same contract.
 
-`in_process.py` serves the embedded platform and most tests, `kafka/` everything else; one contract suite runs against
-both (`tests/contracts/test_bus.py`). Subscribe before `start`, so that no message passes a subscriber by.
+`in_process.py` serves the embedded platform and most tests, `kafka/` everything else; one contract suite tests both
+(`tests/contracts/test_bus.py`). Subscribe before `start`, so that no subscriber misses a message.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,14 +10,23 @@ from typing import Protocol
 
 from common.problems import Unavailable
 
-__all__ = ["MAX_MESSAGE_BYTES", "Batch", "Bus", "BusUnavailable", "Follower", "Message", "MessageHandler", "check_size"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "Batch",
+    "Bus",
+    "BusUnavailable",
+    "Message",
+    "MessageHandler",
+    "TopicReader",
+    "check_size",
+]
 
 MAX_MESSAGE_BYTES = 1_000_000
-"""Most bytes of a key and value together; the brokers' own bound is a little higher."""
+"""Bytes of key and value together; the brokers' own limit is a little higher."""
 
 
 class BusUnavailable(Unavailable):
-    """The bus did not take or give messages now; the caller keeps them and tries again."""
+    """The bus accepts or delivers no messages now; the caller keeps its messages and retries."""
 
     slug = "bus-unavailable"
     zh = "消息总线暂不可用"
@@ -26,7 +35,7 @@ class BusUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: `key` orders (same key, same order), `value` None deletes the key of a retained topic."""
+    """One message: messages of the same key keep their order; `value` None deletes the key of a retained topic."""
 
     topic: str
     key: str
@@ -35,33 +44,33 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a follower read: `messages` in order, and `confirmed_at`.
+    """What a reader returns: `messages` in order, and `confirmed_at`.
 
-    `confirmed_at` is `time.monotonic()` of a moment *before* the bus was asked and answered that nothing lies beyond
-    these messages; None when it did not say so. Whoever has applied the batch knows everything that was published
-    before `confirmed_at`: a process that was stopped in between carries an old time, and so knows that it is stale.
+    `confirmed_at` is `time.monotonic()` *before* the request in which the bus confirmed that no further messages exist;
+    None without such a confirmation. A reader that has applied the batch knows everything that was published before
+    `confirmed_at`. A process that was stopped in between has an old time, which shows that it is stale.
     """
 
     messages: tuple[Message, ...]
     confirmed_at: float | None
     reset: bool = False
-    """Whether it was read from the beginning, or the end, of what may be another log than the one before."""
+    """True when the reader's position was reset, for example because the topic was recreated."""
 
 
 def check_size(messages: Sequence[Message]) -> None:
-    """Raise `ValueError` on a message that no bus would take."""
+    """Raise `ValueError` if a message is over `MAX_MESSAGE_BYTES`."""
     for message in messages:
         if len(message.value or b"") + len(message.key.encode()) > MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {message.topic} is over {MAX_MESSAGE_BYTES} bytes")
 
 
-class Follower(Protocol):
-    """Reads every message of some topics, alone, without a group."""
+class TopicReader(Protocol):
+    """Reads every message of its topics, without a group."""
 
     async def poll(self, timeout: float) -> Batch:
-        """Return what is new, waiting up to `timeout` seconds; an empty batch with `confirmed_at` says "nothing new".
+        """Return new messages, after at most `timeout` seconds; an empty batch with `confirmed_at` means "no news".
 
-        Raises `BusUnavailable` when the bus cannot be asked; the next call tries again from the same position.
+        Raises `BusUnavailable` while the bus does not answer; the next call continues at the same position.
         """
 
     async def close(self) -> None:
@@ -69,40 +78,39 @@ class Follower(Protocol):
 
 
 MessageHandler = Callable[[Sequence[Message]], Awaitable[None]]
-"""Takes messages of one topic in order. Returning says: all are committed, never show them again. Raising: show them again."""
+"""Handles messages of one topic in order. Return: all are committed, never deliver them again. Raise: deliver again."""
 
 
 class Bus(Protocol):
-    """Publish, subscribe in a group, follow alone."""
+    """Publish; subscribe in a group; read without a group."""
 
     async def start(self) -> None:
         """Connect. Raises `BusUnavailable`."""
 
     async def stop(self) -> None:
-        """Let deliveries in progress end, then disconnect. Subscriptions and followers end with it."""
+        """Let deliveries in progress end, then disconnect. This ends subscriptions and readers."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the bus holds all `messages` durably, in order per key.
 
-        Raises `BusUnavailable`: then some may be held and some not; publishing all again is safe because receivers
-        recognise what they had. Raises `ValueError` when one is over `MAX_MESSAGE_BYTES`: then none is held.
+        Raises `BusUnavailable`: then the bus may hold some of them; publishing all again is safe, because receivers
+        recognise duplicates. Raises `ValueError` if one is over `MAX_MESSAGE_BYTES`: then it holds none.
         """
 
     async def subscribe(
-        self, group: str, topics: Sequence[str], deliver: MessageHandler, *, linger: float | None = None
+        self, group: str, topics: Sequence[str], handler: MessageHandler, *, linger: float | None = None
     ) -> None:
-        """Give each message of `topics` to one member of `group`, at least once, from the topic's beginning.
+        """Deliver each message of `topics` to one member of `group`, at least once, from the topic's beginning.
 
-        Messages of one topic and key come in order. A raise of `deliver` is followed by a back-off and the same
-        messages again; other topics go on meanwhile. For `linger` seconds messages may wait for others, where a
-        delivery costs the receiver more than a message.
+        Messages of one topic and key come in order. If `handler` raises, the same messages follow after a back-off;
+        other topics go on meanwhile. Messages may wait `linger` seconds for others, to make deliveries fewer.
         """
 
-    def follow(self, *topics: str, from_end: bool = False) -> Follower:
-        """Return a follower of `topics`, from their first retained message, or only of what comes after now.
+    def follow(self, *topics: str, from_end: bool = False) -> TopicReader:
+        """Return a reader of `topics`, from their first retained message, or from their present end.
 
-        What it confirms holds for all of them together; order holds per topic and key.
+        Its confirmation covers all topics together; order holds per topic and key.
         """
 
     def healthy(self) -> bool:
-        """Whether this bus's subscriptions are alive: polled within the watchdog's term, no partition lost."""
+        """Whether all subscriptions are alive: polled within the watchdog's timeout, no partition lost."""

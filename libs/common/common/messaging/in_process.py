@@ -1,4 +1,4 @@
-"""The bus of the embedded platform: a call within one process, with the same promises as Kafka's."""
+"""The bus of the embedded platform: calls within one process, with the same contract as Kafka's."""
 
 import asyncio
 import base64
@@ -16,37 +16,37 @@ import orjson
 from common.messaging.bus import Batch, BusUnavailable, Message, MessageHandler, check_size
 from common.messaging.topics import Topic
 
-__all__ = ["InProcessBus", "RetainedFileDamaged"]
+__all__ = ["InProcessBus", "RetainedFileError"]
 
 COMPACT_AFTER = 10_000
-"""Lines of the retained file beyond the live ones, after which the next start writes it anew; messages in memory, too."""
+"""Superseded lines of the retained file, after which the next start compacts it; also messages in memory."""
 
 
-class RetainedFileDamaged(Exception):  # noqa: N818 - says what is
-    """A line in the middle of the retained file cannot be read: to go on would be to forget revocations."""
+class RetainedFileError(Exception):
+    """A line in the middle of the retained file is unreadable: without it, revocations would be lost."""
 
 
 class InProcessBus:
-    """Publishes by calling every subscriber, and acknowledges when each has committed.
+    """Publishes by calling every subscriber, and returns when each has committed.
 
-    So nothing is held in memory that a crash could lose: what was not acknowledged stays in the publisher's outbox.
-    Subscribe everybody before `start`: until then it takes no publication, so that none passes an absent subscriber by.
-    Retained topics live in a file of `directory` (none: in memory, for tests that do not restart).
+    A crash loses nothing: messages that were not acknowledged stay in the publisher's outbox. It accepts publications
+    only after `start`, so that every subscriber can subscribe first. Retained topics are stored in a file of
+    `directory`, or in memory without one.
     """
 
     def __init__(self, topics: Mapping[str, Topic], directory: Path | None = None) -> None:
         self._topics = topics
         self._retained = _RetainedFile(directory / "retained.jsonl") if directory else None
         self._subscribers: dict[str, dict[str, list[MessageHandler]]] = defaultdict(dict)
-        self._turn: dict[tuple[str, str], int] = defaultdict(int)
+        self._next_member: dict[tuple[str, str], int] = defaultdict(int)
         self._logs: dict[str, _Log] = {}
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._carrying: set[asyncio.Task[None]] = set()
-        self._order: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._publications: set[asyncio.Task[None]] = set()
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running = False
 
     async def start(self) -> None:
-        """Load the retained topics. Raises `RetainedFileDamaged`."""
+        """Load the retained topics. Raises `RetainedFileError`."""
         self._logs = {name: _Log(retained=topic.retained) for name, topic in self._topics.items()}
         if self._retained:
             for message in self._retained.open():
@@ -55,18 +55,18 @@ class InProcessBus:
         self._running = True
 
     async def stop(self) -> None:
-        """Let publications in progress end and wake followers."""
+        """Let publications in progress end and wake readers."""
         self._running = False
-        if self._carrying:
-            await asyncio.wait(self._carrying)
-        for topic in self._waiting:
+        if self._publications:
+            await asyncio.wait(self._publications)
+        for topic in self._waiters:
             self._wake(topic)
         self._subscribers.clear()
         if self._retained:
             self._retained.close()
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Append retained messages, then let every group commit the others."""
+        """Append retained messages to the file, then deliver to every group."""
         check_size(messages)
         by_topic: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
@@ -74,22 +74,22 @@ class InProcessBus:
         for topic, batch in by_topic.items():
             if not self._running:
                 raise BusUnavailable
-            # A publisher that gives up does not cut a delivery off, nor lets the next publication overtake it.
-            await asyncio.shield(self._task(self._carry(topic, batch)))
+            # A publisher that is cancelled neither interrupts a delivery nor lets the next publication overtake it.
+            await asyncio.shield(self._task(self._publish_in_order(topic, batch)))
 
-    def _task(self, carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(carrying)
-        self._carrying.add(task)
-        task.add_done_callback(self._ended)
+    def _task(self, publication: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(publication)
+        self._publications.add(task)
+        task.add_done_callback(self._finished)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._carrying.discard(task)
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._publications.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: when its publisher gave up nobody else would look
+            task.exception()  # retrieved, in case the publisher was cancelled
 
-    async def _carry(self, topic: str, batch: list[Message]) -> None:
-        async with self._order[topic]:
+    async def _publish_in_order(self, topic: str, batch: list[Message]) -> None:
+        async with self._locks[topic]:
             if not self._running:
                 raise BusUnavailable
             if self._topics[topic].retained and self._retained:
@@ -102,89 +102,89 @@ class InProcessBus:
             self._wake(topic)
 
     def _wake(self, topic: str) -> None:
-        for waiting in self._waiting[topic]:
-            waiting.set()
+        for waiter in self._waiters[topic]:
+            waiter.set()
 
     async def _deliver(self, topic: str, batch: list[Message]) -> None:
         calls: list[Coroutine[Any, Any, None]] = []
         for group, members in self._subscribers[topic].items():
-            turn = self._turn[topic, group] = (self._turn[topic, group] + 1) % len(members)
-            calls.append(self._call(members[turn], batch))
-        # Every group is let to end: one that fails must not cut another off in the middle of its transaction.
+            member = self._next_member[topic, group] = (self._next_member[topic, group] + 1) % len(members)
+            calls.append(self._call(members[member], batch))
+        # Wait for every group: a failure of one must not interrupt another in its transaction.
         for result in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise BusUnavailable from result
 
     @staticmethod
-    async def _call(deliver: MessageHandler, batch: list[Message]) -> None:
-        await deliver(batch)
+    async def _call(handler: MessageHandler, batch: list[Message]) -> None:
+        await handler(batch)
 
     async def subscribe(
         self,
         group: str,
         topics: Sequence[str],
-        deliver: MessageHandler,
+        handler: MessageHandler,
         *,
-        linger: float | None = None,  # noqa: ARG002 - here each publisher waits for every receiver
+        linger: float | None = None,  # noqa: ARG002 - a publisher waits for every receiver here
     ) -> None:
-        """Register `deliver` as a member of `group`."""
+        """Register `handler` as a member of `group`."""
         for topic in topics:
-            self._subscribers[topic].setdefault(group, []).append(deliver)
+            self._subscribers[topic].setdefault(group, []).append(handler)
 
-    def follow(self, *topics: str, from_end: bool = False) -> "InProcessFollower":
-        """Return a follower of `topics`. Raises `BusUnavailable` before `start`."""
+    def follow(self, *topics: str, from_end: bool = False) -> "InProcessReader":
+        """Return a reader of `topics`. Raises `BusUnavailable` before `start`."""
         if not self._running:
             raise BusUnavailable
-        return InProcessFollower(self, {topic: self._logs[topic].end if from_end else 0 for topic in topics})
+        return InProcessReader(self, {topic: self._logs[topic].end if from_end else 0 for topic in topics})
 
     def healthy(self) -> bool:
-        """Whether the bus is open: a call cannot hang unseen."""
+        """Whether the bus is started."""
         return self._running
 
     async def read(self, positions: Mapping[str, int], timeout: float) -> tuple[Batch, dict[str, int]]:
-        """Return what stands at the topics' `positions` and the positions after it; used by the follower."""
+        """Return the messages from the topics' `positions` on, and the positions after them; for `InProcessReader`."""
         if not self._running:
             raise BusUnavailable
         if all(position >= self._logs[topic].end for topic, position in positions.items()):
-            await self._news(positions, timeout)
+            await self._wait_for_message(positions, timeout)
             if not self._running:
                 raise BusUnavailable
         confirmed_at = time.monotonic()
         found = [message for topic, position in positions.items() for message in self._logs[topic].since(position)]
         return Batch(tuple(found), confirmed_at), {topic: self._logs[topic].end for topic in positions}
 
-    async def _news(self, topics: Iterable[str], timeout: float) -> None:
-        """Wait until something was published to one of `topics`, or the bus stops, or `timeout` seconds passed."""
-        waiting = asyncio.Event()
+    async def _wait_for_message(self, topics: Iterable[str], timeout: float) -> None:
+        """Wait until one of `topics` gets a message, the bus stops, or `timeout` seconds pass."""
+        waiter = asyncio.Event()
         for topic in topics:
-            self._waiting[topic].add(waiting)
+            self._waiters[topic].add(waiter)
         try:
             async with asyncio.timeout(timeout):
-                await waiting.wait()
+                await waiter.wait()
         except TimeoutError:
             pass
         finally:
             for topic in topics:
-                self._waiting[topic].discard(waiting)
+                self._waiters[topic].discard(waiter)
 
 
-class InProcessFollower:
+class InProcessReader:
     """A reading position in each of some topics of an `InProcessBus`."""
 
     def __init__(self, bus: InProcessBus, positions: dict[str, int]) -> None:
         self._bus, self._positions = bus, positions
 
     async def poll(self, timeout: float) -> Batch:
-        """Return what is new."""
+        """Return new messages."""
         batch, self._positions = await self._bus.read(self._positions, timeout)
         return batch
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: a reader holds no resources."""
 
 
 class _Log:
-    """What followers of one topic can read, bounded: heartbeats alone would fill the memory of a long-lived process."""
+    """The messages of one topic in memory, bounded: heartbeats alone would fill the memory of a long-lived process."""
 
     def __init__(self, *, retained: bool) -> None:
         self._retained = retained
@@ -203,9 +203,9 @@ class _Log:
         return tuple(message for _, message in self._entries[begin:])
 
     def _compact(self) -> None:
-        """Of the older half keep the last value of each key, if the topic is retained, else nothing.
+        """Reduce the older half to the last value of each key if the topic is retained, else drop it.
 
-        The newer half stays whole, deletions too, for followers that are a little behind.
+        The newer half stays complete, with deletions, for readers that lag a little.
         """
         half = len(self._entries) // 2
         older, newer = self._entries[:half], self._entries[half:]
@@ -216,7 +216,7 @@ class _Log:
 
 
 class _RetainedFile:
-    """The retained topics' messages, a JSON line each, of which only whole lines up to the last acknowledged one count."""
+    """The messages of retained topics, one JSON line each; complete lines up to the last acknowledged one count."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -224,10 +224,10 @@ class _RetainedFile:
         self._end = 0
 
     def open(self) -> list[Message]:
-        """Return the live messages, in order. Raises `RetainedFileDamaged`, `OSError`."""
+        """Return the last message of each key, in order. Raises `RetainedFileError`, `OSError`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         content = self._path.read_bytes() if self._path.exists() else b""
-        # What follows the last line end was torn by a crash: never acknowledged, so its publisher still has it.
+        # A crash truncated what follows the last line end: it was never acknowledged, so its publisher still has it.
         self._end = content.rfind(b"\n") + 1
         lines = content[: self._end].splitlines()
         live: dict[tuple[str, str], Message] = {}
@@ -236,7 +236,7 @@ class _RetainedFile:
                 topic, key, value = orjson.loads(line)
                 message = Message(topic, key, None if value is None else base64.b64decode(value, validate=True))
             except (ValueError, TypeError) as error:
-                raise RetainedFileDamaged(f"{self._path.name}, line {number}") from error
+                raise RetainedFileError(f"{self._path.name}, line {number}") from error
             live.pop((topic, key), None)
             if message.value is not None:
                 live[topic, key] = message
@@ -250,17 +250,17 @@ class _RetainedFile:
 
     def _rewrite(self, messages: Sequence[Message]) -> None:
         content = b"".join(map(self._line, messages))
-        fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        rewritten = self._path.with_suffix(".new")
+        rewritten.unlink(missing_ok=True)
+        with os.fdopen(os.open(rewritten, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(self._path)
+        rewritten.replace(self._path)
         self._end = len(content)
 
     def _sync_directory(self) -> None:
-        """Make the file's name durable: without it a power cut could bring the file before the last rewrite back."""
+        """Make the file's name durable: otherwise a power failure could restore the file of before the last rewrite."""
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -273,9 +273,9 @@ class _RetainedFile:
         return orjson.dumps([message.topic, message.key, value]) + b"\n"
 
     def append(self, messages: Sequence[Message]) -> None:
-        """Return when the messages are on the disk. Raises `OSError`: then they are as good as never written."""
+        """Return when the messages are on disk. Raises `OSError`: then none of them counts as written."""
         assert self._file is not None
-        # What a failed append left behind would stand in the middle of the file, and make it unreadable.
+        # Remove the rest of a failed append: in the middle of the file it would make it unreadable.
         os.ftruncate(self._file, self._end)
         lines = memoryview(b"".join(map(self._line, messages)))
         written = 0

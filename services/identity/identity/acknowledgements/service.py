@@ -23,7 +23,7 @@ from common.contracts.topics import RECEIPTS
 from common.enforcement.enforcement_point import LIVENESS_TIMEOUT, POLL_INTERVAL, EnforcementPoint
 from common.enforcement.revocation_feed import Receipt
 from common.messaging import outbox
-from common.messaging.bus import Batch, BusUnavailable, Follower, Message
+from common.messaging.bus import Batch, BusUnavailable, Message, TopicReader
 from common.messaging.topics import member_name, topic_owner
 from common.problems import Unavailable
 from identity.containment.models import Containment
@@ -84,7 +84,7 @@ class Receipts:
     async def run(self) -> None:
         """Follow the receipts until cancelled."""
         while True:
-            follower: Follower | None = None
+            follower: TopicReader | None = None
             try:
                 follower = self._runtime.bus.follow(*(topic.name for topic in RECEIPTS), from_end=True)
                 while True:

@@ -1,20 +1,20 @@
-"""The bus over Apache Kafka: the only room that imports aiokafka."""
+"""The bus over Apache Kafka; only this package imports aiokafka."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 from common.messaging.bus import BusUnavailable, Message, MessageHandler, check_size
-from common.messaging.kafka.client import FAILURES, REQUEST_TERM, KafkaSecurity, client_options
-from common.messaging.kafka.consumer import LINGER, Subscription
+from common.messaging.kafka.client import CLIENT_ERRORS, REQUEST_TIMEOUT, KafkaSecurity, client_options
+from common.messaging.kafka.consumer import FETCH_LINGER, GroupConsumer
 from common.messaging.kafka.lag import PartitionLag, lag_of_groups
-from common.messaging.kafka.producer import Publisher
-from common.messaging.kafka.reader import KafkaFollower
+from common.messaging.kafka.producer import Producer
+from common.messaging.kafka.reader import KafkaReader
 from common.messaging.topics import Topic
 from common.settings import CommonSettings
 
 __all__ = [
     "KafkaBus",
-    "KafkaFollower",
+    "KafkaReader",
     "KafkaSecurity",
     "PartitionLag",
     "kafka_bus",
@@ -24,11 +24,11 @@ __all__ = [
 
 
 class KafkaBus:
-    """The bus over the brokers at `bootstrap_servers` (`host:port`, by commas).
+    """The bus over the brokers at `bootstrap_servers` (`host:port`, separated by commas).
 
-    Once started it recovers by itself, however long the brokers are away: publications raise meanwhile, deliveries and
-    followers go on where they were. With `member`, a name that no other process has, its groups know it again after a
-    restart: nobody waits until the one that died is missed.
+    Once started, it reconnects by itself after any outage: publications raise meanwhile, consumers and readers resume
+    at their positions. `member`, unique per process, is its static membership (`group.instance.id`): after a restart
+    its groups need not wait for the session timeout.
     """
 
     def __init__(
@@ -41,70 +41,70 @@ class KafkaBus:
         member: str | None = None,
     ) -> None:
         self._member, self._topics = member, topics
-        self._arguments = client_options(bootstrap_servers, client_id, security)
-        self._publisher = Publisher(self._arguments)
-        self._subscriptions: list[Subscription] = []
-        self._followers: list[KafkaFollower] = []
+        self._options = client_options(bootstrap_servers, client_id, security)
+        self._producer = Producer(self._options)
+        self._consumers: list[GroupConsumer] = []
+        self._readers: list[KafkaReader] = []
         self._running = False
 
     async def start(self) -> None:
         """Connect the producer. Raises `BusUnavailable`."""
         try:
-            await self._publisher.start()
-        except FAILURES as problem:
-            raise BusUnavailable from problem
+            await self._producer.start()
+        except CLIENT_ERRORS as error:
+            raise BusUnavailable from error
         self._running = True
 
     async def stop(self) -> None:
-        """Let deliveries in progress end, for half a minute at most, leave the groups and disconnect."""
+        """Let deliveries in progress end, within half a minute, leave the groups and disconnect."""
         self._running = False
-        await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
-        await asyncio.gather(*(follower.close() for follower in self._followers))
-        await self._publisher.stop()
+        await asyncio.gather(*(consumer.stop() for consumer in self._consumers))
+        await asyncio.gather(*(reader.close() for reader in self._readers))
+        await self._producer.stop()
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when all replicas in sync hold `messages`; raises `ValueError` on one that no broker would take."""
+        """Return when all in-sync replicas hold `messages`. Raises `BusUnavailable`, or `ValueError` on an oversized one."""
         check_size(messages)
         if not self._running:
             raise BusUnavailable
         try:
-            async with asyncio.timeout(REQUEST_TERM):
-                if placing := [follower.placing for follower in self._followers if follower.placing]:
-                    await asyncio.wait(placing)
-                await self._publisher.publish(messages)
-        except FAILURES as problem:
-            raise BusUnavailable from problem
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                if positioning := [reader.positioning for reader in self._readers if reader.positioning]:
+                    await asyncio.wait(positioning)
+                await self._producer.publish(messages)
+        except CLIENT_ERRORS as error:
+            raise BusUnavailable from error
 
     async def subscribe(
-        self, group: str, topics: Sequence[str], deliver: MessageHandler, *, linger: float | None = None
+        self, group: str, topics: Sequence[str], handler: MessageHandler, *, linger: float | None = None
     ) -> None:
-        """Join `group`; while it cannot be joined it is tried until `stop`, and `healthy` says so."""
-        member = f"{self._member}-{len(self._subscriptions)}" if self._member else None
-        self._subscriptions.append(Subscription(self._arguments, group, topics, deliver, member, linger or LINGER))
+        """Join `group`, with retries until `stop`; `healthy` is false meanwhile."""
+        member = f"{self._member}-{len(self._consumers)}" if self._member else None
+        self._consumers.append(GroupConsumer(self._options, group, topics, handler, member, linger or FETCH_LINGER))
 
-    def follow(self, *topics: str, from_end: bool = False) -> KafkaFollower:
-        """Return a follower of `topics`, which connects when it is first polled."""
-        follower = KafkaFollower(self._arguments, [self._topics[name] for name in topics], from_end=from_end)
-        self._followers.append(follower)
-        return follower
+    def follow(self, *topics: str, from_end: bool = False) -> KafkaReader:
+        """Return a reader of `topics`, which connects at its first poll."""
+        reader = KafkaReader(self._options, [self._topics[name] for name in topics], from_end=from_end)
+        self._readers.append(reader)
+        return reader
 
     def healthy(self) -> bool:
-        """Whether every subscription has joined its group and had each of its partitions answered for lately."""
-        return self._running and all(subscription.healthy() for subscription in self._subscriptions)
+        """Whether every consumer has joined its group, and its fetches of every partition were answered lately."""
+        return self._running and all(consumer.healthy() for consumer in self._consumers)
 
 
 def security_of(settings: CommonSettings) -> KafkaSecurity | None:
-    """Return how a process proves itself to the brokers; None where its settings have no principal. Raises `SystemExit`."""
+    """Return the SASL and TLS options of the settings; None if they name no principal. Raises `SystemExit`."""
     if settings.kafka_username and settings.kafka_password:
         password = settings.kafka_password.get_secret_value()
         return KafkaSecurity(settings.kafka_username, password, ca_file=settings.kafka_ca_file)
-    if settings.kafka_ca_file:  # it would be without effect
+    if settings.kafka_ca_file:  # it would have no effect
         raise SystemExit("kafka_ca_file: kafka_username, kafka_password 未设置 / are not set")
     return None
 
 
 def kafka_bus(settings: CommonSettings, name: str, topics: Mapping[str, Topic]) -> KafkaBus:
-    """Return the bus of the process `name`, not started yet, as its settings say. Raises `SystemExit` without brokers."""
+    """Return the bus of process `name` from its settings, not started. Raises `SystemExit` if they name no brokers."""
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: kafka_bootstrap")
     client_id = f"{name}-{settings.instance}"

@@ -1,4 +1,4 @@
-"""What all clients of Kafka have in common: where, who, how long, and how to be rid of one."""
+"""Options, timeouts and lifecycle that all Kafka clients share."""
 
 import asyncio
 import logging
@@ -12,37 +12,37 @@ from aiokafka.helpers import create_ssl_context
 
 from common.messaging.bus import Message
 
-__all__ = ["CHUNK", "FAILURES", "POLL", "REQUEST_TERM"]
-__all__ += ["Arguments", "KafkaSecurity", "client_options", "message_of", "start_client", "stop_client"]
+__all__ = ["CLIENT_ERRORS", "MAX_BATCH_MESSAGES", "POLL_TIMEOUT", "REQUEST_TIMEOUT"]
+__all__ += ["KafkaSecurity", "Options", "client_options", "message_of", "start_client", "stop_client"]
 
-REQUEST_TERM = 10.0
-"""Seconds after which a request is given up, and a publication refused."""
-CLOSE_TERM = 3.0
-POLL = 0.25
-"""Seconds that a poll waits: so often a follower confirms and a subscription looks at its watchdog."""
-CHUNK = 500
-"""Most messages in one delivery and in one batch of a follower: bounds the receiver's transaction."""
+REQUEST_TIMEOUT = 10.0
+"""Seconds for a request, and for a publication."""
+CLOSE_TIMEOUT = 3.0
+POLL_TIMEOUT = 0.25
+"""Seconds: after each poll a reader confirms its position, and a consumer checks its watchdog."""
+MAX_BATCH_MESSAGES = 500
+"""Messages of one delivery, and of one batch of a reader: bounds the receiver's transaction."""
 
-FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
-"""What a client raises when the brokers cannot be had, or refuse."""
+CLIENT_ERRORS = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
+"""Exceptions of a client whose brokers are unavailable, or refuse."""
 
-Arguments = Mapping[str, Any]
+Options = Mapping[str, Any]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """How to prove who we are: SASL over TLS, or over a network that is trusted."""
+    """SASL credentials; over TLS, or over a trusted network without it."""
 
     username: str
     password: str = field(repr=False)
     mechanism: str = "SCRAM-SHA-512"
     ca_file: Path | None = None
-    """The authority that signed the brokers' certificates; None speaks without TLS."""
+    """CA certificates that verify the brokers; None: no TLS."""
 
-    def arguments(self) -> Arguments:
-        """Return it in the words of aiokafka's clients."""
+    def options(self) -> Options:
+        """Return the options of an aiokafka client."""
         return {
             "security_protocol": "SASL_SSL" if self.ca_file else "SASL_PLAINTEXT",
             "ssl_context": create_ssl_context(cafile=str(self.ca_file)) if self.ca_file else None,
@@ -52,14 +52,14 @@ class KafkaSecurity:
         }
 
 
-def client_options(bootstrap_servers: str, client_id: str, security: KafkaSecurity | None) -> Arguments:
-    """Return the arguments that every aiokafka client takes."""
+def client_options(bootstrap_servers: str, client_id: str, security: KafkaSecurity | None) -> Options:
+    """Return the options that every aiokafka client takes."""
     return {
         "bootstrap_servers": bootstrap_servers.split(","),
         "client_id": client_id,
-        "request_timeout_ms": int(REQUEST_TERM * 1000),
-        "metadata_max_age_ms": 10_000,  # so soon a topic that was made anew is seen by those that wait for it
-        **(security.arguments() if security else {}),
+        "request_timeout_ms": int(REQUEST_TIMEOUT * 1000),
+        "metadata_max_age_ms": 10_000,  # waiting clients see a recreated topic this soon
+        **(security.options() if security else {}),
     }
 
 
@@ -68,16 +68,16 @@ def message_of(record: Any) -> Message:
     return Message(record.topic, record.key.decode() if record.key else "", record.value)
 
 
-async def start_client(client: Any, term: float) -> None:
-    """Start a producer or consumer within `term` seconds; one that could not be started is ended. Raises `FAILURES`."""
+async def start_client(client: Any, timeout: float) -> None:
+    """Start a producer or consumer within `timeout` seconds; close it if that fails. Raises `CLIENT_ERRORS`."""
     starting = asyncio.ensure_future(client.start())
     try:
-        async with asyncio.timeout(term):
+        async with asyncio.timeout(timeout):
             await asyncio.shield(starting)
     except BaseException:
-        # Cancelled while it connects, aiokafka would leave the connection open: it gets a moment to fail by itself.
+        # aiokafka leaves the connection open if it is cancelled while it connects: let it fail by itself first.
         try:
-            await asyncio.wait([starting], timeout=CLOSE_TERM)
+            await asyncio.wait([starting], timeout=CLOSE_TIMEOUT)
         finally:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
@@ -86,14 +86,14 @@ async def start_client(client: Any, term: float) -> None:
 
 
 async def stop_client(client: Any) -> None:
-    """Stop a producer or consumer in bounded time, also when no broker answers its goodbye."""
+    """Stop a producer or consumer in bounded time, even if no broker answers."""
     closing = asyncio.ensure_future(client.stop())
-    await asyncio.wait([closing], timeout=CLOSE_TERM)
+    await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
     if not closing.done() or closing.cancelled() or closing.exception():
-        # It waits for answers, or an interrupted fetch has cut it short: without connections nothing is left to do.
+        # It still waits for responses, or an interrupted fetch broke it off: without connections nothing is left to do.
         await client._client.close() if hasattr(client, "_client") else await client.client.close()  # noqa: SLF001
-        await asyncio.wait([closing], timeout=CLOSE_TERM)
+        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
     closing.cancel()
-    for problem in await asyncio.gather(closing, return_exceptions=True):
-        if isinstance(problem, BaseException):
-            _log.warning("a Kafka client did not close in order: %s", type(problem).__name__)
+    for error in await asyncio.gather(closing, return_exceptions=True):
+        if isinstance(error, BaseException):
+            _log.warning("a Kafka client did not close cleanly: %s", type(error).__name__)

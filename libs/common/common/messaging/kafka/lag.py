@@ -10,10 +10,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from common.messaging.bus import BusUnavailable
 from common.messaging.kafka.client import (
-    FAILURES,
-    REQUEST_TERM,
-    Arguments,
+    CLIENT_ERRORS,
+    REQUEST_TIMEOUT,
     KafkaSecurity,
+    Options,
     client_options,
     start_client,
     stop_client,
@@ -43,7 +43,7 @@ async def lag_of_groups(
     try:
         partitions, committed = await _committed(options, groups, topics)
         first, last = await _bounds(options, partitions)
-    except FAILURES as error:
+    except CLIENT_ERRORS as error:
         raise BusUnavailable from error
     lags = []
     for group, its_topics in groups.items():
@@ -57,12 +57,12 @@ async def lag_of_groups(
 
 
 async def _committed(
-    options: Arguments, groups: Iterable[str], topics: Sequence[str]
+    options: Options, groups: Iterable[str], topics: Sequence[str]
 ) -> tuple[list[TopicPartition], dict[str, dict[TopicPartition, Any]]]:
     """Return the partitions of `topics` and what each group has committed."""
     admin = AIOKafkaAdminClient(**options)
     try:
-        async with asyncio.timeout(REQUEST_TERM):
+        async with asyncio.timeout(REQUEST_TIMEOUT):
             await admin.start()
             described = await admin.describe_topics(topics)
             numbers = {each["topic"]: sorted(part["partition"] for part in each["partitions"]) for each in described}
@@ -73,13 +73,13 @@ async def _committed(
 
 
 async def _bounds(
-    options: Arguments, partitions: Sequence[TopicPartition]
+    options: Options, partitions: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return the first and the next offset of each partition."""
     consumer = AIOKafkaConsumer(**options)
-    await start_client(consumer, REQUEST_TERM)
+    await start_client(consumer, REQUEST_TIMEOUT)
     try:
-        async with asyncio.timeout(REQUEST_TERM):
+        async with asyncio.timeout(REQUEST_TIMEOUT):
             return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
     finally:
         await stop_client(consumer)

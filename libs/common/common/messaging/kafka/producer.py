@@ -1,4 +1,4 @@
-"""Publishing, in order per key, across the failures of brokers and producers."""
+"""Publishes in order per key, across failures of brokers and producers."""
 
 import asyncio
 import logging
@@ -9,93 +9,92 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
 from common.messaging.bus import Message
-from common.messaging.kafka.client import REQUEST_TERM, Arguments, start_client, stop_client
+from common.messaging.kafka.client import REQUEST_TIMEOUT, Options, start_client, stop_client
 
-__all__ = ["Publisher"]
+__all__ = ["Producer"]
 
-STOP_TERM = 3.0
+STOP_TIMEOUT = 3.0
 
 _log = logging.getLogger(__name__)
 
 
-class Publisher:
-    """An idempotent producer that keeps the order per key also when a failed publication is tried again.
+class Producer:
+    """An idempotent producer that keeps the order per key across retries of failed publications.
 
-    A publication that ran out of time is still in the producer, which goes on sending it under its sequence number. So
-    nothing new is sent before it has ended: were it given up and sent again by a new producer, the old request could
-    still lie before a paused broker, and be written after the new ones.
+    The client goes on sending a publication that timed out, under its sequence number. Nothing new is sent before that
+    ends: if a new client repeated it, a paused broker could still write the old request after the new ones.
     """
 
-    def __init__(self, arguments: Arguments) -> None:
-        self._arguments = arguments
-        self._producer: Any = None
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._client: Any = None
         self._broken = False
         self._sending: set[asyncio.Task[None]] = set()
         self._abandoned: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def start(self) -> None:
-        """Connect. Raises what is in `FAILURES`, as `publish` does."""
-        producer = AIOKafkaProducer(
-            **self._arguments, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=256 * 1024
+        """Connect. Raises `CLIENT_ERRORS`, as `publish` does."""
+        client = AIOKafkaProducer(
+            **self._options, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=256 * 1024
         )
-        await start_client(producer, REQUEST_TERM)
-        self._producer, self._broken = producer, False
+        await start_client(client, REQUEST_TIMEOUT)
+        self._client, self._broken = client, False
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when all replicas in sync hold `messages`. The time for it is the caller's to bound."""
-        producer = await self._settled()
-        task = asyncio.create_task(self._send(producer, messages))
+        """Return when all in-sync replicas hold `messages`. The caller sets the timeout."""
+        client = await self._usable_client()
+        task = asyncio.create_task(self._send(client, messages))
         self._sending.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._finished)
         try:
             await asyncio.shield(task)
         finally:
             if not task.done():
                 self._abandoned.add(task)
 
-    async def _settled(self) -> Any:
-        """Return a producer in which nothing of an earlier failure is left."""
-        async with self._turn:
+    async def _usable_client(self) -> Any:
+        """Return a client in which no publication of an earlier failure is left."""
+        async with self._lock:
             if unfinished := self._abandoned | (self._sending if self._broken else set()):
                 await asyncio.wait(unfinished)
-            if self._broken or self._producer is None:
-                # A refused batch leaves a hole in the producer's sequence numbers: it can send nothing more.
+            if self._broken or self._client is None:
+                # A rejected batch leaves a gap in the client's sequence numbers: it can send nothing more.
                 await self._close()
                 await self.start()
-            return self._producer
+            return self._client
 
-    async def _send(self, producer: Any, messages: Sequence[Message]) -> None:
+    async def _send(self, client: Any, messages: Sequence[Message]) -> None:
         queued: list[asyncio.Future[Any]] = []
         try:
             for message in messages:
-                sent = await producer.send(message.topic, message.value, message.key.encode())
+                sent = await client.send(message.topic, message.value, message.key.encode())
                 queued.append(sent)
             await asyncio.gather(*queued)
         except BaseException:
             self._broken = True
             raise
         finally:
-            # One failure does not end the others: only when all are decided may something new be sent.
+            # One failure does not end the others: nothing new may be sent before all have ended.
             await asyncio.gather(*queued, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         self._abandoned.discard(task)
-        if not task.cancelled() and (problem := task.exception()):
-            _log.warning("a publication failed: %s", type(problem).__name__)
+        if not task.cancelled() and (error := task.exception()):
+            _log.warning("a publication failed: %s", type(error).__name__)
 
     async def _close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
+        client, self._client = self._client, None
+        if client is None:
             return
         if self._sending:
-            # Without this the producer would wait for a broker that may never come back to take what is queued.
-            producer._message_accumulator.fail_all(KafkaTimeoutError())  # noqa: SLF001 - there is no public way
-        await stop_client(producer)
+            # Without this the client would wait for a broker that may never return to accept the queue.
+            client._message_accumulator.fail_all(KafkaTimeoutError())  # noqa: SLF001 - there is no public way
+        await stop_client(client)
 
     async def stop(self) -> None:
-        """Disconnect, after a short wait for what is being sent."""
+        """Disconnect, after a short wait for publications in progress."""
         if self._sending:
-            await asyncio.wait(self._sending, timeout=STOP_TERM)
+            await asyncio.wait(self._sending, timeout=STOP_TIMEOUT)
         await self._close()
