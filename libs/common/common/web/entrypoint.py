@@ -1,4 +1,4 @@
-"""Runs one member of the platform as its own process: Kafka, one HTTP server, an end in good order."""
+"""Runs one member of the platform as a process: Kafka, an HTTP server, graceful shutdown."""
 
 import contextlib
 import gc
@@ -35,7 +35,7 @@ def serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp], 
 async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASGIApp], bus: KafkaBus) -> None:
     async with _started(name, bus):
         if isinstance(settings, ServiceSettings):
-            await _database_there(name, settings)
+            await _wait_for_database(name, settings)
         server = http_server(
             create_app(settings, bus),
             host=settings.host,
@@ -46,7 +46,7 @@ async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASG
             trusted_proxies=getattr(settings, "trusted_proxies", None),
         )
         gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        gc.freeze()  # objects of the start-up live as long as the process: the collector can skip them
         await server.serve()
 
 
@@ -66,8 +66,8 @@ async def _started(name: str, bus: KafkaBus) -> AsyncIterator[None]:
         await bus.stop()
 
 
-async def _database_there(name: str, settings: ServiceSettings) -> None:
-    """Wait for the database: what it lacks a moment at the start is no reason to fail."""
+async def _wait_for_database(name: str, settings: ServiceSettings) -> None:
+    """Wait until the database accepts connections; do not fail if it starts later than this process."""
     backoff = Backoff(0.2, 3.0)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The routes of operators on every service: how it is doing, and its dead letters."""
+"""The routes of operators on every service: status and dead letters."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -26,20 +26,20 @@ CanManageOperations = Annotated[Principal, requires(MANAGE_OPERATIONS)]
 
 
 def status_routes(service: str) -> APIRouter:
-    """Return the route that tells how `service` is doing."""
+    """Return the status route of `service`."""
     routes = router(f"/{service}/operations", "operations")
 
     @routes.get("/status", operation_id=f"get_{service}_status")
     @operation("查询服务状态", "Read a service's status")
     async def get_status(_: CanManageOperations, runtime: RuntimeDep) -> ServiceStatus:
-        """Tell how the instance that answers is doing."""
+        """Return the status of the instance that answers."""
         return await status_of(runtime)
 
     return routes
 
 
 def dead_letter_routes(service: str) -> APIRouter:
-    """Return the operator's routes of a `service` that has an inbox."""
+    """Return the dead-letter routes of a `service` with an inbox."""
     routes = router(f"/{service}/operations", "operations")
 
     @routes.get("/dead-letters", operation_id=f"list_{service}_dead_letters")
@@ -47,13 +47,13 @@ def dead_letter_routes(service: str) -> APIRouter:
     async def list_(
         _: CanManageOperations, session: SessionDep, limit: Annotated[int, Query(ge=1, le=100)] = 50
     ) -> list[DeadLetter]:
-        """Oldest first."""
+        """List dead letters, oldest first."""
         return [DeadLetter.model_validate(row) for row in await list_dead_letters(session, limit)]
 
     @routes.post("/dead-letters/{message_id}/replay", status_code=202, operation_id=f"replay_{service}_dead_letter")
     @operation("重新处理死信", "Replay a dead letter", NotFound, Conflict)
     async def replay(message_id: UUID, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep) -> None:
-        """Give it all its attempts again."""
+        """Retry a dead letter with all its attempts."""
         type_ = await replay_dead_letter(write.session, message_id, now=runtime.clock.now())
         assert runtime.inbox is not None  # only a service with an inbox has this route
         runtime.inbox.wake()
@@ -64,7 +64,7 @@ def dead_letter_routes(service: str) -> APIRouter:
     async def drop(
         message_id: UUID, body: DropRequest, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
     ) -> None:
-        """End it without effect; the row keeps author and reason."""
+        """Drop a dead letter without effect; its row keeps the operator and the reason."""
         type_ = await drop_dead_letter(write.session, message_id, by=principal.subject, reason=body.reason)
         _record(
             write.session,

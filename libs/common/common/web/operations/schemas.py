@@ -1,4 +1,4 @@
-"""Bodies of what operators see and do on every service."""
+"""Request and response bodies of the operator routes."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ __all__ = ["DatabaseStatus", "DeadLetter", "DropRequest", "InboxStatus", "PointS
 
 
 class DeadLetter(BaseModel):
-    """A foreign event that this service could not apply."""
+    """An event of another service that this service could not apply."""
 
     message_id: UUID
     topic: str
@@ -22,21 +22,21 @@ class DeadLetter(BaseModel):
 
 
 class DropRequest(BaseModel):
-    """Why a dead letter may stay without effect."""
+    """The reason to drop a dead letter."""
 
     model_config = ConfigDict(extra="forbid")
     reason: Annotated[str, Field(min_length=4, max_length=500)]
 
 
 class DatabaseStatus(BaseModel):
-    """Whether the database answers, and as which role."""
+    """Whether the database answers, and the role of the session."""
 
     answers: bool
     role: str | None
 
 
 class RelayStatus(BaseModel):
-    """What waits to be published; `holder` is the instance whose relay is at work. Ages in seconds."""
+    """Outbox rows that wait for publication; `holder` is the instance whose relay is active. Ages in seconds."""
 
     unpublished: int
     oldest_age: float
@@ -45,7 +45,7 @@ class RelayStatus(BaseModel):
 
 
 class InboxStatus(BaseModel):
-    """Foreign events that wait for another attempt, or for an operator."""
+    """Events of other services that wait for another attempt, or for an operator. Age in seconds."""
 
     waiting: int
     dead: int
@@ -53,7 +53,7 @@ class InboxStatus(BaseModel):
 
 
 class PointStatus(BaseModel):
-    """The enforcement point of this instance. `age`: seconds since the bus confirmed that it stands at the feed's end."""
+    """The enforcement point of this instance. `age`: seconds since the bus confirmed that it has read the whole feed."""
 
     name: str
     fresh: bool
@@ -65,7 +65,7 @@ class PointStatus(BaseModel):
 
 
 class ServiceStatus(BaseModel):
-    """One instance at a glance; without its database `relay` and `inbox` are not known. `inbox` null: it has none."""
+    """The status of one instance. Without its database `relay` and `inbox` are null; `inbox` is also null without an inbox."""
 
     service: str
     instance: str

@@ -1,4 +1,4 @@
-"""Reads how one instance of a service is doing."""
+"""Reads the status of one instance of a service."""
 
 import math
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ from common.web.runtime import Runtime
 
 __all__ = ["status_of"]
 
-MOST = 100_000
-"""Rows that are counted: a look at a service that is behind must not hold it up."""
+MAX_COUNTED_ROWS = 100_000
+"""Rows: the count of a long queue must not slow the service down."""
 
 
 async def status_of(runtime: Runtime) -> ServiceStatus:
-    """Return the status of this instance; also without its database, which it then says."""
+    """Return the status of this instance, with what is known when its database is unavailable."""
     now = runtime.clock.now()
     role = relay = inbox = None
     try:
@@ -51,9 +51,9 @@ async def _relay(session: AsyncSession, now: datetime) -> RelayStatus:
         await session.execute(
             text("""
                 SELECT count(*) AS n, min(created_at) AS oldest FROM (
-                    SELECT created_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :most
+                    SELECT created_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit
                 ) waiting"""),
-            {"most": MOST},
+            {"limit": MAX_COUNTED_ROWS},
         )
     ).one()
     last = await session.scalar(
@@ -80,10 +80,10 @@ async def _inbox(session: AsyncSession, now: datetime) -> InboxStatus:
                 SELECT count(*) FILTER (WHERE status = 'waiting') AS waiting, count(*) FILTER (WHERE status = 'dead') AS dead,
                        min(received_at) FILTER (WHERE status = 'waiting') AS oldest
                 FROM (
-                    (SELECT status, received_at FROM inbox WHERE status = 'waiting' LIMIT :most)
-                    UNION ALL (SELECT status, received_at FROM inbox WHERE status = 'dead' LIMIT :most)
+                    (SELECT status, received_at FROM inbox WHERE status = 'waiting' LIMIT :limit)
+                    UNION ALL (SELECT status, received_at FROM inbox WHERE status = 'dead' LIMIT :limit)
                 ) open"""),
-            {"most": MOST},
+            {"limit": MAX_COUNTED_ROWS},
         )
     ).one()
     return InboxStatus(waiting=row.waiting, dead=row.dead, oldest_age=_age(row.oldest, now))
@@ -97,13 +97,13 @@ def _point(point: EnforcementPoint) -> PointStatus:
     return PointStatus(
         name=point.name,
         fresh=point.fresh(),
-        age=_known(point.age()),
+        age=_finite(point.age()),
         bound=point.bound(),
         cutoffs=point.known_cutoffs,
         keys=len(point.keys.jwks()["keys"]),
-        revoker_age=_known(point.revoker_age()),
+        revoker_age=_finite(point.revoker_age()),
     )
 
 
-def _known(seconds: float) -> float | None:
+def _finite(seconds: float) -> float | None:
     return None if math.isinf(seconds) else round(seconds, 3)
