@@ -45,7 +45,7 @@ async def _measure(platform: PlatformProcess, started: float, names: list[str], 
     async with httpx.AsyncClient(base_url=platform.url, timeout=60) as client:
         harness = Harness(platform, await build_fixtures(client, platform.first_administrators()), figures)
         harness.record("start-up to ready, fresh data", "s", [started])
-        for gateway in platform.layout().of("gateway")[1:]:
+        for gateway in platform.topology().of("gateway")[1:]:
             platform.control("stop", f"gateways:{gateway.name}")
         for name in [*(name for name in names if name != "memory"), "memory"]:
             print(f"  … {name}", file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""The platform as separate processes on one machine, from Python packages alone; no part of the images."""
+"""Runs the platform as one process, as local processes, or in containers; the commands that set it up."""

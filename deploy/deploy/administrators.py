@@ -1,4 +1,4 @@
-"""`make admins`: the first administrators of the platform that runs on a data directory, once; prints their codes."""
+"""`make admins`: creates the first administrators of a running platform, once, and prints their activation codes."""
 
 import argparse
 import json
@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy import bootstrap as first_administrators
-from deploy.topology import ROOT, TABLE, Layout
+from deploy import bootstrap
+from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
 __all__ = ["main"]
 
@@ -16,24 +16,29 @@ __all__ = ["main"]
 def main() -> None:
     """`python -m deploy.administrators [--data DIR | --compose] [--people FILE]`; see `identity.bootstrap` for the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("XINDUN_DATA", ".data")))
-    parser.add_argument("--people", type=Path)
-    parser.add_argument("--compose", action="store_true", help="on the platform that runs in containers")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="data directory of the running platform",
+        default=Path(os.environ.get("XINDUN_DATA", ".data")),
+    )
+    parser.add_argument("--people", type=Path, help="JSON file with the two persons (default: invented ones)")
+    parser.add_argument("--compose", action="store_true", help="the platform runs in containers")
     options = parser.parse_args()
     data = options.data.resolve()
-    if not options.compose and not (data / TABLE).exists():
-        first_administrators.main()
+    if not options.compose and not (data / PROCESS_TABLE).exists():
+        bootstrap.main()
         return
-    people = options.people.read_text() if options.people else json.dumps(first_administrators.invented())
+    people = options.people.read_text() if options.people else json.dumps(bootstrap.sample_people())
     command, settings = ["-m", "identity.bootstrap", "--people", "-"], dict(os.environ)
     if options.compose:
         command = ["docker", "compose", "run", "--rm", "--no-TTY", "--no-deps", "identity", "python", *command]
     else:
-        layout = Layout.running(data)
+        topology = Topology.running(data)
         command = [sys.executable, *command]
-        settings |= layout.environment(layout.of("identity")[0])
-    made = subprocess.run(command, cwd=ROOT, env=settings, input=people, text=True, check=False)
-    sys.exit(made.returncode)
+        settings |= topology.environment(topology.of("identity")[0])
+    process = subprocess.run(command, cwd=ROOT, env=settings, input=people, text=True, check=False)
+    sys.exit(process.returncode)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Makes the first administrators of the embedded platform that runs on a data directory, once, and prints their codes.
+"""Creates the first administrators of a running embedded platform, once, and prints their activation codes.
 
-Without `--people` (see `identity.bootstrap`) they are two invented persons: enough to try the platform.
+Without `--people` (see `identity.bootstrap`) they are two invented persons, which is enough to try the platform.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from deploy.embedded_platform import Secrets, identity_settings
 from deploy.embedded_postgres import database_url
 from identity.bootstrap import FirstPeople, bootstrap, command_runtime
 
-__all__ = ["invented", "main"]
+__all__ = ["main", "sample_people"]
 
 NAMES = {"authority": "郑明远", "center": "苏晓岚"}
 
 
-def invented() -> dict[str, Any]:
+def sample_people() -> dict[str, Any]:
     """Return two persons with well-formed ID numbers."""
     people = {}
     for role, name in NAMES.items():
@@ -35,12 +35,12 @@ def invented() -> dict[str, Any]:
     return people
 
 
-async def _make(directory: Path, people: FirstPeople) -> dict[str, Any]:
-    known = Secrets.of(directory)
+async def _create(directory: Path, people: FirstPeople) -> dict[str, Any]:
+    secrets = Secrets.of(directory)
     # Lines of the file: pid, data directory, start, port, socket directory (PostgreSQL's miscadmin.h).
     socket = (directory / "postgres" / "postmaster.pid").read_text().splitlines()[4]
-    url = database_url("identity_app", known.roles["identity_app"], "identity", socket)
-    runtime = command_runtime(identity_settings(known, url))
+    url = database_url("identity_app", secrets.roles["identity_app"], "identity", socket)
+    runtime = command_runtime(identity_settings(secrets, url))
     try:
         invited = await bootstrap(runtime, people)
     finally:
@@ -57,9 +57,9 @@ def main() -> None:
     directory = options.data.resolve()
     if not (directory / "postgres" / "postmaster.pid").exists():
         sys.exit("平台未在此数据目录运行，请先 make run / no platform runs on this data: make run")
-    people = json.loads(options.people.read_text()) if options.people else invented()
+    people = json.loads(options.people.read_text()) if options.people else sample_people()
     try:
-        invited = asyncio.run(_make(directory, FirstPeople.model_validate(people)))
+        invited = asyncio.run(_create(directory, FirstPeople.model_validate(people)))
     except Problem as problem:
         sys.exit(f"{problem.zh} / {problem.en}")
     print(json.dumps(invited, ensure_ascii=False, indent=2))

@@ -1,7 +1,7 @@
-"""`make certificates`: an authority of the installation's own, and what PostgreSQL, Kafka and the services prove themselves with.
+"""`make certificates`: creates a certificate authority, and TLS certificates for PostgreSQL, Kafka and the services.
 
-`python -m deploy.certificates [DIR]` puts them beside the secrets: `ca.pem` for everybody, `certificate.pem` and `key.pem` for
-who serves. What is there stays; without its `certificate.pem` a process gets a new one for the same key.
+`python -m deploy.certificates [DIR]` writes them beside the secrets: `ca.pem` for each process, `certificate.pem` and
+`key.pem` for each server. Existing files stay; a server without `certificate.pem` gets a new one for its key.
 """
 
 import argparse
@@ -21,35 +21,44 @@ from deploy.secret_files import SecretFiles
 
 __all__ = ["ensure_certificates"]
 
-NAMES = {service: [service] for service in SERVICES} | {
+HOST_NAMES = {service: [service] for service in SERVICES} | {
     "postgres": ["postgres"],
     "kafka": ["kafka-1", "kafka-2", "kafka-3"],
 }
-"""Under which names those that serve are called, beside `localhost` and 127.0.0.1."""
-AUTHORITY_DAYS, DAYS = 3650, 730
+"""The host names of each server, beside `localhost` and 127.0.0.1."""
+AUTHORITY_VALIDITY_DAYS, VALIDITY_DAYS = 3650, 730
 
 
 def ensure_certificates(directory: Path) -> None:
-    """Make what is missing in `directory`, which `make secrets` made."""
+    """Create missing files in `directory`, the directory of `make secrets`."""
     files = SecretFiles(directory)
     signer = _key(files, "authority/key.pem")
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Xindun installation")])
     basic = x509.BasicConstraints(ca=True, path_length=0)
-    authority = files.keep("authority/ca.pem", _certificate(issuer, issuer, signer, signer, AUTHORITY_DAYS, basic))
-    for process in {*NAMES, *PRINCIPALS, "jobs"}:
-        files.keep(f"{process}/ca.pem", authority)
-    for process, names in NAMES.items():
+    authority = files.get_or_create(
+        "authority/ca.pem", _certificate(issuer, issuer, signer, signer, AUTHORITY_VALIDITY_DAYS, basic)
+    )
+    for process in {*HOST_NAMES, *PRINCIPALS, "jobs"}:
+        files.get_or_create(f"{process}/ca.pem", authority)
+    for process, names in HOST_NAMES.items():
         key = _key(files, f"{process}/key.pem")
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        here = x509.IPAddress(IPv4Address("127.0.0.1"))
-        known_as = x509.SubjectAlternativeName([*(x509.DNSName(name) for name in (*names, "localhost")), here])
-        serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        files.keep(f"{process}/certificate.pem", _certificate(subject, issuer, key, signer, DAYS, known_as, serves))
+        loopback = x509.IPAddress(IPv4Address("127.0.0.1"))
+        alternative_names = x509.SubjectAlternativeName(
+            [*(x509.DNSName(name) for name in (*names, "localhost")), loopback]
+        )
+        server_auth = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        files.get_or_create(
+            f"{process}/certificate.pem",
+            _certificate(subject, issuer, key, signer, VALIDITY_DAYS, alternative_names, server_auth),
+        )
 
 
 def _key(files: SecretFiles, name: str) -> EllipticCurvePrivateKey:
-    fresh = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    key = load_pem_private_key(files.keep(name, fresh).encode(), None)
+    new_key = (
+        generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    )
+    key = load_pem_private_key(files.get_or_create(name, new_key).encode(), None)
     assert isinstance(key, EllipticCurvePrivateKey)
     return key
 
@@ -82,7 +91,7 @@ def _certificate(
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    """Return what a key is for: the authority's signs certificates, the others' prove who they are."""
+    """Return the key usage: certificate signing for the authority, digital signatures for a server."""
     return x509.KeyUsage(
         digital_signature=not signs,
         content_commitment=False,
@@ -97,12 +106,16 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def main() -> None:
-    """Make them, and say where they are."""
-    parser = argparse.ArgumentParser(description="Make an authority and certificates once; what is there stays.")
+    """Create the certificates and print their directory."""
+    parser = argparse.ArgumentParser(
+        description="Create a certificate authority and certificates; existing files stay."
+    )
     parser.add_argument("directory", type=Path, nargs="?", default=Path("secrets"))
     directory = parser.parse_args().directory.resolve()
     ensure_certificates(directory)
-    print(f"证书在 {directory}，有效期 {DAYS} 天 / certificates are in {directory}, valid for {DAYS} days")
+    print(
+        f"证书在 {directory}，有效期 {VALIDITY_DAYS} 天 / certificates are in {directory}, valid for {VALIDITY_DAYS} days"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole platform in one process: PostgreSQL from its wheel, the four services, the gateway, the in-process bus."""
+"""The whole platform in one process: the four services, the gateway, the in-process bus, and PostgreSQL from its wheel."""
 
 import argparse
 import asyncio
@@ -43,16 +43,16 @@ from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["Platform", "Secrets", "build_services", "identity_settings", "main"]
+__all__ = ["EmbeddedPlatform", "Secrets", "build_services", "identity_settings", "main"]
 
 LOG_ORIGIN = "xindun.local/audit"
-LARGEST_LOG = 64 << 20
-"""Bytes after which the next start begins a new log file and keeps the one before."""
+MAX_LOG_BYTES = 64 << 20
+"""A start with a longer log file renames it and opens a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Every secret of an embedded platform, made at random once and kept in a file that only its user may read."""
+    """All secrets of an embedded platform: generated once, in a file that only its user can read."""
 
     roles: dict[str, str]
     signing_key: str
@@ -63,7 +63,7 @@ class Secrets:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make new ones at random."""
+        """Generate new secrets at random."""
         return cls(
             roles={f"{service}_{kind}": secrets.token_urlsafe(32) for service in SERVICES for kind in ("owner", "app")},
             signing_key=SigningKey.generate().to_pem(),
@@ -75,56 +75,56 @@ class Secrets:
 
     @classmethod
     def of(cls, directory: Path) -> Self:
-        """Read the secrets of `directory`, making them the first time."""
+        """Read the secrets of `directory`; generate them the first time."""
         path = directory / "secrets.json"
         if not path.exists():
-            made = cls.generate()
+            generated = cls.generate()
             directory.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            with open(fresh, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                json.dump({name: getattr(made, name) for name in cls.__slots__}, file)
+            temporary = path.with_suffix(".new")
+            with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                json.dump({name: getattr(generated, name) for name in cls.__slots__}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.replace(path)
+            temporary.replace(path)
         return cls(**json.loads(path.read_text()))
 
 
-class Platform:
-    """The running whole. `apps` are the services by name; `gateway` is what a server serves."""
+class EmbeddedPlatform:
+    """A running platform. `apps` holds the services by name; `gateway` is the application that a server serves."""
 
     def __init__(self, directory: Path, *, port: int, clock: Clock | None = None) -> None:
         self.directory, self.port, self.clock = directory, port, clock
         self.apps: dict[str, FastAPI] = {}
-        self._ends = contextlib.AsyncExitStack()
+        self._exit_stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Start everything but the HTTP server. Raises `AlreadyRunningError`, `PostgresError`."""
         try:
             await self._start()
         except BaseException:
-            await self._ends.aclose()
+            await self._exit_stack.aclose()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop in the opposite order."""
-        await self._ends.aclose()
+        """Stop everything in reverse order."""
+        await self._exit_stack.aclose()
 
     async def _start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         postgres = await asyncio.to_thread(EmbeddedPostgres.start, self.directory)
-        self._ends.push_async_callback(asyncio.to_thread, postgres.stop)
+        self._exit_stack.push_async_callback(asyncio.to_thread, postgres.stop)
         known = Secrets.of(self.directory)
         await ensure_databases(postgres.admin_dsn, SERVICES, known.roles)
         for service in SERVICES:
             await migrate(postgres.url(f"{service}_owner", known.roles[f"{service}_owner"], service), service)
         bus = InProcessBus(TOPICS, self.directory / "bus")
-        self._ends.push_async_callback(bus.stop)
+        self._exit_stack.push_async_callback(bus.stop)
         urls = {s: postgres.url(f"{s}_app", known.roles[f"{s}_app"], s) for s in SERVICES}
         self.apps = build_services(known, urls, bus, f"http://127.0.0.1:{self.port}", clock=self.clock)
         for app in self.apps.values():
-            await self._ends.enter_async_context(app.router.lifespan_context(app))
-        # Only now: a publication before everybody has subscribed would pass somebody by.
+            await self._exit_stack.enter_async_context(app.router.lifespan_context(app))
+        # The bus starts last: a subscriber would miss publications from before its subscription.
         await bus.start()
         upstreams = {name: InProcessUpstream(app) for name, app in self.apps.items()}
         settings = GatewaySettings(port=self.port, show_metrics=True)
@@ -132,7 +132,7 @@ class Platform:
 
 
 def identity_settings(known: Secrets, url: str) -> IdentitySettings:
-    """Return identity's settings on the database of `url`."""
+    """Return identity's settings for the database at `url`."""
     return IdentitySettings(
         database_url=SecretStr(url),
         signing_key_pem=SecretStr(known.signing_key),
@@ -151,7 +151,7 @@ def build_services(
     clock: Clock | None = None,
     probe_client: httpx.AsyncClient | None = None,
 ) -> dict[str, FastAPI]:
-    """Return the four services on the databases of `urls`, all on one bus."""
+    """Return the four services on the databases at `urls` and one bus."""
     datashare_settings = DatashareSettings(database_url=SecretStr(urls["datashare"]))
     incident_settings = IncidentSettings(
         database_url=SecretStr(urls["incident"]),
@@ -169,13 +169,13 @@ def build_services(
     }
 
 
-async def _run(directory: Path, door: socket.socket) -> None:
-    host, port = door.getsockname()[:2]
-    async with Platform(directory, port=port) as platform:
+async def _run(directory: Path, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    async with EmbeddedPlatform(directory, port=port) as platform:
         server = http_server(platform.gateway, host=host, port=port)
         announcing = asyncio.create_task(_announce(server, host, port, directory))
         try:
-            await server.serve(sockets=[door])
+            await server.serve(sockets=[listener])
         finally:
             announcing.cancel()
             print("信盾已停止。/ Xindun has stopped.", flush=True)
@@ -185,7 +185,7 @@ async def _announce(server: HttpServer, host: str, port: int, directory: Path) -
     while not server.started:
         await asyncio.sleep(0.02)
     gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+    gc.freeze()  # objects of the start-up live as long as the process: the collector can skip them
     base = f"http://{host}:{port}"
     print(
         f"""
@@ -200,22 +200,24 @@ async def _announce(server: HttpServer, host: str, port: int, directory: Path) -
     )
 
 
-def _door(host: str, port: int) -> socket.socket:
-    """Take the port before anything is started, so that a taken one is said at once."""
-    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind the port before anything starts, so that a port in use is reported at once."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind((host, port))
+        listener.bind((host, port))
     except OSError as error:
-        door.close()
-        sys.exit(f"{host}:{port} 不可用，可用 PORT= 换端口 / cannot be used, PORT= takes another: {error.strerror}")
-    return door
+        listener.close()
+        sys.exit(
+            f"{host}:{port} 不可用，可用 PORT= 换端口 / cannot be bound, choose another with PORT=: {error.strerror}"
+        )
+    return listener
 
 
 def _open_log(directory: Path) -> Any:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "platform.log"
-    if path.exists() and path.stat().st_size > LARGEST_LOG:
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     return path.open("a", buffering=1, encoding="utf-8")
 
@@ -223,15 +225,17 @@ def _open_log(directory: Path) -> Any:
 def main() -> None:
     """`python -m deploy.embedded_platform [--data DIR] [--host HOST] [--port PORT]`."""
     parser = argparse.ArgumentParser(description="Run the whole platform in one process.")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("XINDUN_DATA", ".data")))
+    parser.add_argument(
+        "--data", type=Path, help="data directory", default=Path(os.environ.get("XINDUN_DATA", ".data"))
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
     directory = options.data.resolve()
     configure_logging("info", _open_log(directory))
     try:
-        with _door(options.host, options.port) as door:
-            uvloop.run(_run(directory, door))
+        with _bind(options.host, options.port) as listener:
+            uvloop.run(_run(directory, listener))
     except (AlreadyRunningError, PostgresError) as error:
         sys.exit(str(error))
 

@@ -1,6 +1,6 @@
-"""Becomes PostgreSQL or Kafka: `python -m deploy.exec_server postgresql|kafka DIRECTORY PORT`.
+"""Executes PostgreSQL or Kafka in its own process: `python -m deploy.exec_server postgresql|kafka DIRECTORY PORT`.
 
-A supervisor that starts this keeps the server itself, not a parent of it: its process number is the server's.
+The supervisor that starts it then supervises the server itself: the process id stays the same.
 """
 
 import argparse
@@ -10,26 +10,30 @@ from pathlib import Path
 
 from deploy.embedded_postgres import AlreadyRunningError, EmbeddedPostgres, PostgresError
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
-from deploy.kafka_jars import KafkaUnavailable, WrongDigest
+from deploy.kafka_jars import DigestError, KafkaUnavailableError
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Make ready what the server needs, and become it."""
-    parser = argparse.ArgumentParser(description="Become a server, on a directory and a port of 127.0.0.1.")
+    """Prepare the server's directory, then execute the server."""
+    parser = argparse.ArgumentParser(
+        description="Execute a server with its data in a directory, at a port of 127.0.0.1."
+    )
     parser.add_argument("server", choices=("postgresql", "kafka"))
     parser.add_argument("directory", type=Path)
     parser.add_argument("port", type=int)
-    parser.add_argument("--secrets", type=Path, help="the directory of all secrets: Kafka's and its clients' passwords")
+    parser.add_argument(
+        "--secrets", type=Path, help="directory of all secrets, with the passwords of Kafka and its clients"
+    )
     options = parser.parse_args()
     try:
         if options.server == "postgresql":
-            EmbeddedPostgres.become(options.directory, port=options.port)
+            EmbeddedPostgres.exec_server(options.directory, port=options.port)
         command = KafkaBroker(options.directory, port=options.port, security=_security(options.secrets)).prepare()
-    except (AlreadyRunningError, PostgresError, KafkaUnavailable, WrongDigest) as error:
+    except (AlreadyRunningError, PostgresError, KafkaUnavailableError, DigestError) as error:
         sys.exit(str(error))
-    os.execv(command[0], command)  # noqa: S606 - no shell is meant
+    os.execv(command[0], command)  # noqa: S606 - without a shell
 
 
 def _security(secrets: Path) -> BrokerSecurity:

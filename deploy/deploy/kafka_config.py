@@ -1,19 +1,19 @@
-"""The settings of one Kafka node: the listeners, who may connect and do what, and bounds for a small machine."""
+"""The configuration of one Kafka node: listeners, authentication, authorization, limits for a small machine."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["SCRAM_ITERATIONS", "BrokerSecurity", "node_settings"]
+__all__ = ["SCRAM_ITERATIONS", "BrokerSecurity", "server_properties"]
 
 SCRAM_ITERATIONS = 8192
 """As in Kafka's own tools: the passwords are random, so that guessing is hopeless at any number."""
 
-LARGEST_BATCH = (1 << 20) + 12
-"""Bytes of a batch that the broker takes: a little over what `KafkaBus` sends, so that nobody else sends much more."""
+MAX_BATCH_BYTES = (1 << 20) + 12
+"""Bytes of a batch that the broker accepts: a little over the largest batch of `KafkaBus`."""
 
-SMALL = {
+SMALL_NODE = {
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.replication.factor": "1",
@@ -23,7 +23,7 @@ SMALL = {
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # After kill -9 the node is let in again only when its former session has ended: 9 s by default.
+    # After kill -9 the controller accepts the node only when its former session has expired: 9 s by default.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
     # The default of 128 MiB would be a third of the heap.
@@ -36,9 +36,9 @@ SMALL = {
 
 @dataclass(frozen=True)
 class BrokerSecurity:
-    """Who may connect: clients by SCRAM, with TLS where there is a certificate; nodes by one secret among them.
+    """Authentication of clients by SCRAM, over TLS if there is a certificate, and of nodes by a shared secret.
 
-    `passwords` has every client principal that the node is to know when it is formatted; `admin` is a super user.
+    `passwords` holds every client principal that the node knows from its format on; `admin` is the super user.
     """
 
     cluster_secret: str = field(repr=False)
@@ -49,15 +49,15 @@ class BrokerSecurity:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", self.cluster_secret):
-            raise ValueError("cluster_secret: 16 or more letters, digits, dashes")  # it stands within a quoted line
+            raise ValueError("cluster_secret: 16 or more letters, digits, dashes")  # it is inserted into a quoted line
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate, key: one without the other")
+            raise ValueError("certificate and key belong together")
 
 
-def node_settings(directory: Path, data: Path, port: int, security: BrokerSecurity | None) -> dict[str, str]:
-    """Return `server.properties` of a single node: clients at `port`, itself as a node at the two ports after it."""
+def server_properties(directory: Path, data: Path, port: int, security: BrokerSecurity | None) -> dict[str, str]:
+    """Return `server.properties` of a single node: clients connect at `port`, the node itself at the next two ports."""
     clients, internal, controller = (f"127.0.0.1:{port + offset}" for offset in range(3))
-    common = SMALL | {
+    common = SMALL_NODE | {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{controller}",
@@ -67,16 +67,16 @@ def node_settings(directory: Path, data: Path, port: int, security: BrokerSecuri
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
-        "message.max.bytes": str(LARGEST_BATCH),
+        "message.max.bytes": str(MAX_BATCH_BYTES),
         "socket.request.max.bytes": str(8 << 20),
     }
     if security is None:
         protocols = "CLIENTS:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
         return common | {"listener.security.protocol.map": protocols}
-    return common | _secured(directory, security)
+    return common | _security_properties(directory, security)
 
 
-def _secured(directory: Path, security: BrokerSecurity) -> dict[str, str]:
+def _security_properties(directory: Path, security: BrokerSecurity) -> dict[str, str]:
     clients = "SASL_SSL" if security.certificate else "SASL_PLAINTEXT"
     secret = security.cluster_secret
     plain = (

@@ -1,4 +1,4 @@
-"""`make run-processes`: the platform as processes of one machine, kept alive until Ctrl-C."""
+"""`make run-processes`: the platform as supervised processes of this machine, until Ctrl-C."""
 
 import argparse
 import contextlib
@@ -15,32 +15,32 @@ from pathlib import Path
 from types import FrameType
 
 from common.contracts.services import SERVICES
-from deploy.kafka_jars import KafkaUnavailable, WrongDigest, jars
+from deploy.kafka_jars import DigestError, KafkaUnavailableError, jars
 from deploy.secret_files import ensure_secrets
-from deploy.supervisord import Supervisor, end_what_is_left
-from deploy.topology import ROOT, STORES, TABLE, Layout, counts_of_environment
+from deploy.supervisord import Supervisor, kill_leftovers
+from deploy.topology import PROCESS_TABLE, ROOT, STORES, Topology, replica_counts
 
 __all__ = ["main"]
 
-READY_WITHIN = 300.0
-LOOK_EVERY = 0.25
-"""Seconds between looks at which process has which number."""
+READY_TIMEOUT = 300.0
+POLL_INTERVAL = 0.25
+"""Seconds between polls of the supervisor and of readiness."""
 
 
-class Platform:
-    """One run of the platform on a data directory."""
+class LocalPlatform:
+    """A run of the platform on a data directory."""
 
     def __init__(self, data: Path, port: int) -> None:
-        self._file = data / TABLE
+        self._file = data / PROCESS_TABLE
         directory = data / "processes"
         directory.mkdir(parents=True, exist_ok=True)
-        self._alone(directory)
-        end_what_is_left(directory)
-        self._layout = Layout.plan(directory, port, counts_of_environment())
-        self._supervisor = Supervisor(self._layout)
-        self._known: dict[str, int] = {}
+        self._lock_directory(directory)
+        kill_leftovers(directory)
+        self._topology = Topology.plan(directory, port, replica_counts())
+        self._supervisor = Supervisor(self._topology)
+        self._pids: dict[str, int] = {}
 
-    def _alone(self, directory: Path) -> None:
+    def _lock_directory(self, directory: Path) -> None:
         self._lock = (directory / "run.lock").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,14 +48,14 @@ class Platform:
             raise SystemExit(f"数据目录 {directory} 正在使用 / is in use") from None
 
     def run(self) -> None:
-        """Start all, tell where it is, and keep it until a signal comes."""
-        begun = time.monotonic()
+        """Start all processes, print their addresses, and supervise them until a signal."""
+        started_at = time.monotonic()
         try:
-            self._begin()
-            self._tell(time.monotonic() - begun)
+            self._start()
+            self._print_summary(time.monotonic() - started_at)
             while self._supervisor.alive():
-                self._note()
-                time.sleep(LOOK_EVERY)
+                self._write_table()
+                time.sleep(POLL_INTERVAL)
             raise SystemExit("supervisord 意外结束 / ended unexpectedly")
         except KeyboardInterrupt:
             print("正在停止 / stopping …", flush=True)
@@ -64,66 +64,66 @@ class Platform:
             self._file.unlink(missing_ok=True)
         print("信盾已停止。/ Xindun has stopped.", flush=True)
 
-    def _begin(self) -> None:
-        if differences := ensure_secrets(self._layout.secrets):
+    def _start(self) -> None:
+        if differences := ensure_secrets(self._topology.secrets):
             raise SystemExit("\n".join(differences))
         jars()
         self._supervisor.start()
-        self._note()
-        self._jobs()
-        self._supervisor.run([each for each in self._layout.processes if each.kind not in STORES])
-        deadline = time.monotonic() + READY_WITHIN
-        while not all(_ready(f"http://127.0.0.1:{gateway.port}") for gateway in self._layout.of("gateway")):
-            self._note()
+        self._write_table()
+        self._set_up()
+        self._supervisor.run([each for each in self._topology.processes if each.kind not in STORES])
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not all(_ready(f"http://127.0.0.1:{gateway.port}") for gateway in self._topology.of("gateway")):
+            self._write_table()
             if time.monotonic() > deadline:
-                raise SystemExit(f"未能就绪，见 / not ready, see {self._layout.logs}")
-            time.sleep(LOOK_EVERY)
+                raise SystemExit(f"未能就绪，见 / not ready, see {self._topology.logs}")
+            time.sleep(POLL_INTERVAL)
 
-    def _jobs(self) -> None:
-        """Do what has to be done before services start."""
-        self._do(["databases"])
-        self._do(["topics"], *(["migrate", service] for service in SERVICES))
+    def _set_up(self) -> None:
+        """Run the set-up commands."""
+        self._run_commands(["databases"])
+        self._run_commands(["topics"], *(["migrate", service] for service in SERVICES))
 
-    def _do(self, *jobs: Sequence[str]) -> None:
-        running = [self._launched(job) for job in jobs]
+    def _run_commands(self, *commands: Sequence[str]) -> None:
+        running = [self._launch(command) for command in commands]
         statuses = [process.wait() for process in running]
         if any(statuses):
-            raise SystemExit(f"准备失败 / a job failed: {self._layout.logs / 'jobs.log'}")
+            raise SystemExit(f"准备失败 / a set-up command failed: {self._topology.logs / 'jobs.log'}")
 
-    def _launched(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
-        with (self._layout.logs / "jobs.log").open("ab") as log:
+    def _launch(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self._topology.logs / "jobs.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "deploy.setup_commands", *words],
+                [sys.executable, "-m", "deploy.setup_commands", *arguments],
                 cwd=ROOT,
-                env=os.environ | self._layout.jobs_environment(),
+                env=os.environ | self._topology.setup_environment(),
                 stdout=log,
                 stderr=log,
             )
 
-    def _note(self) -> None:
-        """Write down which process has which number now, whenever it changed."""
+    def _write_table(self) -> None:
+        """Write the process table whenever a process id has changed."""
         with contextlib.suppress(OSError):
             pids = self._supervisor.pids()
-            if pids != self._known:
-                fresh = self._file.with_suffix(".new")
-                fresh.write_text(self._layout.table(pids))
-                fresh.replace(self._file)
-                self._known = pids
+            if pids != self._pids:
+                temporary = self._file.with_suffix(".new")
+                temporary.write_text(self._topology.table(pids))
+                temporary.replace(self._file)
+                self._pids = pids
 
-    def _tell(self, seconds: float) -> None:
-        base = self._layout.url("gateway")
-        self._note()
+    def _print_summary(self, seconds: float) -> None:
+        base = self._topology.url("gateway")
+        self._write_table()
         print(f"\n信盾 Xindun  {base}   ({seconds:.1f} s)\n  API 文档 / API docs  {base}/docs")
-        for process in self._layout.processes:
-            print(f"  {process.name:<14} pid {self._known.get(process.name, '-'):<8} port {process.port}")
+        for process in self._topology.processes:
+            print(f"  {process.name:<14} pid {self._pids.get(process.name, '-'):<8} port {process.port}")
         control = f".venv/bin/supervisorctl -c {self._supervisor.configuration}"
-        print(f"  日志 / logs  {self._layout.logs}\n  控制 / control  {control} status\n", flush=True)
+        print(f"  日志 / logs  {self._topology.logs}\n  控制 / control  {control} status\n", flush=True)
 
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=2) as answer:  # noqa: S310 - our own address
-            return bool(answer.status == 200)  # noqa: PLR2004
+        with urllib.request.urlopen(f"{url}/ready", timeout=2) as response:  # noqa: S310 - a local address
+            return bool(response.status == 200)  # noqa: PLR2004
     except (OSError, urllib.error.URLError):
         return False
 
@@ -133,16 +133,18 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def main() -> None:
-    """`python -m deploy.local_platform [--data DIR] [--port PORT]`; GATEWAYS=, IDENTITY=, DATASHARE= … say how many."""
-    parser = argparse.ArgumentParser(description="Run the platform as processes of this machine.")
+    """`python -m deploy.local_platform [--data DIR] [--port PORT]`."""
+    parser = argparse.ArgumentParser(
+        description="Run the platform as processes of this machine; GATEWAYS=2 DATASHARE=3 … start replicas."
+    )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("XINDUN_DATA", ".data")))
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell that put us in the background ignores one
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell ignores SIGINT for background processes
         signal.signal(number, _interrupt)
     try:
-        Platform(options.data.resolve(), options.port).run()
-    except (KafkaUnavailable, WrongDigest) as error:
+        LocalPlatform(options.data.resolve(), options.port).run()
+    except (KafkaUnavailableError, DigestError) as error:
         sys.exit(str(error))
 
 

@@ -1,34 +1,34 @@
-"""`python -m deploy.operations_client COMMAND …`: the operators' command line, told where the platform of a data directory runs.
+"""`python -m deploy.operations_client COMMAND …`: the operators' command line, with the settings of a local platform.
 
-`XINDUN_DATA` names the directory (`.data`). The platform in one process has no broker and no jobs; the separate processes do.
+`XINDUN_DATA` names its data directory (`.data`). The embedded platform has no broker and no set-up commands.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from deploy.topology import ROOT, TABLE, Layout
+from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
 __all__ = ["environment_of"]
 
 
 def environment_of(data: Path) -> dict[str, str]:
-    """Return what the command line is told."""
-    if not (data / TABLE).exists():
+    """Return the settings of the command line."""
+    if not (data / PROCESS_TABLE).exists():
         return {}
-    layout = Layout.running(data)
+    topology = Topology.running(data)
     return {
-        "XINDUN_URL": layout.url("gateway"),
-        "XINDUN_OPERATOR_KAFKA_BOOTSTRAP": f"127.0.0.1:{layout.of('kafka')[0].port}",
+        "XINDUN_URL": topology.url("gateway"),
+        "XINDUN_OPERATOR_KAFKA_BOOTSTRAP": f"127.0.0.1:{topology.of('kafka')[0].port}",
         "XINDUN_OPERATOR_KAFKA_USERNAME": "operator",
-        **layout.jobs_environment(),
-        "XINDUN_SECRETS_DIR": str(layout.secrets / "operator"),
-        "XINDUN_SECRETS": str(layout.secrets),
+        **topology.setup_environment(),
+        "XINDUN_SECRETS_DIR": str(topology.secrets / "operator"),
+        "XINDUN_SECRETS": str(topology.secrets),
     }
 
 
 def main() -> None:
-    """Become the command line."""
+    """Execute the command line."""
     data = Path(os.environ.get("XINDUN_DATA", ROOT / ".data")).resolve()
     environment = environment_of(data) | os.environ
     os.execve(  # noqa: S606

@@ -1,4 +1,4 @@
-"""Another account for a server that refuses to be root, and the way for it to what it needs."""
+"""Provides an unprivileged account for a server that refuses to run as root, and access to its files."""
 
 import contextlib
 import pwd
@@ -12,7 +12,7 @@ __all__ = ["make_readable", "make_traversable", "system_account"]
 
 
 def system_account(wanted: str) -> str:
-    """Return `wanted`, made if it can be, or another account without rights. Raises `LookupError`."""
+    """Return the account `wanted`, created if possible, or `nobody`. Raises `LookupError`."""
     for name in (wanted, "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
@@ -24,7 +24,7 @@ def system_account(wanted: str) -> str:
 
 
 def make_traversable(path: Path) -> None:
-    """Let every account pass through the directories that lead to `path`, without letting it list them."""
+    """Allow every account to traverse the directories that lead to `path`, not to list them."""
     for directory in [path, *path.parents]:
         mode = directory.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -32,7 +32,7 @@ def make_traversable(path: Path) -> None:
 
 
 def make_readable(tree: Path) -> None:
-    """Let every account read the wheel's files: an installation under a strict umask keeps them to root."""
+    """Allow every account to read the files of `tree`: a strict umask at installation reserves them for root."""
     paths: Iterable[Path] = [tree, *tree.rglob("*")] if tree.exists() else []
     for path in paths:
         mode = path.stat().st_mode

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from deploy.topology import ROOT, TABLE, Layout
+from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
 __all__ = ["PlatformProcess", "free_port"]
 
@@ -103,7 +103,7 @@ class PlatformProcess:
 
     def table(self) -> dict[str, dict[str, Any]]:
         """Return each process by its name: kind, pid (None while it is down) and port."""
-        rows = json.loads((self.directory / TABLE).read_text())
+        rows = json.loads((self.directory / PROCESS_TABLE).read_text())
         return {row["name"]: row for row in rows}
 
     def pid(self, name: str) -> int:
@@ -121,9 +121,9 @@ class PlatformProcess:
         """Return the URL of a process itself, not of the gateway before it."""
         return f"http://127.0.0.1:{self.table()[name]['port']}"
 
-    def layout(self) -> Layout:
-        """Return the layout of the running platform."""
-        return Layout.running(self.directory)
+    def topology(self) -> Topology:
+        """Return the topology of the running platform."""
+        return Topology.running(self.directory)
 
     def control(self, *arguments: str) -> str:
         """Run `supervisorctl`: `("stop", "stores:kafka")` keeps the process down until `start`."""

@@ -1,4 +1,4 @@
-"""Gives each service its database and two roles, with borders that hold inside PostgreSQL."""
+"""Creates a database and two roles for each service, isolated from those of other services."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ __all__ = ["copy_database", "database_url", "drop_database", "ensure_databases"]
 _SERVING_LIMITS = {"statement_timeout": "15s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 _SETUP_LOCK = 0x78696E64756E
-"""Advisory lock: of several processes that set up at once, one does it and the others find it done."""
+"""Advisory lock that serialises concurrent set-up commands."""
 
 
 def database_url(user: str, password: str, database: str, host: str, port: int = 5432) -> str:
@@ -28,11 +28,11 @@ def database_url(user: str, password: str, database: str, host: str, port: int =
 async def ensure_databases(
     admin_dsn: str, services: Sequence[str], passwords: Mapping[str, str], *, tls: SSLContext | None = None
 ) -> None:
-    """Make for each service the database `<service>`, and the roles `<service>_owner`, `<service>_app`.
+    """Create for each service the database `<service>` and the roles `<service>_owner` and `<service>_app`.
 
-    The owner migrates, the other serves: it may connect and use the schema, and migrations grant it the rest, functions
-    too. No role enters a foreign database. `passwords` maps each role to its password (printable ASCII). Safe to
-    repeat, and for several at once; a changed password takes effect. `admin_dsn` is a superuser's, for asyncpg.
+    The owner migrates. The other role serves: it may connect and use the schema; migrations grant the rest. No role may
+    connect to another service's database. `passwords` maps roles to passwords (printable ASCII); a changed one takes
+    effect. Safe to repeat and to run concurrently. `admin_dsn` is a superuser's DSN for asyncpg.
     """
     admin = await asyncpg.connect(admin_dsn, ssl=tls or False)
     try:
@@ -65,7 +65,7 @@ async def ensure_databases(
 
 
 async def copy_database(admin: asyncpg.Connection, template: str, name: str, owner: str) -> None:
-    """Copy `template`, to which nobody may be connected, and its right to connect, which a plain copy leaves behind."""
+    """Copy `template` (no open connections) with its CONNECT privileges, which PostgreSQL does not copy."""
     await admin.execute(f"CREATE DATABASE {_name(name)} TEMPLATE {_name(template)} OWNER {_name(owner)}")
     await admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
     allowed = await admin.fetch(
@@ -78,7 +78,7 @@ async def copy_database(admin: asyncpg.Connection, template: str, name: str, own
 
 
 async def drop_database(admin: asyncpg.Connection, name: str) -> None:
-    """Drop `name` if it is there, ending its connections."""
+    """Drop database `name` if it exists, and end its connections."""
     await admin.execute(f"DROP DATABASE IF EXISTS {_name(name)} WITH (FORCE)")
 
 
@@ -93,9 +93,9 @@ async def _ensure_role(admin: asyncpg.Connection, role: str, password: str) -> N
 
 
 def _scram_verifier(password: str, salt: bytes) -> str:
-    """Return what PostgreSQL stores for a password (RFC 5803, RFC 7677), so that the password itself never travels."""
+    """Return the verifier that PostgreSQL stores (RFC 5803, RFC 7677), so that the password itself is not sent."""
     if not password or not re.fullmatch(r"[ -~]+", password):
-        # Beyond ASCII the protocol wants SASLprep; the passwords of roles are made by machines.
+        # Other characters need SASLprep; passwords of roles are generated.
         raise ValueError("the password of a role must be printable ASCII")
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -105,7 +105,7 @@ def _scram_verifier(password: str, salt: bytes) -> str:
 
 
 def _name(identifier: str) -> str:
-    """Return `identifier` if it can stand in SQL as it is. Raises `ValueError`."""
+    """Return `identifier` if SQL needs no quotes for it. Raises `ValueError`."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", identifier):
         raise ValueError(f"not a name for a role or a database: {identifier!r}")
     return identifier

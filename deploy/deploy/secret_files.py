@@ -1,8 +1,8 @@
-"""`make secrets`: every secret of the separate processes, made at random once: `python -m deploy.secret_files [DIR]`.
+"""`make secrets`: generates every secret of processes and containers, once: `python -m deploy.secret_files [DIR]`.
 
-One directory per process, one file per secret, named as the setting that reads it, so that `XINDUN_SECRETS_DIR=DIR/identity`
-is all that a process needs. Nothing that is there is ever written again. The directory itself opens to its user alone;
-what lies in it may be read by one group, which the containers of `docker-compose.yml` join, whatever their own users are.
+Each process has a directory with one file per secret, named like its setting: `XINDUN_SECRETS_DIR=DIR/identity` configures
+identity. Existing files never change. Only the owner can enter `DIR`; one group can read the files in it, and the
+containers of `docker-compose.yml` join that group.
 """
 
 import argparse
@@ -24,40 +24,40 @@ __all__ = ["SecretFiles", "ensure_secrets"]
 
 
 GROUP = 10001
-"""The group of the files that root makes: a number that belongs to nobody on the host. Others give their own group."""
+"""The group of files that root creates: a number without a group on the host. Other users keep their own group."""
 
-DIFFERS = "{copy} 与 {original} 不一致，未改动 / is not what {original} is; left as it is"
+DIFFERS = "{copy} 与 {original} 不一致，未改动 / differs from {original}; not changed"
 
 
 def ensure_secrets(directory: Path) -> list[str]:
-    """Make what is missing in `directory`. Returns in words which copies of a secret are no longer the same."""
+    """Generate missing secrets in `directory`. Returns in words which copies of a secret differ from the original."""
     return _Secrets(SecretFiles(directory)).ensure()
 
 
 class SecretFiles:
-    """Files below a directory that its user alone enters; nothing that is there is written again."""
+    """Files in a directory that only its owner can enter; existing files never change."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
 
-    def keep(self, name: str, fresh: str) -> str:
-        """Return what the file holds: `fresh` if it was not there. Appears whole or not at all, by one of several at once."""
+    def get_or_create(self, name: str, content: str) -> str:
+        """Return the content of a file; create it atomically with `content` if it is missing."""
         path = self.directory / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             self._open_to_group(path.parent, 0o750)
             number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
             with os.fdopen(number, "w") as file:
-                file.write(fresh)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             self._open_to_group(Path(unfinished), 0o640)
             try:
                 path.hardlink_to(unfinished)
             except FileExistsError:
-                pass  # another process was here between our look and our writing: its secret is the one that counts
+                pass  # another process created it first: its secret counts
             finally:
                 Path(unfinished).unlink()
         return path.read_text()
@@ -70,30 +70,30 @@ class SecretFiles:
 
 class _Secrets:
     def __init__(self, files: SecretFiles) -> None:
-        self._keep = files.keep
+        self._get_or_create = files.get_or_create
         self.differences: list[str] = []
 
     def ensure(self) -> list[str]:
         fresh = Secrets.generate()
-        self._keep("identity/xindun_identity_signing_key_pem", fresh.signing_key)
-        self._keep("identity/xindun_identity_totp_key", fresh.sealing_key)
-        self._keep("identity/xindun_identity_pepper", fresh.pepper)
-        client = self._keep("incident/xindun_incident_client_secret", fresh.incident_client)
+        self._get_or_create("identity/xindun_identity_signing_key_pem", fresh.signing_key)
+        self._get_or_create("identity/xindun_identity_totp_key", fresh.sealing_key)
+        self._get_or_create("identity/xindun_identity_pepper", fresh.pepper)
+        client = self._get_or_create("incident/xindun_incident_client_secret", fresh.incident_client)
         self._copy(
             "identity/xindun_identity_incident_client_secret_hash",
             sha256(client.encode()).hexdigest(),
             "incident/xindun_incident_client_secret",
         )
-        self._keep("audit/xindun_audit_log_key", fresh.log_key)
+        self._get_or_create("audit/xindun_audit_log_key", fresh.log_key)
         self._databases(fresh.roles)
         self._kafka()
-        self._origins()
+        self._client_address_keys()
         return self.differences
 
     def _databases(self, roles: Mapping[str, str]) -> None:
         self._shared("jobs/xindun_jobs_superuser_password", "postgres/superuser_password", _password())
         for service in SERVICES:
-            self._keep(f"jobs/xindun_jobs_{service}_owner_password", roles[f"{service}_owner"])
+            self._get_or_create(f"jobs/xindun_jobs_{service}_owner_password", roles[f"{service}_owner"])
             self._shared(
                 f"jobs/xindun_jobs_{service}_app_password",
                 f"{service}/xindun_{service}_database_password",
@@ -101,8 +101,8 @@ class _Secrets:
             )
 
     def _kafka(self) -> None:
-        self._keep("kafka/cluster_id", "x" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22])
-        self._keep("kafka/cluster_password", _password())
+        self._get_or_create("kafka/cluster_id", "x" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22])
+        self._get_or_create("kafka/cluster_password", _password())
         self._shared("jobs/xindun_jobs_kafka_password", "kafka/admin_password", _password())
         for principal in PRINCIPALS:
             self._shared(
@@ -111,18 +111,18 @@ class _Secrets:
                 _password(),
             )
 
-    def _origins(self) -> None:
+    def _client_address_keys(self) -> None:
         root = "gateway/xindun_gateway_origin_key"
-        key = self._keep(root, _password())
+        key = self._get_or_create(root, _password())
         for service in SERVICES:
             derived = digest(key.encode(), service.encode(), "sha256").hex()
             self._copy(f"{service}/xindun_{service}_origin_key", derived, root)
 
     def _shared(self, original: str, copy: str, fresh: str) -> None:
-        self._copy(copy, self._keep(original, fresh), original)
+        self._copy(copy, self._get_or_create(original, fresh), original)
 
     def _copy(self, name: str, value: str, original: str) -> None:
-        if self._keep(name, value) != value:
+        if self._get_or_create(name, value) != value:
             self.differences.append(DIFFERS.format(copy=name, original=original))
 
 
@@ -130,26 +130,26 @@ def _password() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _tell_compose(file: Path, directory: Path) -> None:
-    """Put into compose's file of variables where the secrets are and which group may read them, unless it says so."""
+def _write_compose_variables(file: Path, directory: Path) -> None:
+    """Add the directory of the secrets and the group that may read them to compose's variables, unless they are set."""
     group = (directory / "identity").stat().st_gid
-    there = file.read_text() if file.exists() else ""
+    text = file.read_text() if file.exists() else ""
     for name, value in (("XINDUN_SECRETS", directory), ("XINDUN_SECRETS_GROUP", group)):
-        if not any(line.startswith(f"{name}=") for line in there.splitlines()):
-            there += f"{name}={value}\n"
-    file.write_text(there)
+        if not any(line.startswith(f"{name}=") for line in text.splitlines()):
+            text += f"{name}={value}\n"
+    file.write_text(text)
 
 
 def main() -> None:
-    """Make them, and say where they are."""
-    parser = argparse.ArgumentParser(description="Make every secret at random once; what is there stays.")
+    """Generate the secrets and print their directory."""
+    parser = argparse.ArgumentParser(description="Generate every secret at random; existing files stay.")
     parser.add_argument("directory", type=Path, nargs="?", default=Path("secrets"))
-    parser.add_argument("--compose", type=Path, metavar="FILE", help="the file from which compose reads its variables")
+    parser.add_argument("--compose", type=Path, metavar="FILE", help="the file of compose's variables")
     options = parser.parse_args()
     directory = options.directory.resolve()
     differences = ensure_secrets(directory)
     if options.compose:
-        _tell_compose(options.compose, directory)
+        _write_compose_variables(options.compose, directory)
     print(f"密钥在 {directory}，请另存备份 / secrets are in {directory}: keep a copy elsewhere")
     if differences:
         sys.exit("\n".join(differences))

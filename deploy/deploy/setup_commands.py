@@ -1,6 +1,6 @@
-"""Set-up commands that run before services start: `python -m deploy.setup_commands databases | migrate SERVICE | topics`.
+"""Commands that run before services start: `python -m deploy.setup_commands databases | migrate SERVICE | topics`.
 
-Each job waits for its server for a bounded time, is safe to repeat, and safe when several run at once.
+Each command waits for its server for a bounded time, and is safe to repeat and to run concurrently.
 """
 
 import argparse
@@ -38,33 +38,33 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-AWAY = (
+UNAVAILABLE_ERRORS = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     BusUnavailable,
 )
-"""What a server that starts, stops or is out of reach answers; a wrong password is no matter of waiting."""
+"""Errors of a server that starts, stops or is unreachable. A wrong password is not among them: waiting does not help."""
 
 
 class SetupError(Exception):
-    """A server did not answer in time, or refused."""
+    """A server did not answer in time, or refused a command."""
 
 
 class SetupSettings(CommonSettings):
-    """`XINDUN_JOBS_…`. A job needs what it uses: `migrate` no other password than the owner's, `topics` no database."""
+    """`XINDUN_JOBS_…`. A command needs only what it uses: `migrate` the owner's password, `topics` no database."""
 
     model_config = SettingsConfigDict(env_prefix="XINDUN_JOBS_", extra="ignore", hide_input_in_errors=True)
 
     patience: float = Field(default=120.0, ge=0)
-    """Seconds that a job waits for its server before it gives up."""
+    """Seconds that a command waits for its server."""
 
     database_host: str = "127.0.0.1"
-    """A name, an address, or the directory of a unix socket."""
+    """A host name, an address, or the directory of a unix socket."""
     database_port: int = 5432
     database_ca_file: Path | None = None
-    """The authority that signed the server's certificate; None speaks to it without TLS."""
+    """CA certificates that verify the database server; None: no TLS."""
     superuser: str = "postgres"
     superuser_password: SecretStr | None = None
     identity_owner_password: SecretStr | None = None
@@ -77,7 +77,7 @@ class SetupSettings(CommonSettings):
     audit_app_password: SecretStr | None = None
 
     replicas: int = Field(default=1, ge=1)
-    """How many brokers keep each topic. `kafka_username` is the super user: it gives the others passwords and rights."""
+    """Replication factor of each topic. `kafka_username` is the super user, which sets passwords and ACLs."""
     kafka_identity_password: SecretStr | None = None
     kafka_datashare_password: SecretStr | None = None
     kafka_incident_password: SecretStr | None = None
@@ -86,19 +86,19 @@ class SetupSettings(CommonSettings):
     kafka_operator_password: SecretStr | None = None
 
     def secret(self, name: str) -> str:
-        """Return the secret `name`. Raises `SystemExit` when it is not set."""
+        """Return the secret `name`. Raises `SystemExit` if it is not set."""
         value: SecretStr | None = getattr(self, name)
         if value is None:
             raise SystemExit(f"未设置 / is not set: XINDUN_JOBS_{name.upper()}")
         return value.get_secret_value()
 
     def database_tls(self) -> ssl.SSLContext | None:
-        """Return how the database server has to prove itself; None: the connection stays without TLS."""
+        """Return the TLS context that verifies the database server; None: no TLS."""
         return ssl.create_default_context(cafile=self.database_ca_file) if self.database_ca_file else None
 
 
 async def databases(settings: SetupSettings) -> None:
-    """Give each service its database, its owner and its serving role."""
+    """Create the database, the owner and the serving role of each service."""
     passwords = {
         f"{service}_{kind}": settings.secret(f"{service}_{kind}_password")
         for service in SERVICES
@@ -116,16 +116,16 @@ async def databases(settings: SetupSettings) -> None:
 
 
 async def migrate_service(settings: SetupSettings, service: str) -> None:
-    """Bring the database of `service` to its newest version, as its owner."""
+    """Migrate the database of `service` to the newest revision, as its owner."""
     password = settings.secret(f"{service}_owner_password")
     url = database_url(f"{service}_owner", password, service, settings.database_host, settings.database_port)
     await _retry(settings, "PostgreSQL", lambda: migrate(url, service, tls=settings.database_tls()))
 
 
 async def topics(settings: SetupSettings, *, check: bool) -> list[str]:
-    """Create the topics, give each principal its password and its rights; return what is not as it is declared.
+    """Create topics, set passwords and ACLs of all principals; return the differences from the declaration.
 
-    `check` changes nothing, and needs no password but its own.
+    `check` changes nothing, and needs only the password of `kafka_username`.
     """
     if not settings.kafka_bootstrap:
         raise SystemExit("未设置 / is not set: XINDUN_JOBS_KAFKA_BOOTSTRAP")
@@ -143,16 +143,16 @@ async def topics(settings: SetupSettings, *, check: bool) -> list[str]:
     return await _retry(settings, "Kafka", lambda: asyncio.to_thread(ensure))
 
 
-async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitable[T]]) -> T:
-    """Do the job as soon as its server answers. Raises `SetupError`."""
+async def _retry(settings: SetupSettings, server: str, command: Callable[[], Awaitable[T]]) -> T:
+    """Run `command` as soon as its server answers. Raises `SetupError`."""
     deadline = time.monotonic() + settings.patience
     backoff = Backoff(0.2, 2.0)
     while True:
         try:
-            return await job()
+            return await command()
         except (OSError, asyncpg.PostgresError, DBAPIError, BusUnavailable, KafkaRefusedError) as error:
             cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-            if not isinstance(cause, AWAY):
+            if not isinstance(cause, UNAVAILABLE_ERRORS):
                 raise SetupError(f"{server}: {cause}") from error
             delay = backoff.next_delay()
             if time.monotonic() + delay > deadline:
@@ -162,8 +162,8 @@ async def _retry(settings: SetupSettings, server: str, job: Callable[[], Awaitab
         await asyncio.sleep(delay)
 
 
-async def _job(options: argparse.Namespace, settings: SetupSettings) -> list[str]:
-    """Do the job; return what it found that is not as it should be."""
+async def _run_command(options: argparse.Namespace, settings: SetupSettings) -> list[str]:
+    """Run the command; return the differences that it found."""
     if options.job == "topics":
         return await topics(settings, check=options.check)
     if options.job == "migrate":
@@ -174,18 +174,22 @@ async def _job(options: argparse.Namespace, settings: SetupSettings) -> list[str
 
 
 def main() -> None:
-    """Do one job; exit 0 when it is done, and with `--check` when there was nothing to find."""
+    """Run one command; exit 1 if it fails, or if `--check` finds a difference."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.setup_commands", description="What has to be done before services start."
+        prog="python -m deploy.setup_commands", description="Set up databases and topics before services start."
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="say on standard output what was done, as JSON")
-    jobs = parser.add_subparsers(dest="job", required=True)
-    jobs.add_parser("databases", parents=[common], help="databases and roles, as the superuser")
-    migrating = jobs.add_parser("migrate", parents=[common], help="tables, as the owner")
-    migrating.add_argument("service", choices=SERVICES)
-    bus = jobs.add_parser("topics", parents=[common], help="topics, passwords and rights on Kafka, as its super user")
-    bus.add_argument("--check", action="store_true", help="change nothing; exit 1 when anything is not as declared")
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    commands = parser.add_subparsers(dest="job", required=True)
+    commands.add_parser("databases", parents=[common], help="create databases and roles, as the superuser")
+    migration = commands.add_parser("migrate", parents=[common], help="migrate the tables of a service, as their owner")
+    migration.add_argument("service", choices=SERVICES)
+    topics_parser = commands.add_parser(
+        "topics", parents=[common], help="create topics, set passwords and ACLs, as Kafka's super user"
+    )
+    topics_parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if anything differs from the declaration"
+    )
     options = parser.parse_args()
     settings = SetupSettings.load()
     configure_logging(settings.log_level, sys.stderr)
@@ -198,16 +202,16 @@ def main() -> None:
 
 
 async def _run(options: argparse.Namespace, settings: SetupSettings) -> list[str]:
-    began = time.monotonic()
-    found = await _job(options, settings)
-    done = {
+    started_at = time.monotonic()
+    found = await _run_command(options, settings)
+    result = {
         "job": options.job,
         "service": getattr(options, "service", None),
-        "seconds": round(time.monotonic() - began, 2),
+        "seconds": round(time.monotonic() - started_at, 2),
     }
-    log.info("job.done", **done)
+    log.info("job.done", **result)
     if options.json:
-        sys.stdout.write(orjson.dumps(done | {"found": found}).decode() + "\n")
+        sys.stdout.write(orjson.dumps(result | {"found": found}).decode() + "\n")
     else:
         sys.stdout.writelines(f"{each}\n" for each in found)
     return found

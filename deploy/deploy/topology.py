@@ -1,4 +1,4 @@
-"""Which processes make up the platform on one machine: what each is called, how it is started, and what it is told."""
+"""The local processes of the platform: their names, ports, commands and settings."""
 
 import json
 import os
@@ -13,22 +13,22 @@ from typing import Self
 from common.contracts.services import SERVICES
 from deploy.embedded_platform import LOG_ORIGIN
 from deploy.embedded_postgres import EmbeddedPostgres
-from deploy.kafka_broker import LISTENERS, PORTS
+from deploy.kafka_broker import LISTENER_COUNT, PORTS
 
-__all__ = ["ROOT", "STORES", "TABLE", "Layout", "Process", "counts_of_environment"]
+__all__ = ["PROCESS_TABLE", "ROOT", "STORES", "Process", "Topology", "replica_counts"]
 
 ROOT = Path(__file__).resolve().parents[2]
 STORES = ("postgresql", "kafka")
 HOST = "127.0.0.1"
-TABLE = "processes.json"
-"""Beside the data: which processes run, and where."""
-DRAIN = 2.0
-"""Seconds: the gateway looks every second which services are ready."""
+PROCESS_TABLE = "processes.json"
+"""File in the data directory with the running processes, their ids and ports."""
+DRAIN_DELAY = 2.0
+"""Seconds: longer than the interval of the gateway's health checks."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process: `kind` is a store, a service or the gateway; the first of a kind has its name alone."""
+    """One process; `kind` is a store, a service or `gateway`."""
 
     kind: str
     number: int
@@ -36,11 +36,11 @@ class Process:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The kind, with the number from the second of a kind on."""
         return self.kind if self.number == 1 else f"{self.kind}-{self.number}"
 
 
-class Layout:
+class Topology:
     """The platform's processes, with their data in `directory`."""
 
     def __init__(self, directory: Path, processes: Sequence[Process]) -> None:
@@ -50,9 +50,9 @@ class Layout:
 
     @classmethod
     def plan(cls, directory: Path, port: int, counts: Mapping[str, int]) -> Self:
-        """Return a layout to be started: its doors from `port` on, as many of a kind as `counts` says."""
+        """Return a topology to start: gateways from `port` on, as many processes of a kind as in `counts`."""
         ports = _Ports(directory / "ports.json")
-        processes = [Process(store, 1, ports.of(store, LISTENERS)) for store in STORES]
+        processes = [Process(store, 1, ports.of(store, LISTENER_COUNT)) for store in STORES]
         processes += [
             Process(service, number, ports.of(f"{service}-{number}"))
             for service in SERVICES
@@ -61,17 +61,17 @@ class Layout:
         processes += [
             Process("gateway", number, port + number - 1) for number in range(1, counts.get("gateway", 1) + 1)
         ]
-        ports.keep()
+        ports.store()
         return cls(directory, processes)
 
     @classmethod
     def running(cls, data: Path) -> Self:
-        """Return the layout that runs on a data directory. Raises `FileNotFoundError` when none does."""
-        rows = json.loads((data / TABLE).read_text())
+        """Return the topology that runs on a data directory. Raises `FileNotFoundError` if none runs."""
+        rows = json.loads((data / PROCESS_TABLE).read_text())
         return cls(data / "processes", [Process(row["kind"], row["number"], row["port"]) for row in rows])
 
     def table(self, pids: Mapping[str, int]) -> str:
-        """Return what `TABLE` says: each process with its number, if it has one now."""
+        """Return the content of `PROCESS_TABLE`: each process with its id, if it runs."""
         rows = [
             {"name": each.name, "kind": each.kind, "number": each.number, "pid": pids.get(each.name), "port": each.port}
             for each in self.processes
@@ -83,29 +83,29 @@ class Layout:
         return [process for process in self.processes if process.kind == kind]
 
     def url(self, kind: str) -> str:
-        """Return where the first of a kind answers."""
+        """Return the URL of the first process of a kind."""
         return f"http://{HOST}:{self.of(kind)[0].port}"
 
     def command(self, process: Process) -> list[str]:
-        """Return what runs it."""
+        """Return the command that runs `process`."""
         if process.kind not in STORES:
             return [sys.executable, "-m", process.kind]
         place = [process.kind, str(self.directory / process.kind), str(process.port), "--secrets", str(self.secrets)]
         return [sys.executable, "-m", "deploy.exec_server", *place]
 
     def environment(self, process: Process) -> dict[str, str]:
-        """Return the settings of a service or a gateway."""
+        """Return the environment variables of a service or a gateway."""
         kafka = f"{HOST}:{self.of('kafka')[0].port}"
         values = {
             "instance": str(process.number),
             "host": HOST,
             "port": str(process.port),
-            "drain_delay": str(DRAIN),
+            "drain_delay": str(DRAIN_DELAY),
             "kafka_bootstrap": kafka,
             "kafka_username": process.kind,
             **(self._service(process) if process.kind in SERVICES else self._gateway()),
         }
-        # One arena of memory: the C library's default of eight a core gives an event loop nothing, and costs some 20 MB.
+        # One malloc arena: glibc's default of eight per core costs some 20 MB and does not help an event loop.
         others = {"XINDUN_SECRETS_DIR": str(self.secrets / process.kind), "MALLOC_ARENA_MAX": "1"}
         return _settings(process.kind, values) | others
 
@@ -121,10 +121,10 @@ class Layout:
         }
         return {"show_metrics": "true", **urls}
 
-    def jobs_environment(self) -> dict[str, str]:
-        """Return the settings of the jobs that run before the services."""
+    def setup_environment(self) -> dict[str, str]:
+        """Return the environment variables of the set-up commands."""
         values = {
-            # The superuser comes through the socket alone.
+            # The superuser connects through the socket only.
             "database_host": str(self.socket_directory()),
             "database_port": str(self.of("postgresql")[0].port),
             "kafka_bootstrap": f"{HOST}:{self.of('kafka')[0].port}",
@@ -133,7 +133,7 @@ class Layout:
         return _settings("jobs", values) | {"XINDUN_SECRETS_DIR": str(self.secrets / "jobs")}
 
     def socket_directory(self) -> Path:
-        """Return where PostgreSQL's socket is."""
+        """Return the directory of PostgreSQL's socket."""
         return EmbeddedPostgres(self.directory / "postgresql", self.of("postgresql")[0].port).socket_dir
 
 
@@ -142,34 +142,36 @@ def _settings(member: str, values: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Ports:
-    """Ports that stay the same from start to start, unless somebody else has taken one meanwhile."""
+    """Ports that stay the same from start to start, unless another process has taken one."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
-    def of(self, name: str, row: int = 1) -> int:
-        """Return the first of `row` free ports."""
+    def of(self, name: str, count: int = 1) -> int:
+        """Return the first of `count` consecutive free ports."""
         port = self._known.get(name)
         for _ in range(1000):
             if (
                 port is not None
-                and all(_free(each) for each in range(port, port + row))
-                and not self._meets(name, port, row)
+                and all(_free(each) for each in range(port, port + count))
+                and not self._overlaps(name, port, count)
             ):
                 self._known[name] = port
                 return port
             port = secrets.choice(PORTS)
         raise RuntimeError("no free port")
 
-    def _meets(self, name: str, port: int, row: int) -> bool:
-        return any(abs(port - other) < max(row, LISTENERS) for known, other in self._known.items() if known != name)
+    def _overlaps(self, name: str, port: int, count: int) -> bool:
+        return any(
+            abs(port - other) < max(count, LISTENER_COUNT) for known, other in self._known.items() if known != name
+        )
 
-    def keep(self) -> None:
-        """Remember them."""
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(self._known, indent=1))
-        fresh.replace(self._file)
+    def store(self) -> None:
+        """Write the ports to the file."""
+        temporary = self._file.with_suffix(".new")
+        temporary.write_text(json.dumps(self._known, indent=1))
+        temporary.replace(self._file)
 
 
 def _free(port: int) -> bool:
@@ -182,7 +184,7 @@ def _free(port: int) -> bool:
     return True
 
 
-def counts_of_environment() -> dict[str, int]:
-    """Return how many of a kind the environment asks for: `GATEWAYS=2 DATASHARE=3`."""
+def replica_counts() -> dict[str, int]:
+    """Return the numbers of processes that the environment sets: `GATEWAYS=2 DATASHARE=3`."""
     names = {"gateway": "GATEWAYS"} | {service: service.upper() for service in SERVICES}
     return {kind: int(os.environ.get(name) or 1) for kind, name in names.items()}

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from deploy.kafka_config import BrokerSecurity, node_settings
+from deploy.kafka_config import BrokerSecurity, server_properties
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "compose" / "kafka.sh"
 
@@ -17,7 +17,7 @@ OF_THE_DEPLOYMENT = re.compile(
 
 def test_what_a_node_allows_is_the_same_in_every_deployment():
     security = BrokerSecurity("a-secret-among-nodes", {}, Path("certificate.pem"), Path("key.pem"))
-    processes = node_settings(Path("/node"), Path("/node/data"), 9092, security)
+    processes = server_properties(Path("/node"), Path("/node/data"), 9092, security)
     lines = [line.strip().removesuffix(" \\") for line in SCRIPT.read_text().splitlines()]
     pairs = [
         line.removeprefix("printf '%s\\n' ").split("=", 1)

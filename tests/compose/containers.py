@@ -17,7 +17,7 @@ from demo.actors import Person, first_administrator
 from demo.runner import Runner
 from demo.scenario import Scenario
 from demo.steps import run_scenario
-from deploy.bootstrap import invented
+from deploy.bootstrap import sample_people
 from deploy.platform_process import free_port
 from deploy.secret_files import ensure_secrets
 from tests.faults.retrying_client import PatientTransport
@@ -119,7 +119,7 @@ class Containers:
             "--people",
             "-",
         )
-        made = json.loads(self.compose(*command, text=json.dumps(invented())))
+        made = json.loads(self.compose(*command, text=json.dumps(sample_people())))
         self.people = {role: first_administrator(role, known, self._rng) for role, known in made.items()}
 
     def url(self, index: int = 1) -> str:

@@ -10,7 +10,7 @@ import pytest
 from common.storage.migrations import migrate
 from deploy.embedded_postgres import ensure_databases
 from deploy.kafka_broker import KafkaBroker
-from deploy.kafka_jars import KafkaUnavailable
+from deploy.kafka_jars import KafkaUnavailableError
 from tests.contracts.harness import Ground, ground
 from tests.harness.databases import Databases
 
@@ -22,7 +22,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
     try:
         broker.start()
-    except KafkaUnavailable as problem:
+    except KafkaUnavailableError as problem:
         if os.environ.get("CI") == "true":
             raise
         pytestconfig.stash[MISSING] = str(problem)

@@ -26,7 +26,7 @@ from common.messaging.topics import FEED_TOPIC, Topic, events_topic, receipts_to
 from common.settings import CommonSettings
 from deploy.kafka_admin import KafkaAdmin, KafkaRefusedError, acl, acl_text
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
-from deploy.kafka_jars import KafkaUnavailable
+from deploy.kafka_jars import KafkaUnavailableError
 from tests.contracts.conftest import MISSING
 from tests.contracts.harness import eventually, read_whole
 from tests.harness.certificates import Certificates, certificates
@@ -98,7 +98,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
     broker = KafkaBroker(directory / "broker", security=security)
     try:
         await asyncio.to_thread(broker.start)
-    except KafkaUnavailable as problem:
+    except KafkaUnavailableError as problem:
         if os.environ.get("CI") == "true":
             raise
         pytestconfig.stash[MISSING] = str(problem)
@@ -340,7 +340,7 @@ def test_a_node_is_prepared_once_and_keeps_its_secrets_to_itself(tmp_path: Path)
 def _skipped_without_kafka() -> Iterator[None]:
     try:
         yield
-    except KafkaUnavailable as problem:
+    except KafkaUnavailableError as problem:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(problem))

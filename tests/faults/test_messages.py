@@ -160,7 +160,7 @@ async def _topics(city: City, *words: str) -> tuple[int, bool]:
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "deploy.setup_commands", "topics", *words],
-        env=os.environ | city.processes.layout().jobs_environment(),
+        env=os.environ | city.processes.topology().setup_environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -118,7 +118,7 @@ async def test_what_a_replica_answered_before_it_was_killed_is_on_record(city: C
 
 
 async def test_migrations_that_run_twice_at_once_all_end_well(city: City):
-    environment = os.environ | city.processes.layout().jobs_environment()
+    environment = os.environ | city.processes.topology().setup_environment()
     jobs = [
         await asyncio.create_subprocess_exec(
             sys.executable,

@@ -50,11 +50,11 @@ class ProcessPlatform(PlatformProcess):
 
     def gateways(self) -> list[str]:
         """The addresses of all gateways."""
-        return [f"http://127.0.0.1:{each.port}" for each in self.layout().of("gateway")]
+        return [f"http://127.0.0.1:{each.port}" for each in self.topology().of("gateway")]
 
     def serving(self) -> list[str]:
         """The names of everything that answers HTTP."""
-        return [each.name for each in self.layout().processes if each.kind not in STORES]
+        return [each.name for each in self.topology().processes if each.kind not in STORES]
 
     async def ready(self, names: Sequence[str] | None = None, *, within: float = READY_TIMEOUT) -> None:
         """Return when each of `names`, or of all that answer HTTP, says that it is ready."""
@@ -86,8 +86,8 @@ class ProcessPlatform(PlatformProcess):
 
     def environment(self, name: str) -> dict[str, str]:
         """The environment of a service or gateway, for a command that works with its settings."""
-        process = next(each for each in self.layout().processes if each.name == name)
-        return os.environ | self.layout().environment(process)
+        process = next(each for each in self.topology().processes if each.name == name)
+        return os.environ | self.topology().environment(process)
 
     @contextlib.asynccontextmanager
     async def database(self, name: str) -> AsyncIterator[asyncpg.Connection]:

@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from deploy.certificates import NAMES, ensure_certificates
+from deploy.certificates import HOST_NAMES, ensure_certificates
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def verify(directory, authority, process, name):
 
 
 def test_each_server_is_known_by_its_names_and_by_no_other(directory):
-    for process, names in NAMES.items():
+    for process, names in HOST_NAMES.items():
         for name in (*names, "localhost"):
             verify(directory, "gateway", process, name)
         with pytest.raises(VerificationError):
