@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datashare.problems import CsvUnreadable
 from datashare.resources.csv_rows import LONGEST_ROW, rows_of
+from datashare.resources.problems import CsvUnreadable
 
 
 async def read(content: bytes, size: int = 7):

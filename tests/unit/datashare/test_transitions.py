@@ -7,9 +7,11 @@ import pytest
 from common.clock import SystemClock
 from common.ids import new_id
 from datashare.agreements import models as agreements
+from datashare.agreements.problems import AgreementStep
 from datashare.applications import models as applications
+from datashare.applications.problems import ApplicationStep
 from datashare.grants import models as grants
-from datashare.problems import AgreementStep, ApplicationStep, GrantStep
+from datashare.grants.problems import GrantStep
 
 NOW = SystemClock().now()
 

@@ -1,17 +1,20 @@
-"""Doors of the agreements."""
+"""Endpoints of agreements."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.problems import NotFound
+from common.problems import Forbidden, NotFound
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.routing import router
 from datashare.agreements import queries, service
 from datashare.agreements.models import Agreement
+from datashare.agreements.problems import AgreementStep, DigestDiffers, SideMissing
 from datashare.agreements.schemas import AgreementView, SignatureGiven, SignatureView
+from datashare.applications.problems import SameHands, TermOver
 from datashare.permissions import CanSee, CanSign
 from datashare.runtime import RuntimeDep
 from datashare.sight import own_unit
@@ -22,6 +25,7 @@ routes = router("/datashare/agreements", "agreements")
 
 
 @routes.get("")
+@operation("查看使用协议列表", "List agreements", Forbidden)
 async def list_agreements(principal: CanSee, page: PageDep, session: SessionDep) -> Page[AgreementView]:
     """Return the agreements of the own unit; authority and center see all."""
     rows = await queries.agreements_of(session, own_unit(principal), page.after, page.limit + 1)
@@ -30,6 +34,7 @@ async def list_agreements(principal: CanSee, page: PageDep, session: SessionDep)
 
 
 @routes.get("/{agreement_id}")
+@operation("查看使用协议", "Get an agreement", NotFound, Forbidden)
 async def get_agreement(agreement_id: UUID, principal: CanSee, session: SessionDep) -> AgreementView:
     """Return an agreement: what is to be read before it is signed."""
     agreement = await queries.agreement_of(session, agreement_id, own_unit(principal))
@@ -39,6 +44,9 @@ async def get_agreement(agreement_id: UUID, principal: CanSee, session: SessionD
 
 
 @routes.post("/{agreement_id}/signatures", status_code=201)
+@operation(
+    "签署使用协议", "Sign an agreement", NotFound, SideMissing, DigestDiffers, AgreementStep, SameHands, TermOver
+)
 async def sign_agreement(
     agreement_id: UUID, body: SignatureGiven, principal: CanSign, write: WriteDep, runtime: RuntimeDep
 ) -> AgreementView:

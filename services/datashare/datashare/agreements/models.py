@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from datashare.problems import AgreementStep
+from datashare.agreements.problems import AgreementStep
 from datashare.tables import Base
 
 __all__ = ["TRANSITIONS", "Agreement", "AgreementState", "Signature"]

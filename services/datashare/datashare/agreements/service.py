@@ -13,11 +13,12 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from datashare.agreements.models import Agreement, Signature
+from datashare.agreements.problems import AgreementStep, DigestDiffers, SideMissing
 from datashare.agreements.queries import agreement_of, signatures_of
 from datashare.agreements.template import digest_of, wording
 from datashare.applications.models import Application
+from datashare.applications.problems import SameHands
 from datashare.grants import service as grants
-from datashare.problems import AgreementStep, DigestDiffers, SameHands, SideMissing
 from datashare.projections.queries import hold_unit, unit_name
 from datashare.resources.models import Resource
 from datashare.runtime import Runtime

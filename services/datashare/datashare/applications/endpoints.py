@@ -1,12 +1,21 @@
-"""Doors of the applications."""
+"""Endpoints of applications."""
 
 from uuid import UUID
 
-from common.problems import NotFound
+from common.problems import Forbidden, NotFound
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.routing import router
 from datashare.applications import queries, service
+from datashare.applications.problems import (
+    ApplicationStep,
+    BeyondOpening,
+    OriginOutsideSystems,
+    SameHands,
+    SystemNotUsable,
+    TermOver,
+)
 from datashare.applications.queries import File
 from datashare.applications.schemas import (
     AdviceGiven,
@@ -17,6 +26,8 @@ from datashare.applications.schemas import (
     DecisionView,
     Why,
 )
+from datashare.data_rules.problems import DataRulesMissing
+from datashare.openings.problems import ResourceNotOpen
 from datashare.openings.schemas import Quota
 from datashare.permissions import CanAdvise, CanApply, CanDecide, CanSee
 from datashare.runtime import RuntimeDep
@@ -28,13 +39,26 @@ routes = router("/datashare/applications", "applications")
 
 
 @routes.post("", status_code=201)
-async def apply(body: ApplicationWanted, principal: CanApply, write: WriteDep, runtime: RuntimeDep) -> ApplicationView:
+@operation(
+    "提交使用申请",
+    "Submit an application",
+    ResourceNotOpen,
+    DataRulesMissing,
+    BeyondOpening,
+    SystemNotUsable,
+    OriginOutsideSystems,
+    TermOver,
+)
+async def submit_application(
+    body: ApplicationWanted, principal: CanApply, write: WriteDep, runtime: RuntimeDep
+) -> ApplicationView:
     """Apply to use an open resource for stated purposes."""
     application = await service.apply(write.session, runtime, principal, body)
     return await _answer(write.session, application.id, principal.unit)
 
 
 @routes.get("")
+@operation("查看使用申请列表", "List applications", Forbidden)
 async def list_applications(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ApplicationView]:
     """Return the applications of the own unit; authority and center see all."""
     rows = await queries.files_of(session, own_unit(principal), page.after, page.limit + 1)
@@ -42,12 +66,14 @@ async def list_applications(principal: CanSee, page: PageDep, session: SessionDe
 
 
 @routes.get("/{application_id}")
+@operation("查看使用申请", "Get an application", NotFound, Forbidden)
 async def get_application(application_id: UUID, principal: CanSee, session: SessionDep) -> ApplicationView:
     """Return an application with its advice and decision."""
     return await _answer(session, application_id, own_unit(principal))
 
 
 @routes.post("/{application_id}/advice", status_code=201)
+@operation("对使用申请提出意见", "Advise on an application", NotFound, ApplicationStep, SameHands)
 async def advise_on_application(
     application_id: UUID, body: AdviceGiven, principal: CanAdvise, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:
@@ -57,6 +83,16 @@ async def advise_on_application(
 
 
 @routes.post("/{application_id}/decision", status_code=201)
+@operation(
+    "审批使用申请",
+    "Decide an application",
+    NotFound,
+    ApplicationStep,
+    SameHands,
+    ResourceNotOpen,
+    BeyondOpening,
+    DataRulesMissing,
+)
 async def decide_application(
     application_id: UUID, body: DecisionTaken, principal: CanDecide, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:
@@ -66,6 +102,7 @@ async def decide_application(
 
 
 @routes.post("/{application_id}/withdraw")
+@operation("撤回使用申请", "Withdraw an application", NotFound, ApplicationStep)
 async def withdraw_application(
     application_id: UUID, body: Why, principal: CanApply, write: WriteDep, runtime: RuntimeDep
 ) -> ApplicationView:

@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Index, Intege
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from datashare.problems import ApplicationStep
+from datashare.applications.problems import ApplicationStep
 from datashare.tables import Base
 
 __all__ = ["OPEN", "TRANSITIONS", "Advice", "Application", "ApplicationState", "Decision"]

@@ -20,19 +20,13 @@ from common.problems import NotFound
 from datashare.agreements import service as agreements
 from datashare.applications import queries
 from datashare.applications.models import Advice, Application, ApplicationState, Decision
+from datashare.applications.problems import BeyondOpening, OriginOutsideSystems, SameHands, SystemNotUsable, TermOver
 from datashare.applications.schemas import ApplicationWanted
+from datashare.data_rules.problems import DataRulesMissing
 from datashare.data_rules.queries import has_current_rules
 from datashare.openings.models import Opening
+from datashare.openings.problems import ResourceNotOpen
 from datashare.openings.queries import current_opening
-from datashare.problems import (
-    BeyondOpening,
-    DataRulesMissing,
-    OriginOutsideSystems,
-    ResourceNotOpen,
-    SameHands,
-    SystemNotUsable,
-    TermOver,
-)
 from datashare.projections.models import System
 from datashare.projections.queries import systems_of_unit
 from datashare.resources.queries import open_resource, resources_by_id

@@ -15,7 +15,9 @@ import asyncpg
 
 from common.problems import Problem
 from common.storage.database import Statement
-from datashare import problems
+from datashare.data_queries import problems
+from datashare.data_rules.problems import DataRulesMissing
+from datashare.openings.problems import ResourceNotOpen
 
 __all__ = ["LINKS", "FalseLink", "Left", "Question", "Verdict", "lock_grants", "verdict", "verdicts"]
 
@@ -26,8 +28,8 @@ LINKS: dict[str, type[Problem]] = {
     "training_current": problems.TrainingMissing,
     "undertaking_signed": problems.UndertakingMissing,
     "post_held": problems.PostMissing,
-    "opening_set": problems.ResourceNotOpen,
-    "rules_current": problems.DataRulesMissing,
+    "opening_set": ResourceNotOpen,
+    "rules_current": DataRulesMissing,
     "agreement_in_force": problems.AgreementMissing,
     "grant_there": problems.NoGrant,
     "grant_not_revoked": problems.GrantRevoked,

@@ -21,9 +21,9 @@ from common.messaging.events import Event
 from common.problems import Forbidden, Invalid, Problem, Unavailable
 from common.storage.database import driver_connection
 from datashare.data_queries.authorization import FalseLink, Left, Question, Verdict, lock_grants, verdict, verdicts
+from datashare.data_queries.problems import FilterOnMaskedField, QuotaExhausted
 from datashare.data_queries.queries import Condition, Reading, Taken, take
 from datashare.data_queries.schemas import CheckAnswer, QueryAnswer, QueryAsked, QuotaLeft, cursor_of, place_of
-from datashare.problems import FilterOnMaskedField, QuotaExhausted
 from datashare.resources.fields import FieldSpec, FieldType, mask_value
 from datashare.runtime import Runtime
 

@@ -1,8 +1,10 @@
-"""Doors of the data-security rules."""
+"""Endpoints of data-security rules."""
 
 from datetime import datetime
 
+from common.problems import Forbidden
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.routing import router
 from datashare.data_rules import queries, service
@@ -18,6 +20,7 @@ routes = router("/datashare/data-rules", "data-rules")
 
 
 @routes.post("", status_code=201)
+@operation("报备数据安全管理细则", "File data-security rules")
 async def file_data_rules(
     body: DataRulesFiling, principal: CanFileDataRules, write: WriteDep, runtime: RuntimeDep
 ) -> DataRulesView:
@@ -26,6 +29,7 @@ async def file_data_rules(
 
 
 @routes.get("")
+@operation("查看数据安全管理细则报备情况", "List the filings of data-security rules", Forbidden)
 async def list_data_rules(
     principal: CanSee, page: PageDep, session: SessionDep, runtime: RuntimeDep
 ) -> Page[DataRulesView]:

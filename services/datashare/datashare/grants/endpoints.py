@@ -1,4 +1,4 @@
-"""Doors of the grants."""
+"""Endpoints of grants."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,15 +8,17 @@ from uuid import UUID
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.problems import NotFound
+from common.problems import Forbidden, NotFound
 from common.web.authorization import client_ip
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.routing import router
 from datashare.applications.schemas import Why
 from datashare.data_queries.service import usable_grants
 from datashare.grants import queries, service
 from datashare.grants.models import Grant, Suspension
+from datashare.grants.problems import ContainmentHolds, GrantStep
 from datashare.grants.schemas import GrantView, SuspensionView
 from datashare.openings.schemas import Quota
 from datashare.permissions import CanRevokeGrants, CanSee, CanWidenGrants
@@ -29,6 +31,7 @@ routes = router("/datashare/grants", "grants")
 
 
 @routes.get("")
+@operation("查看授权列表", "List grants", Forbidden)
 async def list_grants(
     request: Request,
     *,
@@ -51,6 +54,7 @@ async def list_grants(
 
 
 @routes.get("/{grant_id}")
+@operation("查看授权", "Get a grant", NotFound, Forbidden)
 async def get_grant(grant_id: UUID, principal: CanSee, session: SessionDep, runtime: RuntimeDep) -> GrantView:
     """Return a grant with everything that ever suspended it."""
     grant = await queries.grant_of(session, grant_id, own_unit(principal))
@@ -60,6 +64,7 @@ async def get_grant(grant_id: UUID, principal: CanSee, session: SessionDep, runt
 
 
 @routes.post("/{grant_id}/revoke")
+@operation("撤销授权", "Revoke a grant", NotFound, GrantStep)
 async def revoke_grant(
     grant_id: UUID, body: Why, principal: CanRevokeGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
@@ -72,6 +77,7 @@ async def revoke_grant(
 
 
 @routes.post("/{grant_id}/suspensions", status_code=201)
+@operation("暂停授权", "Suspend a grant", NotFound, GrantStep)
 async def suspend_grant(
     grant_id: UUID, body: Why, principal: CanRevokeGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
@@ -81,7 +87,8 @@ async def suspend_grant(
 
 
 @routes.post("/{grant_id}/suspensions/{suspension_id}/lift")
-async def lift_suspension(
+@operation("解除授权暂停", "Lift a suspension of a grant", NotFound, ContainmentHolds)
+async def lift_grant_suspension(
     grant_id: UUID, suspension_id: UUID, principal: CanWidenGrants, write: WriteDep, runtime: RuntimeDep
 ) -> GrantView:
     """Lift a suspension that the authority decided; those by containment are lifted at incident, by two people."""

@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, ForeignKey, Index, Integer, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from datashare.problems import GrantStep
+from datashare.grants.problems import GrantStep
 from datashare.tables import Base
 
 __all__ = ["TRANSITIONS", "Grant", "GrantState", "Suspension"]

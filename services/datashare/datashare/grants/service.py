@@ -17,10 +17,11 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from datashare.agreements.models import Agreement
+from datashare.applications.problems import TermOver
 from datashare.containment.queries import open_orders_on
 from datashare.grants import queries
 from datashare.grants.models import Grant, GrantState, Suspension
-from datashare.problems import ContainmentHolds, TermOver
+from datashare.grants.problems import ContainmentHolds
 from datashare.runtime import Runtime
 
 __all__ = ["ORDER", "activate", "reinstate", "reinstate_by_hand", "revoke", "suspend", "suspend_by_hand"]

@@ -1,17 +1,18 @@
-"""Doors of the openings."""
+"""Endpoints of openings."""
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
 from common.problems import NotFound
-from common.web.dependencies import IfMatchDep, SessionDep, etag
+from common.web.dependencies import IfMatchDep, SessionDep, WriteDep, etag
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.routing import router
 from datashare.openings import queries, service
 from datashare.openings.models import Opening
+from datashare.openings.problems import OpeningBeyondPolicy, OpeningFieldUnknown, ResourceNotOpen
 from datashare.openings.schemas import OpeningView, OpeningWanted, Quota, Reason
 from datashare.permissions import CanSee, CanSetOpenings
-from datashare.problems import ResourceNotOpen
 from datashare.resources.queries import resource_by_code
 from datashare.runtime import RuntimeDep
 from datashare.sight import sees_all
@@ -29,6 +30,7 @@ class Withdrawal(BaseModel):
 
 
 @routes.put("")
+@operation("设定资源开放范围", "Set the opening of a resource", NotFound, OpeningFieldUnknown, OpeningBeyondPolicy)
 async def set_opening(
     code: str,
     body: OpeningWanted,
@@ -36,16 +38,17 @@ async def set_opening(
     *,
     principal: CanSetOpenings,
     if_match: IfMatchDep,
-    session: SessionDep,
+    write: WriteDep,
     runtime: RuntimeDep,
 ) -> OpeningView:
     """Set the opening; a later version says in `If-Match` which one it follows. Live grants narrow with it at once."""
-    resource, opening = await service.set_opening(session, runtime, principal, code, body, if_match=if_match)
+    resource, opening = await service.set_opening(write.session, runtime, principal, code, body, if_match=if_match)
     response.headers.update(etag(opening.version))
     return _view(resource.code, opening)
 
 
 @routes.get("")
+@operation("查看资源开放范围", "Get the opening of a resource", NotFound, ResourceNotOpen)
 async def get_opening(code: str, response: Response, principal: CanSee, session: SessionDep) -> OpeningView:
     """Return the opening that stands."""
     resource = await resource_by_code(session, code)
@@ -61,6 +64,7 @@ async def get_opening(code: str, response: Response, principal: CanSee, session:
 
 
 @routes.post("/withdraw")
+@operation("停止开放资源", "Withdraw the opening of a resource", NotFound)
 async def withdraw_opening(
     code: str,
     body: Withdrawal,
@@ -68,16 +72,17 @@ async def withdraw_opening(
     *,
     principal: CanSetOpenings,
     if_match: IfMatchDep,
-    session: SessionDep,
+    write: WriteDep,
     runtime: RuntimeDep,
 ) -> OpeningView:
     """Close the resource; every grant on it stops at once."""
-    resource, opening = await service.withdraw(session, runtime, principal, code, body.reason, if_match=if_match)
+    resource, opening = await service.withdraw(write.session, runtime, principal, code, body.reason, if_match=if_match)
     response.headers.update(etag(opening.version))
     return _view(resource.code, opening)
 
 
 @routes.get("/versions")
+@operation("查看资源开放范围的历次版本", "List the versions of an opening", NotFound, ResourceNotOpen)
 async def list_opening_versions(code: str, principal: CanSee, page: PageDep, session: SessionDep) -> Page[OpeningView]:
     """Return every version, oldest first: for authority and center."""
     if not sees_all(principal):

@@ -12,9 +12,9 @@ from common.problems import NotFound
 from common.web.dependencies import IfMatch
 from datashare.grants import queries as grants
 from datashare.openings.models import Opening
+from datashare.openings.problems import OpeningBeyondPolicy, OpeningFieldUnknown
 from datashare.openings.queries import current_opening
 from datashare.openings.schemas import OpeningWanted
-from datashare.problems import OpeningBeyondPolicy, OpeningFieldUnknown
 from datashare.resources.models import Resource
 from datashare.resources.queries import resource_by_code
 from datashare.runtime import Runtime

@@ -10,10 +10,10 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datashare.problems import CsvUnreadable
 from datashare.resources.csv_rows import Row, rows_of
 from datashare.resources.fields import FieldSpec, ValueRefused, normalise
 from datashare.resources.models import Resource
+from datashare.resources.problems import CsvUnreadable
 
 __all__ = ["Counts", "load_rows"]
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from datashare.problems import CsvUnreadable
+from datashare.resources.problems import CsvUnreadable
 
 __all__ = ["LONGEST_ROW", "Row", "rows_of"]
 

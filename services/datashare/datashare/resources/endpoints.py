@@ -1,20 +1,23 @@
-"""Doors of the resources."""
+"""Endpoints of resources."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from common.problems import NotFound
+from common.problems import NotFound, TooLarge
+from common.storage.database import DatabaseUnavailable
 from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.pagination import Page, PageDep, page_of
 from common.web.request_state import raise_body_limit
 from common.web.routing import router
 from datashare.openings.models import Opening
+from datashare.openings.problems import ResourceNotOpen
 from datashare.permissions import CanLoadResources, CanSee
-from datashare.problems import ResourceNotOpen
 from datashare.resources import queries, service
 from datashare.resources.models import Load, Resource
+from datashare.resources.problems import CodeTaken, CsvUnreadable
 from datashare.resources.schemas import LoadView, RejectView, ResourceRegistration, ResourceView
 from datashare.resources.service import LoadedBefore
 from datashare.runtime import RuntimeDep
@@ -36,6 +39,7 @@ async def _large_body(request: Request) -> None:
 
 
 @routes.post("", status_code=201)
+@operation("登记资源", "Register a resource", CodeTaken)
 async def register_resource(
     body: ResourceRegistration, principal: CanLoadResources, write: WriteDep, runtime: RuntimeDep
 ) -> ResourceView:
@@ -44,6 +48,7 @@ async def register_resource(
 
 
 @routes.get("")
+@operation("查看资源目录", "List resources")
 async def list_resources(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ResourceView]:
     """Return the resources: all of them to authority and center, to others what is open to their kind of unit."""
     if sees_all(principal):
@@ -54,6 +59,7 @@ async def list_resources(principal: CanSee, page: PageDep, session: SessionDep) 
 
 
 @routes.get("/{code}")
+@operation("查看资源", "Get a resource", NotFound, ResourceNotOpen)
 async def get_resource(code: str, principal: CanSee, session: SessionDep) -> ResourceView:
     """Return a resource."""
     if sees_all(principal):
@@ -74,10 +80,22 @@ async def get_resource(code: str, principal: CanSee, session: SessionDep) -> Res
         "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
     },
 )
+@operation(
+    "导入信用记录",
+    "Load records from a CSV file",
+    NotFound,
+    CsvUnreadable,
+    TooLarge,
+    DatabaseUnavailable,
+    no_key=(
+        "按文件摘要识别重复：同一文件再次导入不产生新记录",
+        "A repeat is recognised by the digest of the file: loading it again adds nothing",
+    ),
+)
 async def load_records(code: str, request: Request, principal: CanLoadResources, runtime: RuntimeDep) -> LoadView:
     """Load records from a CSV (UTF-8, header of field names or labels); the same file again changes nothing."""
     try:
-        # A transaction of its own: an Idempotency-Key would have the whole file read at once, and its digest does better.
+        # No `WriteDep`: claiming a key reads the whole body into memory.
         async with runtime.database.transaction() as session:
             done = await service.load(session, runtime, principal, code, request.stream())
     except LoadedBefore as before:
@@ -89,6 +107,7 @@ async def load_records(code: str, request: Request, principal: CanLoadResources,
 
 
 @routes.get("/{code}/loads")
+@operation("查看记录导入情况", "List the loads of a resource", NotFound)
 async def list_loads(code: str, _: CanLoadResources, page: PageDep, session: SessionDep) -> Page[LoadView]:
     """Return what was loaded."""
     resource = await queries.resource_by_code(session, code)
@@ -99,7 +118,8 @@ async def list_loads(code: str, _: CanLoadResources, page: PageDep, session: Ses
 
 
 @routes.get("/{code}/loads/{load_id}/rejects")
-async def list_rejects(
+@operation("查看未导入的行", "List the rejected rows of a load", NotFound)
+async def list_rejected_rows(
     code: str,
     load_id: UUID,
     _: CanLoadResources,

@@ -10,10 +10,10 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from datashare.problems import CodeTaken
 from datashare.resources import queries
 from datashare.resources.bulk_import import load_rows
 from datashare.resources.models import Load, Resource
+from datashare.resources.problems import CodeTaken
 from datashare.resources.schemas import ResourceRegistration
 from datashare.runtime import Runtime
 
