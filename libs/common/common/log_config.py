@@ -5,14 +5,13 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 
-from common.clock import SystemClock
-
-__all__ = ["configure_logging", "without_messages"]
+__all__ = ["configure_logging", "render", "without_messages"]
 
 
 def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -33,10 +32,10 @@ def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _whole(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
-    """Make a line of an event of structlog, in one step: a chain of them took as long again."""
+def render(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    """Return the line of an event, as structlog's only processor: a chain of processors takes twice as long."""
     event["level"] = level
-    event["timestamp"] = SystemClock().now().isoformat().replace("+00:00", "Z")
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     if "exc_info" in event:
         without_messages(logger, level, cast("dict[str, Any]", event))
     return _line(logger, level, event)
@@ -89,7 +88,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         without_messages,
     ]
     structlog.configure(
-        processors=[_whole],
+        processors=[render],
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(stream))),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,
