@@ -1,4 +1,4 @@
-# Everything a newcomer needs. `make help` lists the targets.
+# All commands of the project. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -24,58 +24,58 @@ help:  ## list the targets
 setup: .venv/.ready  ## virtual environment with the locked dependencies
 
 .PHONY: run
-run: .venv/.ready  ## start the whole platform in one process on 127.0.0.1:$(PORT); data in .data
+run: .venv/.ready  ## run the whole platform in one process on 127.0.0.1:$(PORT), with data in .data
 	@exec $(PY) -m deploy.embedded_platform --port $(PORT)
 
 .PHONY: run-processes
-run-processes: .venv/.ready  ## the same as separate processes on Kafka and PostgreSQL (GATEWAYS=1 IDENTITY=1 DATASHARE=1 INCIDENT=1 AUDIT=1)
+run-processes: .venv/.ready  ## run it as separate processes on Kafka and PostgreSQL (GATEWAYS=1 IDENTITY=1 DATASHARE=1 INCIDENT=1 AUDIT=1)
 	@exec $(PY) -m deploy.local_platform --port $(PORT)
 
 .PHONY: admins
-admins: .venv/.ready  ## the first administrators of authority and center on the platform that runs here, once (COMPOSE=1: in containers, PEOPLE=file)
+admins: .venv/.ready  ## create the first administrators of the running platform, once (COMPOSE=1: in containers, PEOPLE=file)
 	@$(PY) -m deploy.administrators $(if $(COMPOSE),--compose) $(if $(PEOPLE),--people $(PEOPLE))
 
 .PHONY: secrets
-secrets: .venv/.ready  ## every secret of the separate processes at random, once, in $(SECRETS)
+secrets: .venv/.ready  ## generate all secrets of the separate processes, once, in $(SECRETS)
 	@$(PY) -m deploy.secret_files $(SECRETS) --compose .env
 
 .PHONY: certificates
-certificates: secrets  ## an authority of one's own and certificates for TLS between the processes, once, in $(SECRETS)
+certificates: secrets  ## generate a private CA and certificates for TLS between processes, once, in $(SECRETS)
 	@$(PY) -m deploy.certificates $(SECRETS)
 
 .PHONY: demo
-demo: .venv/.ready  ## play one data use from registration to evidence (PLATFORM_URL= BOOTSTRAP= on a running platform, DEMO_OUT=)
+demo: .venv/.ready  ## perform one data use, from registration to evidence (PLATFORM_URL= BOOTSTRAP= on a running platform, DEMO_OUT=)
 	@$(PY) -m demo
 
 .PHONY: check
-check: .venv/.ready  ## ruff, mypy strict, import borders, generated files: under a minute
+check: .venv/.ready  ## ruff, mypy strict, import rules, generated files: under a minute
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-cache
 	@$(PY) -m tools.generate --check
 	@$(PY) -m tools.clause_coverage >/dev/null
-	@echo "check: all well"
+	@echo "check: passed"
 
 .PHONY: test
-test: .venv/.ready  ## every test but the long ones, those on Kafka against a real one (WORKERS=2, TESTS=tests)
+test: .venv/.ready  ## all tests but the long ones, on a real Kafka and PostgreSQL (WORKERS=2, TESTS=tests)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long and not processes" $(TESTS)
 	@test "$(TESTS)" != tests || $(PY) -m pytest -n 0 -m "processes and not long" tests/faults
 
 .PHONY: faults
-faults: .venv/.ready  ## what befalls processes, brokers, databases, disks and clocks, the long tests too
+faults: .venv/.ready  ## failures of processes, brokers, databases, disks and clocks, and the long tests
 	@$(PY) -m pytest -n 0 tests/faults
 
 .PHONY: bench
-bench: .venv/.ready  ## measure the platform by processes, with spread; appends to bench/history.jsonl (FIGURES="query tokens")
+bench: .venv/.ready  ## measure the separate processes; appends to bench/history.jsonl (FIGURES="query tokens")
 	@$(PY) -m bench $(FIGURES)
 
 .PHONY: chaos
-chaos: .venv/.ready  ## kill, stop and end processes RUNS= times while lives run and RACES= tokens are revoked (SEED=)
+chaos: .venv/.ready  ## kill, stop and end processes RUNS= times during the scenario, and revoke RACES= tokens (SEED=)
 	@$(PY) -m tests.faults.chaos
 
 .PHONY: generate
-generate: .venv/.ready  ## write the files that are made from code
+generate: .venv/.ready  ## generate contracts and access matrix from the code
 	@$(PY) -m tools.generate
 
 .PHONY: format
@@ -83,15 +83,15 @@ format: .venv/.ready  ## format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format --quiet .
 
 .PHONY: clauses
-clauses: .venv/.ready  ## each obligation of the regulation with its tests
+clauses: .venv/.ready  ## list each obligation of the regulation with its tests
 	@$(PY) -m tools.clause_coverage
 
 .PHONY: test-compose
-test-compose: .venv/.ready  ## the platform in containers: built, played on, killed, scaled, taken down; needs a Docker engine
+test-compose: .venv/.ready  ## test the platform in containers; needs a Docker engine
 	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; \
 	then exec $(PY) -m pytest -n 0 -x -q tests/compose; \
 	else echo "没有 Docker 引擎应答，略过 / no Docker engine answers: skipped"; fi
 
 .PHONY: clean
-clean:  ## remove virtual environments and caches, not the data
+clean:  ## remove virtual environments and caches, but no data
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
