@@ -7,10 +7,14 @@ import pytest
 
 from identity.accounts import models as accounts
 from identity.departures import models as departures
+from identity.departures.problems import DepartureStep
 from identity.handovers import models as handovers
-from identity.problems import AccountStep, DepartureStep, HandoverStep, SystemStep, UnitStep
+from identity.handovers.problems import HandoverStep
+from identity.problems import AccountStep
 from identity.systems import models as systems
+from identity.systems.problems import SystemStep
 from identity.units import models as units
+from identity.units.problems import UnitStep
 
 MACHINES = [
     (units.Unit, units.UnitState, units.TRANSITIONS, UnitStep, "decommissioned"),

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.problems import CsvUnreadable
 from identity.units.csv_import import UnitRefused, read_units
+from identity.units.problems import CsvUnreadable
 
 HEAD = "name,uscc,kind,level,duties\n"
 

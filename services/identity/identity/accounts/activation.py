@@ -18,8 +18,9 @@ from identity.credentials import totp
 from identity.credentials.passwords import Passwords, check_strength
 from identity.posts import service as posts
 from identity.posts.queries import post_of
-from identity.problems import ActivationRefused, UnitNotActive, WeakPassword
+from identity.problems import ActivationRefused, WeakPassword
 from identity.runtime import Runtime
+from identity.units.problems import UnitNotActive
 from identity.units.queries import unit_of
 
 __all__ = ["ISSUER", "Challenge", "begin", "confirm"]

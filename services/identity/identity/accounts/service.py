@@ -26,11 +26,12 @@ from identity.cutoffs.service import cut_off
 from identity.posts import service as posts
 from identity.posts.models import Post
 from identity.posts.queries import post_named, post_of
-from identity.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown, UnitNotActive
+from identity.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown
 from identity.runtime import Runtime
 from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
 from identity.units.models import Unit
+from identity.units.problems import UnitNotActive
 from identity.units.queries import unit_of
 
 __all__ = [

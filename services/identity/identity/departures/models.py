@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.problems import DepartureStep
+from identity.departures.problems import DepartureStep
 from identity.tables import Base
 
 __all__ = ["TRANSITIONS", "Departure", "DepartureState"]

@@ -14,9 +14,9 @@ from common.problems import NotFound
 from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.departures.models import Departure, DepartureState
+from identity.departures.problems import DepartureKnown, DepartureTimes, OwnDeparture
 from identity.departures.queries import departure_of, departure_of_account
 from identity.handovers import service as handovers
-from identity.problems import DepartureKnown, DepartureTimes, OwnDeparture
 from identity.runtime import Runtime
 
 __all__ = ["cancel_account", "close", "is_late", "report"]

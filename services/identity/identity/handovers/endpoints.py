@@ -12,9 +12,9 @@ from common.web.routing import router
 from identity.departures import service as departures
 from identity.handovers import queries, service
 from identity.handovers.models import Handover
+from identity.handovers.problems import NoteNeeded
 from identity.handovers.schemas import HandoverView, ItemView, Settlement
 from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
-from identity.problems import NoteNeeded
 from identity.runtime import Runtime, RuntimeDep
 from identity.sight import border_of
 

@@ -8,7 +8,7 @@ from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.problems import HandoverStep, ItemSettled
+from identity.handovers.problems import HandoverStep, ItemSettled
 from identity.tables import Base
 
 __all__ = ["TRANSITIONS", "Handover", "HandoverItem", "HandoverState"]

@@ -15,8 +15,8 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.handovers.models import Handover, HandoverItem, HandoverState
+from identity.handovers.problems import HandoverNotListed, HandoverOpen, SameHands
 from identity.handovers.queries import handover_of, items_of
-from identity.problems import HandoverNotListed, HandoverOpen, SameHands
 from identity.runtime import Runtime
 from identity.systems import queries as systems
 

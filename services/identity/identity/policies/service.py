@@ -12,8 +12,8 @@ from common.messaging import outbox
 from common.problems import NotFound
 from common.web.dependencies import IfMatch
 from identity.policies.models import PolicyRow
+from identity.policies.problems import PolicyOutOfBounds, PolicyRetroactive
 from identity.policies.queries import lock_policy, versions_of
-from identity.problems import PolicyOutOfBounds, PolicyRetroactive
 from identity.runtime import Runtime
 
 __all__ = ["publish_first_versions", "set_policy"]

@@ -7,7 +7,7 @@ from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Text, UniqueC
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.problems import AppointmentEnded
+from identity.posts.problems import AppointmentEnded
 from identity.tables import Base
 
 __all__ = ["Appointment", "Post"]

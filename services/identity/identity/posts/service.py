@@ -17,9 +17,7 @@ from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
 from identity.posts.models import Appointment, Post
-from identity.posts.queries import appointment_of, appointments_open, post_named, post_of
-from identity.problems import (
-    AccountStep,
+from identity.posts.problems import (
     AppointmentKnown,
     AppointmentTerm,
     PostBeyondKind,
@@ -27,6 +25,8 @@ from identity.problems import (
     PostUnknown,
     SelfAppointment,
 )
+from identity.posts.queries import appointment_of, appointments_open, post_named, post_of
+from identity.problems import AccountStep
 from identity.runtime import Runtime
 from identity.units.models import Unit
 

@@ -9,8 +9,8 @@ from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts import queries as accounts
 from identity.containment.models import Containment
+from identity.probes.problems import ProbeImpossible
 from identity.probes.schemas import ProbeCredential, ProbeRequest, ProbeSubject
-from identity.problems import ProbeImpossible
 from identity.runtime import Runtime
 from identity.systems import queries as systems
 from identity.tokens.service import mint

@@ -12,10 +12,11 @@ from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import account_by_login, account_of
 from identity.credentials import totp
 from identity.credentials.passwords import Passwords
-from identity.problems import AccountSuspended, SignInRefused, UnitNotActive
+from identity.problems import AccountSuspended, SignInRefused
 from identity.runtime import Runtime
 from identity.sessions.queries import attempts_of, forget_attempts, purge_attempts
 from identity.sessions.service import Tokens, open_session
+from identity.units.problems import UnitNotActive
 from identity.units.queries import unit_of
 
 __all__ = ["sign_in"]

@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, LargeBinary, 
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.problems import SystemStep
+from identity.systems.problems import SystemStep
 from identity.tables import Base
 
 __all__ = ["TRANSITIONS", "ConnectedSystem", "SystemState"]

@@ -23,17 +23,12 @@ from common.problems import NotFound
 from identity.accounts.models import AccountState
 from identity.accounts.queries import account_of
 from identity.cutoffs.service import cut_off
-from identity.problems import (
-    ApproverRegistered,
-    OriginInvalid,
-    ResponsibleUnknown,
-    SystemStep,
-    UnitNotActive,
-)
 from identity.runtime import Runtime
 from identity.suspensions import service as suspensions
 from identity.systems.models import ConnectedSystem, SystemState
+from identity.systems.problems import ApproverRegistered, OriginInvalid, ResponsibleUnknown, SystemStep
 from identity.systems.queries import system_of
+from identity.units.problems import UnitNotActive
 from identity.units.queries import unit_of
 
 __all__ = ["approve", "decommission", "register", "reinstate", "rotate_secret", "suspend"]

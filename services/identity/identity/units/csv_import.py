@@ -12,8 +12,8 @@ from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
 from common.enforcement.permissions import UnitKind
-from identity.problems import CsvUnreadable
 from identity.units.models import Duty, Level
+from identity.units.problems import CsvUnreadable
 
 __all__ = ["COLUMNS", "UnitRefused", "UnitRow", "read_units"]
 

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.enforcement.permissions import UnitKind
-from identity.problems import UnitStep
 from identity.tables import Base
+from identity.units.problems import UnitStep
 
 __all__ = ["TRANSITIONS", "Duty", "Level", "Unit", "UnitState"]
 

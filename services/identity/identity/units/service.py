@@ -15,7 +15,6 @@ from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.cutoffs.service import cut_off
 from identity.posts import service as posts
-from identity.problems import UnitNotSuspendable
 from identity.runtime import Runtime
 from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
@@ -23,6 +22,7 @@ from identity.systems import queries as system_queries
 from identity.systems import service as systems
 from identity.units.csv_import import UnitRefused, UnitRow
 from identity.units.models import Level, Unit, UnitState
+from identity.units.problems import UnitNotSuspendable
 from identity.units.queries import lock_registration, unit_of, units_by_uscc
 
 __all__ = ["Registered", "decommission", "register", "register_rows", "reinstate", "suspend"]
