@@ -129,3 +129,12 @@ def test_every_decision_has_date_and_status_and_stands_in_the_index(path):
         r"^\*\*Status\.\*\* (Accepted|Superseded by \[decision \d+\]).*\d{4}-\d\d-\d\d", text, re.MULTILINE
     )
     assert f"]({path.name})" in (path.parent / "README.md").read_text()
+
+
+def test_no_source_refers_to_a_document_outside_the_repository():
+    sources = (
+        path for top in SOURCES for path in top.rglob("*") if path.suffix in (".py", ".md") and path != Path(__file__)
+    )
+    assert [
+        str(path.relative_to(ROOT)) for path in sources if re.search(r"\bdesign §|\bdesign\.md", path.read_text())
+    ] == []
