@@ -149,7 +149,7 @@ def build_services(
     gateway_url: str,
     *,
     clock: Clock | None = None,
-    probe_client: httpx.AsyncClient | None = None,
+    gateway_client: httpx.AsyncClient | None = None,
 ) -> dict[str, FastAPI]:
     """Return the four services on the databases at `urls` and one bus."""
     datashare_settings = DatashareSettings(database_url=SecretStr(urls["datashare"]))
@@ -164,7 +164,7 @@ def build_services(
     return {
         "identity": identity.main.create_app(identity_settings(known, urls["identity"]), bus, clock=clock),
         "datashare": datashare.main.create_app(datashare_settings, bus, clock=clock),
-        "incident": incident.main.create_app(incident_settings, bus, clock=clock, probe_client=probe_client),
+        "incident": incident.main.create_app(incident_settings, bus, clock=clock, gateway_client=gateway_client),
         "audit": audit.main.create_app(audit_settings, bus, clock=clock),
     }
 

@@ -109,9 +109,9 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
         for service, copy in copies.items():
             admins[service] = await asyncpg.connect(copy.admin_dsn)
             ends.push_async_callback(admins[service].close)
-        probe_client = await ends.enter_async_context(_client(door))
+        gateway_client = await ends.enter_async_context(_client(door))
         urls = {service: copy.app for service, copy in copies.items()}
-        apps = build_services(known, urls, bus, BASE, clock=clock, probe_client=probe_client)
+        apps = build_services(known, urls, bus, BASE, clock=clock, gateway_client=gateway_client)
         ends.push_async_callback(bus.stop)
         for app in apps.values():
             await ends.enter_async_context(app.router.lifespan_context(app))

@@ -1,4 +1,4 @@
-"""Every permission that audit asks for."""
+"""The permissions that the endpoints of audit require."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Puts incident together."""
+"""The application factory of incident."""
 
 import httpx
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from common.web.application import create_service
 from incident.breaches.endpoints import routes as breaches
 from incident.handlers import handlers
 from incident.lifting.endpoints import routes as lifting
-from incident.orders.endpoints import routes as containment
+from incident.orders.endpoints import routes as orders
 from incident.probes.worker import probe_orders
 from incident.runtime import Runtime
 from incident.settings import Settings
@@ -19,12 +19,12 @@ __all__ = ["create_app"]
 
 
 def create_app(
-    settings: Settings, bus: Bus, *, clock: Clock | None = None, probe_client: httpx.AsyncClient | None = None
+    settings: Settings, bus: Bus, *, clock: Clock | None = None, gateway_client: httpx.AsyncClient | None = None
 ) -> FastAPI:
-    """Return the service; `probe_client` is how probes reach the gateway, by default over the network."""
+    """Return the service; `gateway_client` carries the probes, by default over the network."""
     return create_service(
-        Runtime(settings, bus, clock or SystemClock(), probe_client=probe_client),
-        routers=[breaches, containment, lifting],
+        Runtime(settings, bus, clock or SystemClock(), gateway_client=gateway_client),
+        routers=[breaches, orders, lifting],
         refused=AccessRefused,
         handlers=handlers,
         tasks=[probe_orders],

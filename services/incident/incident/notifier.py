@@ -1,36 +1,36 @@
-"""Tells everybody in this process who waits for containment that something was committed."""
+"""Notifies the waiting requests and tasks of this process that a containment step was committed."""
 
 import asyncio
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-__all__ = ["Signal"]
+__all__ = ["Notifier"]
 
 
-class Signal:
-    """Rings for all who hold a ticket. Only a shortcut: whoever waits looks again by itself, too, for what other replicas did."""
+class Notifier:
+    """Notifies all current subscribers. Subscribers also poll, because commits of other replicas notify only these."""
 
     def __init__(self) -> None:
-        self._bell = asyncio.Event()
+        self._next = asyncio.Event()
 
-    def ticket(self) -> asyncio.Event:
-        """Take it before looking: what is committed after that look will ring it."""
-        return self._bell
+    def subscribe(self) -> asyncio.Event:
+        """Return the next notification. Subscribe before reading: every later commit sets it."""
+        return self._next
 
-    def ring(self) -> None:
-        """Wake everybody."""
-        self._bell.set()
-        self._bell = asyncio.Event()
+    def notify(self) -> None:
+        """Wake all subscribers."""
+        self._next.set()
+        self._next = asyncio.Event()
 
-    def ring_after(self, session: AsyncSession) -> None:
-        """Ring when the transaction of `session` has committed."""
-        event.listen(session.sync_session, "after_commit", lambda _: self.ring(), once=True)
+    def notify_after_commit(self, session: AsyncSession) -> None:
+        """Wake all subscribers when the transaction of `session` has committed."""
+        event.listen(session.sync_session, "after_commit", lambda _: self.notify(), once=True)
 
-    async def heard(self, ticket: asyncio.Event, timeout: float) -> None:
-        """Wait for the ticket to ring, `timeout` seconds at most."""
+    async def wait(self, notification: asyncio.Event, timeout: float) -> None:
+        """Wait for a notification, `timeout` seconds at most."""
         try:
             async with asyncio.timeout(timeout):
-                await ticket.wait()
+                await notification.wait()
         except TimeoutError:
             return

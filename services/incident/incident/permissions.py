@@ -1,4 +1,4 @@
-"""Every permission that incident asks for."""
+"""The permissions that the endpoints of incident require."""
 
 from typing import Annotated
 
@@ -11,4 +11,4 @@ CanReportBreaches = Annotated[Principal, requires("breaches.report")]
 CanReadIncidents = Annotated[Principal, requires("incidents.read")]
 CanProposeLifts = Annotated[Principal, requires("containment.propose-lift")]
 CanApproveLifts = Annotated[Principal, requires("containment.approve-lift", class_a=True)]
-"""Restoring access widens it: refused while nobody could revoke."""
+"""Class A, because restoring access widens it: refused while no revocation could arrive."""

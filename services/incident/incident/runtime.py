@@ -9,7 +9,7 @@ from common.clock import Clock
 from common.contracts.policies import POLICIES
 from common.messaging.bus import Bus
 from common.web import runtime
-from incident.notifier import Signal
+from incident.notifier import Notifier
 from incident.settings import Settings
 
 __all__ = ["Runtime", "RuntimeDep"]
@@ -18,17 +18,17 @@ __all__ = ["Runtime", "RuntimeDep"]
 class Runtime(runtime.Runtime):
     """What endpoints, handlers and tasks of incident work with.
 
-    `probe_client` is how probes reach the gateway; None opens a client to the gateway of the settings.
+    `gateway_client` carries the probes; None opens a client to the gateway of the settings.
     """
 
     settings: Settings
 
     def __init__(
-        self, settings: Settings, bus: Bus, clock: Clock, *, probe_client: httpx.AsyncClient | None = None
+        self, settings: Settings, bus: Bus, clock: Clock, *, gateway_client: httpx.AsyncClient | None = None
     ) -> None:
         super().__init__("incident", settings, bus, clock, POLICIES)
-        self.signal = Signal()
-        self.probe_client = probe_client
+        self.notifier = Notifier()
+        self.gateway_client = gateway_client
 
 
 RuntimeDep = Annotated[Runtime, Depends(runtime.get_runtime)]

@@ -7,7 +7,7 @@ __all__ = ["Base"]
 
 
 class Base(CommonBase):
-    """Every model of incident; Python's types stand for the only column types that are used."""
+    """The base of every model of incident."""
 
     __abstract__ = True
     metadata = new_metadata()

@@ -70,7 +70,7 @@ class IncidentHarness(ServiceHarness):
             exception_handlers={Problem: problem_response},
         )
         stand_in = RequestMiddleware(gateway, service="gateway-stand-in", body_limit=1 << 20, timeout=30)
-        self.probe_client = httpx.AsyncClient(transport=httpx.ASGITransport(stand_in))
+        self.gateway_client = httpx.AsyncClient(transport=httpx.ASGITransport(stand_in))
         settings = Settings(
             database_url=SecretStr(database.app),
             client_secret=SecretStr(SECRET),
@@ -78,10 +78,10 @@ class IncidentHarness(ServiceHarness):
             environment="development",
         )
         super().__init__(database, settings, clock or SystemClock())
-        self._exit.push_async_callback(self.probe_client.aclose)
+        self._exit.push_async_callback(self.gateway_client.aclose)
 
     def create_app(self) -> FastAPI:
-        return create_app(self.settings, self.bus, clock=self.clock, probe_client=self.probe_client)
+        return create_app(self.settings, self.bus, clock=self.clock, gateway_client=self.gateway_client)
 
     async def start_app(self) -> None:
         await super().start_app()

@@ -11,12 +11,12 @@ from common.ids import new_id
 from common.messaging.inbox import Inbox
 from common.messaging.topics import events_topic
 from incident.breaches import service as breaches
-from incident.breaches.schemas import BreachReport
-from incident.breaches.views import read_file
+from incident.breaches.schemas import BreachReportRequest
+from incident.breaches.views import get_breach_view
 from incident.handlers import handlers
-from incident.notifier import Signal
-from incident.probes import queue as probing
-from incident.probes.client import Knocker
+from incident.notifier import Notifier
+from incident.probes import queue
+from incident.probes.client import ProbeClient
 from tests.harness.databases import ServiceDatabase
 from tests.services.incident.harness import IncidentHarness
 
@@ -37,9 +37,9 @@ class HarnessWithoutTasks(IncidentHarness):
 
     def restart(self) -> None:
         """Everything that the process held in memory is gone."""
-        self.runtime.signal = Signal()
+        self.runtime.notifier = Notifier()
         self.inbox = Inbox("incident", self.runtime.database, handlers, self.runtime, self.clock)
-        self.knocker = Knocker(self.probe_client, self.settings, self.clock)
+        self.probe_client = ProbeClient(self.gateway_client, self.settings, self.clock)
 
     async def publish(self, *events) -> None:
         await self.inbox.deliver([self.message(event) for event in events])
@@ -49,14 +49,14 @@ class HarnessWithoutTasks(IncidentHarness):
         principal = Principal(
             "account", str(new_id()), unit, UnitKind.AGENCY, frozenset(), None, {}, self.clock.now() + timedelta(days=1)
         )
-        body = BreachReport.model_validate(self.report_body(**scope))
+        body = BreachReportRequest.model_validate(self.report_body(**scope))
         async with self.runtime.database.transaction() as session:
             incident = await breaches.report(session, self.runtime, principal, body)
         return incident.id
 
     async def file_of(self, breach):
         async with self.runtime.database.transaction() as session:
-            return await read_file(session, self.runtime, breach, None)
+            return await get_breach_view(session, self.runtime, breach, None)
 
     async def order_of(self, breach):
         (order,) = (await self.file_of(breach)).orders
@@ -64,8 +64,8 @@ class HarnessWithoutTasks(IncidentHarness):
 
     async def claim(self):
         async with self.runtime.database.transaction() as session:
-            return await probing.claim(session, self.runtime)
+            return await queue.claim(session, self.runtime)
 
     async def record(self, work, attempts) -> None:
         async with self.runtime.database.transaction() as session:
-            await probing.record(session, self.runtime, work, attempts)
+            await queue.record(session, self.runtime, work, attempts)

@@ -80,7 +80,7 @@ async def test_the_same_thing_named_twice_is_ordered_once(harness):
 
 
 @pytest.mark.parametrize("kind", ["systems", "accounts", "grants", "units"])
-async def test_a_unit_that_reports_what_is_anothers_is_told_that_it_does_not_exist(harness, kind):
+async def test_a_unit_that_reports_another_units_object_gets_not_found(harness, kind):
     mine, other = await harness.agency(), await harness.agency()
     system = await harness.system(other)
     foreign = {

@@ -9,7 +9,7 @@ from common.contracts.events import datashare, identity
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
 from incident.orders import queries, service
-from incident.probes import queue as probing
+from incident.probes import queue
 from incident.probes.worker import probe_round
 
 
@@ -46,9 +46,9 @@ async def test_an_order_confirmed_before_a_crash_is_probed_after_it(paused):
     await cut_off(paused, order)
     await paused.publish(applied)
     paused.restart()
-    assert await probe_round(paused.runtime, paused.knocker) == 1
+    assert await probe_round(paused.runtime, paused.probe_client) == 1
     assert (await paused.order_of(breach)).state == "probed"
-    assert await probe_round(paused.runtime, paused.knocker) == 0
+    assert await probe_round(paused.runtime, paused.probe_client) == 0
 
 
 @pytest.mark.clause("12.3")
@@ -57,11 +57,11 @@ async def test_a_probe_whose_record_died_is_made_again_after_its_lease_and_count
     await cut_off(paused, order)
     await paused.publish(applied)
     (work,) = await paused.claim()
-    lost = await paused.knocker.probe(work)
+    lost = await paused.probe_client.probe(work)
     paused.restart()
     assert await paused.claim() == []  # somebody may still hold it
-    paused.clock.advance(probing.LEASE)
-    assert await probe_round(paused.runtime, paused.knocker) == 1
+    paused.clock.advance(queue.CLAIM_LEASE)
+    assert await probe_round(paused.runtime, paused.probe_client) == 1
     await paused.record(work, lost)  # the dead prober was only slow
     after = await paused.order_of(breach)
     assert (after.state, len(after.probes)) == ("probed", 2)
@@ -74,7 +74,7 @@ async def test_two_probers_never_take_the_same_order(paused):
     await cut_off(paused, order)
     await paused.publish(applied)
     async with paused.runtime.database.transaction() as session:
-        assert len(await probing.claim(session, paused.runtime)) == 1
+        assert len(await queue.claim(session, paused.runtime)) == 1
         assert await paused.claim() == []
 
 
@@ -84,7 +84,7 @@ async def test_a_confirmation_that_comes_again_changes_nothing(paused):
     same = paused.message(applied)
     await paused.inbox.deliver([same, same])
     await paused.publish(applied)  # said again under another number
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     await paused.publish(applied)
     after = await paused.order_of(breach)
     assert (after.state, [step.state for step in after.timeline]) == ("probed", ["ordered", "confirmed", "probed"])
@@ -102,16 +102,16 @@ async def test_an_answer_of_the_wrong_service_confirms_nothing(paused):
 async def test_an_order_that_nobody_confirms_fails_visibly_and_a_late_confirmation_still_counts(paused):
     breach, order, applied = await an_account_order(paused)
     paused.clock.advance(timedelta(seconds=9))
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     assert (await paused.order_of(breach)).state == "ordered"
     paused.clock.advance(timedelta(seconds=1))
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     file = await paused.file_of(breach)
     assert (file.containment.state, file.orders[0].timeline[-1].detail) == ("failed", "not-confirmed")
     assert len(await paused.events("containment.failed")) == 1
     await cut_off(paused, order)
     await paused.publish(applied)
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     file = await paused.file_of(breach)
     assert (file.containment.state, file.containment.within_target) == ("contained", False)
 
@@ -122,7 +122,7 @@ async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(pa
     await cut_off(paused, order, cause="departure:7")
     await paused.publish(applied)
     for _ in range(40):
-        await probe_round(paused.runtime, paused.knocker)
+        await probe_round(paused.runtime, paused.probe_client)
         paused.clock.advance(timedelta(seconds=2))
     file = await paused.file_of(breach)
     assert file.containment.state == "failed"
@@ -140,12 +140,12 @@ async def test_a_refusal_for_another_reason_is_no_pass_however_often_it_comes(pa
 
 
 @pytest.mark.clause("12.3")
-async def test_a_door_that_stands_open_is_a_failure(paused):
+async def test_access_that_stays_open_is_a_failure(paused):
     breach, _, applied = await an_account_order(paused)
     paused.bend = lambda _: JSONResponse({"records": []})
     await paused.publish(applied)
     for _ in range(8):
-        await probe_round(paused.runtime, paused.knocker)
+        await probe_round(paused.runtime, paused.probe_client)
         paused.clock.advance(timedelta(seconds=2))
     order = await paused.order_of(breach)
     assert (order.state, order.timeline[-1].detail) == ("failed", "probe-not-met")
@@ -155,13 +155,13 @@ async def test_no_answer_is_on_record_and_no_proof(paused):
     breach, order, applied = await an_account_order(paused)
     del paused.orders[order.id]  # identity has not heard of the order yet
     await paused.publish(applied)
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     (probe,) = (await paused.order_of(breach)).probes
     assert (probe.status, probe.reason, probe.passed) == (0, "no-probe-credential-404", False)
     paused.orders[order.id] = order
     await cut_off(paused, order)
     paused.clock.advance(timedelta(seconds=1))
-    await probe_round(paused.runtime, paused.knocker)
+    await probe_round(paused.runtime, paused.probe_client)
     assert (await paused.order_of(breach)).state == "probed"
 
 
@@ -170,7 +170,7 @@ async def test_a_prober_that_was_overtaken_by_a_lift_decides_nothing(paused):
     await cut_off(paused, order)
     await paused.publish(applied)
     (work,) = await paused.claim()
-    attempts = await paused.knocker.probe(work)
+    attempts = await paused.probe_client.probe(work)
     async with paused.runtime.database.transaction() as session:
         orders = await queries.lock_orders(session, breach)
         await service.lift(session, paused.runtime, orders, proposed_by=new_id(), approved_by=new_id())

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import incident.main
 from common.contracts.events import datashare, identity
 from common.ids import new_id
-from incident.projections.models import AccountView, GrantView, SystemView
+from incident.projections.models import Account, Grant, System
 from incident.tables import Base
 
 OF_COMMON = {"outbox", "outbox_counter", "inbox", "idempotency"}
@@ -88,7 +88,7 @@ async def test_projections_end_the_same_in_whatever_order_events_come(paused):
                 await connection.execute(text(f"UPDATE {table} SET heard = 0, status = 'forgotten'"))
         await paused.inbox.deliver(shuffled)
         async with paused.runtime.database.transaction() as session:
-            assert (await session.get_one(AccountView, account)).status == "revoked"
-            assert (await session.get_one(SystemView, system)).status == "active"
-            known = await session.get_one(GrantView, grant)
+            assert (await session.get_one(Account, account)).status == "revoked"
+            assert (await session.get_one(System, system)).status == "active"
+            known = await session.get_one(Grant, grant)
             assert (known.status, known.resource, known.systems) == ("suspended", resource, [system])

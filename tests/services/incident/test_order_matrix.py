@@ -12,7 +12,7 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.problems import Problem
 from incident.orders import queries, service
-from incident.orders.models import TRANSITIONS, Order, OrderState
+from incident.orders.models import Order, OrderState
 from incident.probes.worker import probe_round
 
 STATES = list(OrderState)
@@ -25,7 +25,7 @@ EVENTS: dict[str, dict[OrderState, OrderState | str]] = {
     "target unknown": STAYS | {OrderState.ORDERED: OrderState.FAILED},
     "lift applied": STAYS | {OrderState.LIFTED: OrderState.RESTORED, OrderState.NOT_REOPENED: OrderState.RESTORED},
     "lift approved": {
-        state: OrderState.LIFTED if OrderState.LIFTED in TRANSITIONS[state] else "containment-step-forbidden"
+        state: OrderState.LIFTED if OrderState.LIFTED in Order.TRANSITIONS[state] else "containment-step-forbidden"
         for state in STATES
     },
     "deadline passed": STAYS
@@ -73,7 +73,7 @@ async def happen(paused, event: str, order_id: UUID) -> str | None:
         revoked = {"type": "urn:xindun:problem:credential-revoked", "cause": f"order:{order_id}"}
         refused = paused.orders[order_id].state == OrderState.CONFIRMED
         paused.bend = lambda _: JSONResponse(revoked, 401) if refused else JSONResponse({})
-        await probe_round(paused.runtime, paused.knocker)
+        await probe_round(paused.runtime, paused.probe_client)
     else:
         try:
             async with paused.runtime.database.transaction() as session:
@@ -168,9 +168,9 @@ async def test_a_probe_asked_for_twice_with_one_key_is_one_probe_and_one_answer(
     file = (await harness.report(harness.center(), wait_ms=0, systems=[system])).json()
     async with harness.runtime.database.transaction() as session:
         order = await session.get_one(Order, UUID(file["orders"][0]["id"]))
-        order.move_to(OrderState.CONFIRMED, next_at=None)
+        order.advance(OrderState.CONFIRMED, next_at=None)
         order.confirmed_at = harness.clock.now()
-        order.move_to(OrderState.FAILED, next_at=None)
+        order.advance(OrderState.FAILED, next_at=None)
     path = f"/incident/orders/{order.id}/probes?wait_ms=0"
     headers = harness.center().headers | {"idempotency-key": "probe-it-once"}
     answers = [await harness.client.post(path, headers=headers) for _ in range(2)]

@@ -6,11 +6,11 @@ import pytest
 
 from common.ids import new_id
 from incident.breaches.models import Obligation
-from incident.breaches.views import containment_of
-from incident.lifting.models import TRANSITIONS as LIFTS
+from incident.breaches.views import containment_view
 from incident.lifting.models import LiftProposal, LiftState
-from incident.orders.models import TRANSITIONS, Order, OrderState
-from incident.problems import LiftDecided, OrderStepForbidden
+from incident.lifting.problems import LiftDecided
+from incident.orders.models import Order, OrderState
+from incident.orders.problems import OrderStepForbidden
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -37,13 +37,13 @@ def order(state=OrderState.ORDERED, **more):
 @pytest.mark.parametrize("end", OrderState)
 def test_an_order_takes_only_the_steps_of_its_table(begin, end):
     subject = order(begin, attempts=3, unprobed="x")
-    if end in TRANSITIONS[begin]:
-        subject.move_to(end, next_at=NOW, patience=timedelta(seconds=1))
+    if end in Order.TRANSITIONS[begin]:
+        subject.advance(end, next_at=NOW, time_limit=timedelta(seconds=1))
         assert (subject.state, subject.attempts, subject.unprobed) == (end, 0, None)
         assert subject.give_up_at == NOW + timedelta(seconds=1)
     else:
         with pytest.raises(OrderStepForbidden):
-            subject.move_to(end, next_at=NOW)
+            subject.advance(end, next_at=NOW)
         assert subject.state == begin
 
 
@@ -52,12 +52,12 @@ def test_an_order_takes_only_the_steps_of_its_table(begin, end):
 def test_a_proposal_is_decided_once(begin, end):
     proposal = LiftProposal(id=new_id(), incident_id=new_id(), proposed_by=new_id(), reason="x", proposed_at=NOW)
     proposal.state = begin
-    if end in LIFTS[begin]:
-        proposal.move_to(end, by=new_id(), at=NOW)
+    if end in LiftProposal.TRANSITIONS[begin]:
+        proposal.decide(end, by=new_id(), at=NOW)
         assert proposal.state == end
     else:
         with pytest.raises(LiftDecided):
-            proposal.move_to(end, by=new_id(), at=NOW)
+            proposal.decide(end, by=new_id(), at=NOW)
 
 
 def at(milliseconds):
@@ -70,10 +70,10 @@ def test_the_time_runs_from_the_report_to_the_last_probe():
         order(OrderState.PROBED, confirmed_at=at(80), probed_at=at(120)),
         order(OrderState.PROBED, confirmed_at=at(90), probed_at=at(110)),
     ]
-    whole = containment_of(NOW, orders, 1000)
+    whole = containment_view(NOW, orders, 1000)
     assert (whole.state, whole.milliseconds, whole.contained_at) == ("contained", 120, at(90))
     assert whole.within_target is True
-    assert containment_of(NOW, orders, 85).within_target is False
+    assert containment_view(NOW, orders, 85).within_target is False
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_time_runs_from_the_report_to_the_last_probe():
     ],
 )
 def test_the_whole_is_as_far_as_its_worst_order(orders, state):
-    assert containment_of(NOW, orders, 1000).state == state
+    assert containment_view(NOW, orders, 1000).state == state
 
 
 @pytest.mark.clause("12.5")

@@ -3,7 +3,7 @@
 import pytest
 
 from common.ids import new_id
-from incident.probes.evaluation import Answer, judge
+from incident.probes.evaluation import Answer, evaluate
 
 CAUSE = f"order:{new_id()}"
 REVOKED = {"type": "urn:xindun:problem:credential-revoked", "cause": CAUSE, "reason": "contained"}
@@ -35,8 +35,8 @@ OTHER = {"link": "purpose", "cause": None, "reason": "purpose-outside-grant"}
 )
 def test_a_refusal_passes_only_for_the_order_itself(status, body, identity_passes, datashare_passes):
     for executor, passes in (("identity", identity_passes), ("datashare", datashare_passes)):
-        judgement = judge(Answer(status, body), executor=executor, expectation="refused", cause=CAUSE)
-        assert judgement.passed is passes, executor
+        evaluation = evaluate(Answer(status, body), executor=executor, expectation="refused", cause=CAUSE)
+        assert evaluation.passed is passes, executor
 
 
 @pytest.mark.clause("12.3")
@@ -51,7 +51,7 @@ def test_a_refusal_passes_only_for_the_order_itself(status, body, identity_passe
         (0, {}, False, False),
     ],
 )
-def test_a_door_is_open_when_the_verdict_says_so(status, body, identity_passes, datashare_passes):
+def test_access_is_open_when_the_verdict_says_so(status, body, identity_passes, datashare_passes):
     for executor, passes in (("identity", identity_passes), ("datashare", datashare_passes)):
-        judgement = judge(Answer(status, body), executor=executor, expectation="allowed", cause=CAUSE)
-        assert judgement.passed is passes, executor
+        evaluation = evaluate(Answer(status, body), executor=executor, expectation="allowed", cause=CAUSE)
+        assert evaluation.passed is passes, executor

@@ -1,15 +1,15 @@
 """The row locks that services take: one vocabulary, so that lock modes can be compared."""
 
-from typing import Any, TypeVar
+from typing import TypeVarTuple
 
 from sqlalchemy import Select
 
 __all__ = ["for_share", "for_update"]
 
-T = TypeVar("T", bound=tuple[Any, ...])
+Ts = TypeVarTuple("Ts")
 
 
-def for_update(query: Select[T], *, skip_locked: bool = False, key: bool = False) -> Select[T]:
+def for_update(query: Select[*Ts], *, skip_locked: bool = False, key: bool = False) -> Select[*Ts]:
     """Return `query` locking its rows against every writer (FOR NO KEY UPDATE), read as they are once locked.
 
     `key` also excludes those who only refer to the row (FOR UPDATE). `skip_locked` leaves out rows that others hold.
@@ -18,6 +18,6 @@ def for_update(query: Select[T], *, skip_locked: bool = False, key: bool = False
     return locked.execution_options(populate_existing=True)
 
 
-def for_share(query: Select[T]) -> Select[T]:
+def for_share(query: Select[*Ts]) -> Select[*Ts]:
     """Return `query` locking its rows against change (FOR SHARE): several transactions may rely on a row at once."""
     return query.with_for_update(read=True).execution_options(populate_existing=True)

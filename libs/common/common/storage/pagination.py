@@ -45,7 +45,7 @@ class Slice(Generic[R]):
 
 
 async def paginate(
-    session: AsyncSession, query: Select[Any], id_column: InstrumentedAttribute[UUID], page: PageRequest
+    session: AsyncSession, query: Select[*tuple[Any, ...]], id_column: InstrumentedAttribute[UUID], page: PageRequest
 ) -> Slice[Any]:
     """Run `query` for one page, ordered by `id_column`: ids are UUIDv7, so the oldest comes first.
 

@@ -1,1 +1,1 @@
-"""A breach as it is reported: its facts, its obligations, and its file."""
+"""Breaches: reports, facts, obligations, and the file."""

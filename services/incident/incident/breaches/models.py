@@ -1,5 +1,6 @@
-"""Incidents, the facts about them, and what the rules make of these."""
+"""Incidents, their facts, and the obligations that follow from them."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -13,7 +14,7 @@ __all__ = ["AuthorityReport", "Fact", "FactKind", "Incident", "Obligation", "cur
 
 
 class FactKind(StrEnum):
-    """What is known of an incident, each with a time that may be unknown."""
+    """The kinds of facts of an incident, each with a time that may be unknown."""
 
     OCCURRED = "occurred"
     DETECTED = "detected"
@@ -60,14 +61,14 @@ class Fact(Base):
     reason: Mapped[str | None] = mapped_column(default=None)
 
 
-def current_facts(facts: list[Fact]) -> dict[FactKind, Fact]:
-    """Return the fact of each kind that no other supersedes."""
+def current_facts(facts: Sequence[Fact]) -> dict[FactKind, Fact]:
+    """Return the fact of each kind that no other fact supersedes."""
     superseded = {fact.supersedes for fact in facts}
     return {FactKind(fact.kind): fact for fact in facts if fact.id not in superseded}
 
 
 class Obligation(Base):
-    """What a dated rule made of the facts (P9): never edited, and its lateness is computed when it is read."""
+    """A duty by a dated rule (P9): never edited; its lateness is computed when it is read."""
 
     __tablename__ = "obligations"
     __table_args__ = (UniqueConstraint("incident_id", "content"), CheckConstraint("due_at >= from_at", name="term"))

@@ -1,36 +1,39 @@
-"""Bodies of breaches and their files."""
+"""Bodies of breaches."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.web.timestamps import Timestamp
+from incident.lifting.schemas import LiftProposalResponse
+from incident.orders.schemas import OrderResponse
 
 __all__ = [
     "AuthorityReportRequest",
-    "AuthorityReportView",
-    "BreachFile",
-    "BreachReport",
+    "AuthorityReportResponse",
+    "Breach",
+    "BreachReportRequest",
+    "BreachScope",
     "BreachSummary",
     "Containment",
-    "FactCorrection",
-    "FactView",
-    "ObligationView",
-    "OrderView",
-    "ProbeView",
-    "ProposalView",
-    "Scope",
-    "StepView",
+    "FactCorrectionRequest",
+    "FactResponse",
+    "ObligationResponse",
+    "WaitMs",
 ]
 
+WaitMs = Annotated[
+    int, Query(ge=0, le=5000, description="how long the answer waits for confirmations and probes, in milliseconds")
+]
 Ids = Annotated[list[UUID], Field(default_factory=list, max_length=50)]
-Words = Annotated[str, Field(min_length=4, max_length=4000)]
+Text = Annotated[str, Field(min_length=4, max_length=4000)]
 
 
-class Scope(BaseModel):
-    """What the breach touches, and so what is contained: at least one thing."""
+class BreachScope(BaseModel):
+    """The objects that the breach touches, and that are contained: at least one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,26 +43,26 @@ class Scope(BaseModel):
     units: Ids
 
     @model_validator(mode="after")
-    def _something(self) -> "Scope":
+    def _not_empty(self) -> "BreachScope":
         if not (self.systems or self.accounts or self.grants or self.units):
             raise ValueError("a breach touches something")
         return self
 
 
-class BreachReport(BaseModel):
-    """A report; a time that nobody knows is null, not a guess."""
+class BreachReportRequest(BaseModel):
+    """A report; an unknown time is null, not a guess."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["leak", "damage", "loss", "misuse"]
-    description: Words
+    description: Text
     occurred_at: Timestamp | None
     detected_at: Timestamp
     aware_at: Timestamp | None = None
-    scope: Scope
+    scope: BreachScope
 
 
-class FactCorrection(BaseModel):
+class FactCorrectionRequest(BaseModel):
     """A later fact: it supersedes the earlier one of its kind, which stays in the file."""
 
     model_config = ConfigDict(extra="forbid")
@@ -70,15 +73,17 @@ class FactCorrection(BaseModel):
 
 
 class AuthorityReportRequest(BaseModel):
-    """What the responsible unit tells the authority."""
+    """The responsible unit's report to the authority."""
 
     model_config = ConfigDict(extra="forbid")
 
-    content: Words
+    content: Text
 
 
-class FactView(BaseModel):
+class FactResponse(BaseModel):
     """A fact; `superseded` says that a later one counts."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     kind: str
@@ -87,56 +92,11 @@ class FactView(BaseModel):
     recorded_at: datetime
     supersedes: UUID | None
     reason: str | None
-    superseded: bool
-
-
-class StepView(BaseModel):
-    """One line of an order's timeline; `effective_at` is the executor's own time."""
-
-    state: str
-    at: datetime
-    detail: str | None
-    effective_at: datetime | None
-
-
-class ProbeView(BaseModel):
-    """One attempt to show that the door is shut, or open again."""
-
-    id: UUID
-    expectation: str
-    subject: str | None
-    grant_id: UUID | None
-    status: int
-    problem: str | None
-    reason: str | None
-    passed: bool
-    milliseconds: int
-    at: datetime
-
-
-class OrderView(BaseModel):
-    """An order with its timeline; `unprobed` says why no probe applies."""
-
-    id: UUID
-    executor: str
-    measure: str
-    target_kind: str
-    target_id: UUID
-    state: str
-    ordered_at: datetime
-    confirmed_at: datetime | None
-    probed_at: datetime | None
-    lifted_at: datetime | None
-    restored_at: datetime | None
-    reopened_at: datetime | None
-    unprobed: str | None
-    grants: list[UUID]
-    timeline: list[StepView]
-    probes: list[ProbeView]
+    superseded: bool = False
 
 
 class Containment(BaseModel):
-    """How far it has come, counted over all orders.
+    """The progress of containment, counted over all orders.
 
     `contained`: each is confirmed and each that a probe applies to was refused for that very reason. `milliseconds` run
     from the report to the last such probe. `within_target` compares the last confirmation with the policy.
@@ -158,8 +118,10 @@ class Containment(BaseModel):
     summary_en: str
 
 
-class AuthorityReportView(BaseModel):
+class AuthorityReportResponse(BaseModel):
     """One report to the authority."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     content: str
@@ -167,7 +129,7 @@ class AuthorityReportView(BaseModel):
     reported_at: datetime
 
 
-class ObligationView(BaseModel):
+class ObligationResponse(BaseModel):
     """A duty with its term; `overdue` and `late_seconds` are computed now, from the facts."""
 
     content: str
@@ -182,21 +144,8 @@ class ObligationView(BaseModel):
     late_seconds: int
 
 
-class ProposalView(BaseModel):
-    """A proposal to lift."""
-
-    id: UUID
-    incident_id: UUID
-    state: str
-    proposed_by: UUID
-    reason: str
-    proposed_at: datetime
-    decided_by: UUID | None
-    decided_at: datetime | None
-
-
-class BreachFile(BaseModel):
-    """Everything about a breach, at any time."""
+class Breach(BaseModel):
+    """The file of a breach: all that is recorded of it."""
 
     id: UUID
     kind: str
@@ -206,12 +155,12 @@ class BreachFile(BaseModel):
     reporter_unit: UUID
     reported_at: datetime
     version: int
-    facts: list[FactView]
+    facts: list[FactResponse]
     containment: Containment
-    orders: list[OrderView]
-    obligations: list[ObligationView]
-    reports: list[AuthorityReportView]
-    proposals: list[ProposalView]
+    orders: list[OrderResponse]
+    obligations: list[ObligationResponse]
+    reports: list[AuthorityReportResponse]
+    proposals: list[LiftProposalResponse]
 
 
 class BreachSummary(BaseModel):

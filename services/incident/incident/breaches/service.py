@@ -9,47 +9,40 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.incident import BreachReported, FactCorrected, ReportedToAuthority
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
+from common.enforcement.tenancy import visible_unit
 from common.ids import new_id
 from common.messaging import outbox
 from incident.breaches import queries
 from incident.breaches.models import AuthorityReport, Fact, FactKind, Incident, Obligation, current_facts
-from incident.breaches.schemas import BreachReport, FactCorrection, Scope
-from incident.orders import service as containment
-from incident.orders.service import Target
-from incident.problems import (
+from incident.breaches.problems import (
     AuthorityReceivesReports,
     BreachUnknown,
     FactImpossible,
     PersonNeeded,
     ScopeUnknown,
 )
+from incident.breaches.schemas import BreachReportRequest, BreachScope, FactCorrectionRequest
+from incident.orders import service as containment
+from incident.orders.service import ContainmentTarget
 from incident.projections import queries as projections
 from incident.runtime import Runtime
 
-__all__ = ["correct_fact", "report", "report_to_authority", "sight_of"]
+__all__ = ["correct_fact", "report", "report_to_authority"]
 
-REPORT_TERM = "breach-report-term"
-SKEW = timedelta(minutes=1)
-"""How far a reporter's clock may be ahead of ours."""
-
-
-def sight_of(principal: Principal) -> UUID | None:
-    """Return the unit whose incidents the principal may see; None for all."""
-    if principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER):
-        return None
-    assert principal.unit is not None  # who has a post has a unit
-    return principal.unit
+REPORT_TERM_POLICY = "breach-report-term"
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+"""A reporter's clock may be ahead of ours by so much."""
 
 
-async def report(session: AsyncSession, runtime: Runtime, principal: Principal, body: BreachReport) -> Incident:
-    """Open the file of a breach and order its containment, at once and without anybody's leave. Clauses 12.3, 12.5.
+async def report(session: AsyncSession, runtime: Runtime, principal: Principal, body: BreachReportRequest) -> Incident:
+    """Open the file of a breach and order its containment, at once and without an approval. Clauses 12.3, 12.5.
 
     Raises `PersonNeeded`, `ScopeUnknown`, `FactImpossible`.
     """
     unit = _person(principal)
     now = runtime.clock.now()
     _check_times(body.occurred_at, body.detected_at, body.aware_at, now)
-    targets = await _targets(session, body.scope, sight_of(principal))
+    targets = await _targets(session, body.scope, visible_unit(principal))
     units = {target.unit for target in targets}
     incident = Incident(
         id=new_id(),
@@ -96,37 +89,37 @@ def _person(principal: Principal) -> UUID:
 
 
 def _check_times(occurred: datetime | None, detected: datetime | None, aware: datetime | None, now: datetime) -> None:
-    """Raise `FactImpossible` for the future, and for what was noticed before it happened."""
-    if any(at is not None and at > now + SKEW for at in (occurred, detected, aware)):
+    """Raise `FactImpossible` for a time in the future, and for a detection before the occurrence."""
+    if any(at is not None and at > now + MAX_CLOCK_SKEW for at in (occurred, detected, aware)):
         raise FactImpossible("时间不能晚于现在", "It cannot lie in the future")
     if occurred and any(at is not None and at < occurred for at in (detected, aware)):
         raise FactImpossible("发现时间不能早于发生时间", "It cannot be noticed before it happened")
 
 
-async def _targets(session: AsyncSession, scope: Scope, sight: UUID | None) -> list[Target]:
-    """Return the measures for a scope. Raises `ScopeUnknown` for what does not exist in the reporter's sight."""
+async def _targets(session: AsyncSession, scope: BreachScope, visible: UUID | None) -> list[ContainmentTarget]:
+    """Return the measures for a scope. Raises `ScopeUnknown` for objects outside of `visible`."""
     owner: dict[UUID, UUID] = {}
     missing: list[UUID] = []
     asked = {"system": scope.systems, "account": scope.accounts, "grant": scope.grants, "unit": scope.units}
     for kind, ids in asked.items():
-        owners = await projections.owners(session, kind, ids)
+        owners = await projections.get_owners(session, kind, ids)
         owner |= owners
-        missing += [id_ for id_ in ids if id_ not in owners or sight not in (None, owners[id_])]
+        missing += [id_ for id_ in ids if id_ not in owners or visible not in (None, owners[id_])]
     if missing:
         raise ScopeUnknown(missing=sorted({str(id_) for id_ in missing}))
-    targets = [Target("identity", "suspend-account", "account", id_, owner[id_]) for id_ in scope.accounts]
-    targets += [Target("datashare", "suspend-grants", "grant", id_, owner[id_]) for id_ in scope.grants]
-    targets += [Target("datashare", "suspend-grants", "unit", id_, id_) for id_ in scope.units]
-    targets += _cut_off(scope.systems, owner)
-    targets += [Target("datashare", "suspend-grants", "system", id_, owner[id_]) for id_ in scope.systems]
+    targets = [ContainmentTarget("identity", "suspend-account", "account", id_, owner[id_]) for id_ in scope.accounts]
+    targets += [ContainmentTarget("datashare", "suspend-grants", "grant", id_, owner[id_]) for id_ in scope.grants]
+    targets += [ContainmentTarget("datashare", "suspend-grants", "unit", id_, id_) for id_ in scope.units]
+    targets += _system_targets(scope.systems, owner)
+    targets += [ContainmentTarget("datashare", "suspend-grants", "system", id_, owner[id_]) for id_ in scope.systems]
     for unit in scope.units:
-        systems = await projections.systems_of_unit(session, unit)
-        targets += _cut_off(systems, dict.fromkeys(systems, unit))
+        systems = await projections.list_systems_of_unit(session, unit)
+        targets += _system_targets(systems, dict.fromkeys(systems, unit))
     return targets
 
 
-def _cut_off(systems: Iterable[UUID], owner: dict[UUID, UUID]) -> list[Target]:
-    return [Target("identity", "suspend-system", "system", id_, owner[id_]) for id_ in systems]
+def _system_targets(systems: Iterable[UUID], owner: dict[UUID, UUID]) -> list[ContainmentTarget]:
+    return [ContainmentTarget("identity", "suspend-system", "system", id_, owner[id_]) for id_ in systems]
 
 
 def _fact(incident: Incident, kind: FactKind, at: datetime | None, principal: Principal, now: datetime) -> Fact:
@@ -135,35 +128,38 @@ def _fact(incident: Incident, kind: FactKind, at: datetime | None, principal: Pr
 
 def _obligation(runtime: Runtime, incident: Incident) -> Obligation:
     """Return the duty to report to the authority, by the rule in force now (P9, clause 12.5)."""
-    rule = runtime.policies.at(REPORT_TERM, incident.reported_at)
+    rule = runtime.policies.at(REPORT_TERM_POLICY, incident.reported_at)
     return Obligation(
         id=new_id(),
         incident_id=incident.id,
         content="report-to-authority",
         clause="12.5",
         basis=rule.basis,
-        policy=REPORT_TERM,
+        policy=REPORT_TERM_POLICY,
         policy_version=rule.version,
         from_at=incident.reported_at,
         due_at=incident.reported_at + timedelta(seconds=rule.value),
     )
 
 
-async def _locked(session: AsyncSession, principal: Principal, incident_id: UUID) -> Incident:
-    incident = await queries.lock_incident(session, incident_id, sight_of(principal))
+async def _lock_incident(session: AsyncSession, principal: Principal, incident_id: UUID) -> Incident:
+    incident = await queries.lock_incident(session, incident_id, visible_unit(principal))
     if incident is None:
         raise BreachUnknown
     return incident
 
 
 async def correct_fact(
-    session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, body: FactCorrection
+    session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, body: FactCorrectionRequest
 ) -> Incident:
-    """Append a fact that supersedes the present one of its kind (P8). Raises `BreachUnknown`, `FactImpossible`."""
+    """Append a fact that supersedes the present one of its kind (P8).
+
+    Raises `PersonNeeded`, `BreachUnknown`, `FactImpossible`.
+    """
     _person(principal)
-    incident = await _locked(session, principal, incident_id)
+    incident = await _lock_incident(session, principal, incident_id)
     now = runtime.clock.now()
-    facts = current_facts(await queries.facts_of(session, incident.id))
+    facts = current_facts(await queries.list_facts(session, incident.id))
     times = {kind: fact.at for kind, fact in facts.items()} | {FactKind(body.kind): body.at}
     _check_times(times[FactKind.OCCURRED], times[FactKind.DETECTED], times[FactKind.AWARE], now)
     old = facts[FactKind(body.kind)]
@@ -186,14 +182,14 @@ async def correct_fact(
 async def report_to_authority(
     session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, content: str
 ) -> Incident:
-    """Append a report to the authority; a late one is as welcome, and stays late. Clause 12.5.
+    """Append a report to the authority; a late one is accepted, and stays late. Clause 12.5.
 
     Raises `BreachUnknown`, `PersonNeeded`, `AuthorityReceivesReports`.
     """
     _person(principal)
     if principal.unit_kind is UnitKind.AUTHORITY:
         raise AuthorityReceivesReports
-    incident = await _locked(session, principal, incident_id)
+    incident = await _lock_incident(session, principal, incident_id)
     now = runtime.clock.now()
     session.add(
         AuthorityReport(
@@ -201,6 +197,6 @@ async def report_to_authority(
         )
     )
     incident.version += 1
-    (obligation,) = await queries.obligations_of(session, incident.id)
+    (obligation,) = await queries.list_obligations(session, incident.id)
     outbox.add(session, ReportedToAuthority(incident_id=incident.id, reported_at=now, due_at=obligation.due_at), at=now)
     return incident

@@ -1,4 +1,4 @@
-"""Puts a breach's file together: what it says of progress and lateness is computed from facts as it is read (P8)."""
+"""Builds the file of a breach; progress and lateness are computed from facts when the file is read (P8)."""
 
 import asyncio
 from collections import defaultdict
@@ -9,67 +9,67 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from incident.breaches import queries
-from incident.breaches.models import AuthorityReport, Fact, Incident, Obligation
+from incident.breaches.models import Fact, Incident, Obligation
+from incident.breaches.problems import BreachUnknown
 from incident.breaches.schemas import (
-    AuthorityReportView,
-    BreachFile,
+    AuthorityReportResponse,
+    Breach,
     BreachSummary,
     Containment,
-    FactView,
-    ObligationView,
-    OrderView,
-    ProbeView,
-    ProposalView,
-    StepView,
+    FactResponse,
+    ObligationResponse,
 )
 from incident.lifting import queries as lifting
-from incident.lifting.models import LiftProposal
-from incident.orders import queries as containment
-from incident.orders.models import Order, OrderState, OrderStep, Probe
-from incident.problems import BreachUnknown
+from incident.lifting.schemas import LiftProposalResponse
+from incident.orders import queries as orders_queries
+from incident.orders.models import Order, OrderState, OrderStep
+from incident.orders.schemas import OrderResponse, OrderStepResponse
+from incident.probes import queries as probes_queries
+from incident.probes.models import Probe
+from incident.probes.schemas import ProbeResponse
 from incident.runtime import Runtime
 
-__all__ = ["containment_of", "file_of", "proposal_view", "read_file", "settled_file", "summary_of"]
+__all__ = ["breach_view", "containment_view", "get_breach_view", "summary_view", "wait_until_settled"]
 
-LOOK_EVERY = 0.1
-"""Seconds between looks of who waits, for what another replica committed."""
+POLL_INTERVAL_SECONDS = 0.1
+"""How often a waiting request reads the orders again, for the commits of other replicas."""
 
 
-async def settled_file(runtime: Runtime, incident_id: UUID, wait: float) -> BreachFile:
-    """Return the file once nothing is under way, or after `wait` seconds, with what is known by then."""
-    loop, signal = asyncio.get_running_loop(), runtime.signal
-    until = loop.time() + wait
+async def wait_until_settled(runtime: Runtime, incident_id: UUID, timeout: float) -> Breach:
+    """Return the file once no step is under way, or after `timeout` seconds as it stands then."""
+    loop, notifier = asyncio.get_running_loop(), runtime.notifier
+    deadline = loop.time() + timeout
     while True:
-        ticket = signal.ticket()
+        notification = notifier.subscribe()
         async with runtime.database.transaction() as session:
-            left = until - loop.time()
-            if left <= 0 or not await containment.any_unsettled(session, incident_id):
-                return await read_file(session, runtime, incident_id, None)
-        await signal.heard(ticket, min(left, LOOK_EVERY))
+            left = deadline - loop.time()
+            if left <= 0 or not await orders_queries.unsettled_order_exists(session, incident_id):
+                return await get_breach_view(session, runtime, incident_id, None)
+        await notifier.wait(notification, min(left, POLL_INTERVAL_SECONDS))
 
 
-async def read_file(session: AsyncSession, runtime: Runtime, incident_id: UUID, unit: UUID | None) -> BreachFile:
+async def get_breach_view(session: AsyncSession, runtime: Runtime, incident_id: UUID, unit: UUID | None) -> Breach:
     """Return the file of an incident of `unit` (None: all). Raises `BreachUnknown`."""
-    incident = await queries.visible_incident(session, incident_id, unit)
+    incident = await queries.get_incident(session, incident_id, unit)
     if incident is None:
         raise BreachUnknown
-    return await file_of(session, runtime, incident)
+    return await breach_view(session, runtime, incident)
 
 
-async def file_of(session: AsyncSession, runtime: Runtime, incident: Incident) -> BreachFile:
+async def breach_view(session: AsyncSession, runtime: Runtime, incident: Incident) -> Breach:
     """Return the file as it stands now."""
     await session.flush()
     now = runtime.clock.now()
-    orders = await containment.orders_of(session, incident.id)
+    orders = await orders_queries.list_orders(session, incident.id)
     steps: dict[UUID, list[OrderStep]] = defaultdict(list)
-    for step in await containment.steps_of(session, incident.id):
+    for step in await orders_queries.list_steps(session, incident.id):
         steps[step.order_id].append(step)
     probes: dict[UUID, list[Probe]] = defaultdict(list)
-    for probe in await containment.probes_of(session, incident.id):
+    for probe in await probes_queries.list_probes(session, incident.id):
         probes[probe.order_id].append(probe)
-    reports = await queries.reports_of(session, incident.id)
+    reports = await queries.list_reports(session, incident.id)
     met_at = reports[0].reported_at if reports else None
-    return BreachFile(
+    return Breach(
         id=incident.id,
         kind=incident.kind,
         description=incident.description,
@@ -78,16 +78,21 @@ async def file_of(session: AsyncSession, runtime: Runtime, incident: Incident) -
         reporter_unit=incident.reporter_unit,
         reported_at=incident.reported_at,
         version=incident.version,
-        facts=_facts(await queries.facts_of(session, incident.id)),
-        containment=containment_of(incident.reported_at, orders, _target(runtime, incident)),
-        orders=[_order(order, steps[order.id], probes[order.id]) for order in orders],
-        obligations=[_obligation(duty, met_at, now) for duty in await queries.obligations_of(session, incident.id)],
-        reports=[_report(report) for report in reports],
-        proposals=[proposal_view(proposal) for proposal in await lifting.proposals_of(session, incident.id)],
+        facts=_fact_views(await queries.list_facts(session, incident.id)),
+        containment=containment_view(incident.reported_at, orders, _target(runtime, incident)),
+        orders=[_order_view(order, steps[order.id], probes[order.id]) for order in orders],
+        obligations=[
+            _obligation_view(duty, met_at, now) for duty in await queries.list_obligations(session, incident.id)
+        ],
+        reports=[AuthorityReportResponse.model_validate(report) for report in reports],
+        proposals=[
+            LiftProposalResponse.model_validate(proposal)
+            for proposal in await lifting.list_proposals(session, incident.id)
+        ],
     )
 
 
-def summary_of(incident: Incident, duty: Obligation, met_at: datetime | None, now: datetime) -> BreachSummary:
+def summary_view(incident: Incident, duty: Obligation, met_at: datetime | None, now: datetime) -> BreachSummary:
     """Return a line of the list."""
     late = duty.late_by(met_at, now)
     return BreachSummary(
@@ -106,8 +111,8 @@ def _target(runtime: Runtime, incident: Incident) -> int:
     return runtime.policies.at("containment-target", incident.reported_at).value
 
 
-def containment_of(reported_at: datetime, orders: Sequence[Order], target: int) -> Containment:
-    """Count the orders. An order that no probe applies to is never counted as probed."""
+def containment_view(reported_at: datetime, orders: Sequence[Order], target: int) -> Containment:
+    """Count the orders, with the target in milliseconds. An order that no probe applies to never counts as probed."""
     count = len(orders)
     confirmed = [order.confirmed_at for order in orders if order.confirmed_at]
     probed = [order.probed_at for order in orders if order.probed_at]
@@ -164,64 +169,24 @@ def _state(orders: Sequence[Order], confirmed: int, probed: int, unprobeable: in
     return "contained" if probed and probed + unprobeable == len(orders) else OrderState.CONFIRMED
 
 
-def _facts(facts: list[Fact]) -> list[FactView]:
+def _fact_views(facts: Sequence[Fact]) -> list[FactResponse]:
+    views = [FactResponse.model_validate(fact) for fact in facts]
     superseded = {fact.supersedes for fact in facts}
-    return [
-        FactView(
-            id=fact.id,
-            kind=fact.kind,
-            at=fact.at,
-            recorded_by=fact.recorded_by,
-            recorded_at=fact.recorded_at,
-            supersedes=fact.supersedes,
-            reason=fact.reason,
-            superseded=fact.id in superseded,
-        )
-        for fact in facts
-    ]
+    for view in views:
+        view.superseded = view.id in superseded
+    return views
 
 
-def _order(order: Order, steps: list[OrderStep], probes: list[Probe]) -> OrderView:
-    return OrderView(
-        id=order.id,
-        executor=order.executor,
-        measure=order.measure,
-        target_kind=order.target_kind,
-        target_id=order.target_id,
-        state=order.state,
-        ordered_at=order.ordered_at,
-        confirmed_at=order.confirmed_at,
-        probed_at=order.probed_at,
-        lifted_at=order.lifted_at,
-        restored_at=order.restored_at,
-        reopened_at=order.reopened_at,
-        unprobed=order.unprobed,
-        grants=order.grants,
-        timeline=[
-            StepView(state=step.state, at=step.at, detail=step.detail, effective_at=step.effective_at) for step in steps
-        ],
-        probes=[_probe(probe) for probe in probes],
-    )
+def _order_view(order: Order, steps: list[OrderStep], probes: list[Probe]) -> OrderResponse:
+    view = OrderResponse.model_validate(order)
+    view.timeline = [OrderStepResponse.model_validate(step) for step in steps]
+    view.probes = [ProbeResponse.model_validate(probe) for probe in probes]
+    return view
 
 
-def _probe(probe: Probe) -> ProbeView:
-    return ProbeView(
-        id=probe.id,
-        expectation=probe.expectation,
-        subject=probe.subject,
-        grant_id=probe.grant_id,
-        status=probe.status,
-        problem=probe.problem,
-        reason=probe.reason,
-        passed=probe.passed,
-        milliseconds=probe.milliseconds,
-        at=probe.at,
-    )
-
-
-def _obligation(duty: Obligation, met_at: datetime | None, now: datetime) -> ObligationView:
+def _obligation_view(duty: Obligation, met_at: datetime | None, now: datetime) -> ObligationResponse:
     late = duty.late_by(met_at, now)
-    return ObligationView(
+    return ObligationResponse(
         content=duty.content,
         clause=duty.clause,
         basis=duty.basis,
@@ -232,24 +197,4 @@ def _obligation(duty: Obligation, met_at: datetime | None, now: datetime) -> Obl
         met_at=met_at,
         overdue=met_at is None and bool(late),
         late_seconds=int(late.total_seconds()),
-    )
-
-
-def _report(report: AuthorityReport) -> AuthorityReportView:
-    return AuthorityReportView(
-        id=report.id, content=report.content, reported_by=report.reported_by, reported_at=report.reported_at
-    )
-
-
-def proposal_view(proposal: LiftProposal) -> ProposalView:
-    """Return a proposal as the file shows it."""
-    return ProposalView(
-        id=proposal.id,
-        incident_id=proposal.incident_id,
-        state=proposal.state,
-        proposed_by=proposal.proposed_by,
-        reason=proposal.reason,
-        proposed_at=proposal.proposed_at,
-        decided_by=proposal.decided_by,
-        decided_at=proposal.decided_at,
     )

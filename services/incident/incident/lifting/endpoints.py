@@ -1,17 +1,23 @@
-"""Where two people restore access."""
+"""Endpoints of proposals to lift a containment."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
-
 from common.web.dependencies import WriteDep
+from common.web.openapi import operation
 from common.web.routing import router
-from incident.breaches.schemas import BreachFile, ProposalView
-from incident.breaches.views import file_of, proposal_view, settled_file
-from incident.idempotent_requests import Repeatable, WaitMs
+from incident.breaches.problems import BreachUnknown, PersonNeeded
+from incident.breaches.schemas import Breach, WaitMs
+from incident.breaches.views import breach_view, wait_until_settled
 from incident.lifting import service
-from incident.lifting.schemas import LiftRequest
+from incident.lifting.problems import (
+    LiftAlreadyProposed,
+    LiftDecided,
+    LiftNeedsAnotherPerson,
+    LiftUnknown,
+    NothingToLift,
+    NotTheProposer,
+)
+from incident.lifting.schemas import LiftProposalRequest, LiftProposalResponse
 from incident.permissions import CanApproveLifts, CanProposeLifts
 from incident.runtime import RuntimeDep
 
@@ -21,32 +27,34 @@ routes = router("/incident", "lifting")
 
 
 @routes.post("/breaches/{incident_id}/lift-proposals", status_code=201)
+@operation(
+    "提议解除遏制", "Propose to lift a containment", PersonNeeded, BreachUnknown, NothingToLift, LiftAlreadyProposed
+)
 async def propose_lift(
-    incident_id: UUID, body: LiftRequest, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep
-) -> ProposalView:
-    """Propose to lift the containment of a breach."""
-    return proposal_view(await service.propose(write.session, runtime, principal, incident_id, body.reason))
+    incident_id: UUID, body: LiftProposalRequest, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep
+) -> LiftProposalResponse:
+    """Propose to lift the containment of a breach; another person has to approve."""
+    proposal = await service.propose(write.session, runtime, principal, incident_id, body.reason)
+    return LiftProposalResponse.model_validate(proposal)
 
 
 @routes.post("/lift-proposals/{proposal_id}/approve")
+@operation(
+    "批准解除遏制", "Approve a lift", PersonNeeded, LiftUnknown, LiftNeedsAnotherPerson, LiftDecided, NothingToLift
+)
 async def approve_lift(
-    proposal_id: UUID,
-    principal: CanApproveLifts,
-    repeatable: Annotated[Repeatable, Depends()],
-    runtime: RuntimeDep,
-    wait_ms: WaitMs = 2000,
-) -> BreachFile:
-    """Approve somebody else's proposal: executors restore access, and a probe that passes shows it."""
-    async with runtime.database.transaction() as session:
-        await repeatable.begin(session, runtime)
-        incident = await service.approve(session, runtime, principal, proposal_id)
-        await repeatable.keep(session, await file_of(session, runtime, incident), 200)
-    return await settled_file(runtime, incident.id, wait_ms / 1000)
+    proposal_id: UUID, principal: CanApproveLifts, write: WriteDep, runtime: RuntimeDep, wait_ms: WaitMs = 2000
+) -> Breach:
+    """Approve another person's proposal: executors restore access, and a probe that passes shows it."""
+    incident = await service.approve(write.session, runtime, principal, proposal_id)
+    await write.commit(await breach_view(write.session, runtime, incident))
+    return await wait_until_settled(runtime, incident.id, wait_ms / 1000)
 
 
 @routes.post("/lift-proposals/{proposal_id}/withdraw")
+@operation("撤回解除提议", "Withdraw a proposal to lift", PersonNeeded, LiftUnknown, NotTheProposer, LiftDecided)
 async def withdraw_lift(
     proposal_id: UUID, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep
-) -> ProposalView:
-    """Take one's own proposal back."""
-    return proposal_view(await service.withdraw(write.session, runtime, principal, proposal_id))
+) -> LiftProposalResponse:
+    """Withdraw one's own proposal."""
+    return LiftProposalResponse.model_validate(await service.withdraw(write.session, runtime, principal, proposal_id))

@@ -2,34 +2,36 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from incident.problems import LiftDecided
+from common.storage.state_machine import StateMachine
+from incident.lifting.problems import LiftDecided
 from incident.tables import Base
 
-__all__ = ["TRANSITIONS", "LiftProposal", "LiftState"]
+__all__ = ["LiftProposal", "LiftState"]
 
 
 class LiftState(StrEnum):
-    """Where a proposal stands."""
+    """The states of a proposal."""
 
     OPEN = "open"
     APPROVED = "approved"
     WITHDRAWN = "withdrawn"
 
 
-TRANSITIONS: dict[LiftState, frozenset[LiftState]] = {
-    LiftState.OPEN: frozenset({LiftState.APPROVED, LiftState.WITHDRAWN}),
-    LiftState.APPROVED: frozenset(),
-    LiftState.WITHDRAWN: frozenset(),
-}
-
-
-class LiftProposal(Base):
+class LiftProposal(StateMachine, Base):
     """One proposal; the database itself refuses an approval by the proposer (P6)."""
+
+    TRANSITIONS: ClassVar = {
+        LiftState.OPEN: frozenset({LiftState.APPROVED, LiftState.WITHDRAWN}),
+        LiftState.APPROVED: frozenset(),
+        LiftState.WITHDRAWN: frozenset(),
+    }
+    STEP_PROBLEM = LiftDecided
 
     __tablename__ = "lift_proposals"
     __table_args__ = (
@@ -51,8 +53,7 @@ class LiftProposal(Base):
     decided_by: Mapped[UUID | None] = mapped_column(default=None)
     decided_at: Mapped[datetime | None] = mapped_column(default=None)
 
-    def move_to(self, state: LiftState, *, by: UUID, at: datetime) -> None:
-        """Decide. Raises `LiftDecided`."""
-        if state not in TRANSITIONS[LiftState(self.state)]:
-            raise LiftDecided(state=self.state)
-        self.state, self.decided_by, self.decided_at = state, by, at
+    def decide(self, state: LiftState, *, by: UUID, at: datetime) -> None:
+        """Approve or withdraw. Raises `LiftDecided`."""
+        self.move_to(state)
+        self.decided_by, self.decided_at = by, at

@@ -10,20 +10,19 @@ from common.ids import new_id
 from common.messaging import outbox
 from incident.breaches import queries as breaches
 from incident.breaches.models import Incident
+from incident.breaches.problems import BreachUnknown, PersonNeeded
 from incident.lifting import queries
 from incident.lifting.models import LiftProposal, LiftState
-from incident.orders import queries as containment
-from incident.orders import service as orders
-from incident.orders.models import Order, OrderState
-from incident.problems import (
-    BreachUnknown,
+from incident.lifting.problems import (
     LiftAlreadyProposed,
     LiftNeedsAnotherPerson,
     LiftUnknown,
     NothingToLift,
     NotTheProposer,
-    PersonNeeded,
 )
+from incident.orders import queries as order_queries
+from incident.orders import service as orders
+from incident.orders.models import Order, OrderState
 from incident.runtime import Runtime
 
 __all__ = ["approve", "propose", "withdraw"]
@@ -32,7 +31,10 @@ __all__ = ["approve", "propose", "withdraw"]
 async def propose(
     session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, reason: str
 ) -> LiftProposal:
-    """Propose to lift every order of an incident. Raises `BreachUnknown`, `NothingToLift`, `LiftAlreadyProposed`."""
+    """Propose to lift every order of an incident.
+
+    Raises `PersonNeeded`, `BreachUnknown`, `NothingToLift`, `LiftAlreadyProposed`.
+    """
     if principal.kind != "account":
         raise PersonNeeded
     incident = await breaches.lock_incident(session, incident_id, None)
@@ -40,7 +42,7 @@ async def propose(
         raise BreachUnknown
     if not await _liftable(session, incident_id):
         raise NothingToLift
-    if waiting := await queries.open_proposal(session, incident_id):
+    if waiting := await queries.get_open_proposal(session, incident_id):
         raise LiftAlreadyProposed(proposal=str(waiting.id))
     now = runtime.clock.now()
     proposal = LiftProposal(
@@ -53,31 +55,31 @@ async def propose(
 
 
 async def _liftable(session: AsyncSession, incident_id: UUID) -> list[Order]:
-    found = await containment.lock_orders(session, incident_id)
-    return [order for order in found if order.can(OrderState.LIFTED)]
+    found = await order_queries.lock_orders(session, incident_id)
+    return [order for order in found if order.can_move_to(OrderState.LIFTED)]
 
 
-async def _decide(session: AsyncSession, principal: Principal, proposal_id: UUID) -> tuple[Incident, LiftProposal]:
-    """Return a proposal with its incident, both locked, the incident first as everywhere. Raises `LiftUnknown`."""
+async def _lock_both(session: AsyncSession, principal: Principal, proposal_id: UUID) -> tuple[Incident, LiftProposal]:
+    """Lock the incident of a proposal, then the proposal. Raises `PersonNeeded`, `LiftUnknown`."""
     if principal.kind != "account":
         raise PersonNeeded
-    proposal = await queries.proposal(session, proposal_id)
+    proposal = await queries.get_proposal(session, proposal_id)
     if proposal is None:
         raise LiftUnknown
     incident = await breaches.lock_incident(session, proposal.incident_id, None)
-    assert incident is not None  # the foreign key says so
+    assert incident is not None  # by the foreign key
     return incident, await queries.lock_proposal(session, proposal_id)
 
 
 async def approve(session: AsyncSession, runtime: Runtime, principal: Principal, proposal_id: UUID) -> Incident:
     """Lift every order of the incident, as another person than the proposer.
 
-    Raises `LiftUnknown`, `LiftNeedsAnotherPerson`, `LiftDecided`, `NothingToLift`.
+    Raises `PersonNeeded`, `LiftUnknown`, `LiftNeedsAnotherPerson`, `LiftDecided`, `NothingToLift`.
     """
-    incident, proposal = await _decide(session, principal, proposal_id)
+    incident, proposal = await _lock_both(session, principal, proposal_id)
     if proposal.proposed_by == principal.uuid:
         raise LiftNeedsAnotherPerson
-    proposal.move_to(LiftState.APPROVED, by=principal.uuid, at=runtime.clock.now())
+    proposal.decide(LiftState.APPROVED, by=principal.uuid, at=runtime.clock.now())
     liftable = await _liftable(session, incident.id)
     if not liftable:
         raise NothingToLift
@@ -87,12 +89,12 @@ async def approve(session: AsyncSession, runtime: Runtime, principal: Principal,
 
 
 async def withdraw(session: AsyncSession, runtime: Runtime, principal: Principal, proposal_id: UUID) -> LiftProposal:
-    """Take one's own proposal back. Raises `LiftUnknown`, `NotTheProposer`, `LiftDecided`."""
-    incident, proposal = await _decide(session, principal, proposal_id)
+    """Withdraw one's own proposal. Raises `PersonNeeded`, `LiftUnknown`, `NotTheProposer`, `LiftDecided`."""
+    incident, proposal = await _lock_both(session, principal, proposal_id)
     if proposal.proposed_by != principal.uuid:
         raise NotTheProposer
     now = runtime.clock.now()
-    proposal.move_to(LiftState.WITHDRAWN, by=principal.uuid, at=now)
+    proposal.decide(LiftState.WITHDRAWN, by=principal.uuid, at=now)
     incident.version += 1
     event = LiftWithdrawn(incident_id=incident.id, proposal_id=proposal.id, withdrawn_by=principal.uuid)
     outbox.add(session, event, at=now)

@@ -1,16 +1,17 @@
-"""Where somebody who saw to a failed order has it probed again."""
+"""Endpoints of containment orders."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends
-
+from common.enforcement.tenancy import visible_unit
+from common.problems import Forbidden
+from common.web.dependencies import WriteDep
+from common.web.openapi import operation
 from common.web.routing import router
-from incident.breaches.schemas import BreachFile
-from incident.breaches.service import sight_of
-from incident.breaches.views import read_file, settled_file
-from incident.idempotent_requests import Repeatable, WaitMs
+from incident.breaches.problems import BreachUnknown
+from incident.breaches.schemas import Breach, WaitMs
+from incident.breaches.views import get_breach_view, wait_until_settled
 from incident.orders import service
+from incident.orders.problems import OrderStepForbidden
 from incident.permissions import CanProposeLifts
 from incident.runtime import RuntimeDep
 
@@ -20,16 +21,12 @@ routes = router("/incident/orders", "containment")
 
 
 @routes.post("/{order_id}/probes", status_code=202)
+@operation("重新探测遏制指令", "Probe a containment order again", BreachUnknown, OrderStepForbidden, Forbidden)
 async def probe_order_again(
-    order_id: UUID,
-    principal: CanProposeLifts,
-    repeatable: Annotated[Repeatable, Depends()],
-    runtime: RuntimeDep,
-    wait_ms: WaitMs = 2000,
-) -> BreachFile:
+    order_id: UUID, principal: CanProposeLifts, write: WriteDep, runtime: RuntimeDep, wait_ms: WaitMs = 2000
+) -> Breach:
     """Probe an order again that was confirmed and that no probe has shown to work."""
-    async with runtime.database.transaction() as session:
-        await repeatable.begin(session, runtime)
-        order = await service.probe_again(session, runtime, principal, order_id, unit=sight_of(principal))
-        await repeatable.keep(session, await read_file(session, runtime, order.incident_id, sight_of(principal)), 202)
-    return await settled_file(runtime, order.incident_id, wait_ms / 1000)
+    unit = visible_unit(principal)
+    order = await service.probe_again(write.session, runtime, principal, order_id, unit=unit)
+    await write.commit(await get_breach_view(write.session, runtime, order.incident_id, unit), 202)
+    return await wait_until_settled(runtime, order.incident_id, wait_ms / 1000)

@@ -1,58 +1,62 @@
-"""An order's states, its timeline, and every probe of it."""
+"""Containment orders: their states and their timelines."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, UniqueConstraint, Uuid
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from incident.problems import OrderStepForbidden
+from common.storage.base import BigInt
+from common.storage.state_machine import StateMachine
+from incident.orders.problems import OrderStepForbidden
 from incident.tables import Base
 
-__all__ = ["PROBED_FOR", "TRANSITIONS", "Order", "OrderState", "OrderStep", "Probe"]
+__all__ = ["PROBED_FOR", "Order", "OrderState", "OrderStep"]
 
 
 class OrderState(StrEnum):
-    """Where an order stands. The last three follow a lift that two people wanted."""
+    """The states of an order. The last four follow a lift that two people decided."""
 
     ORDERED = "ordered"
     CONFIRMED = "confirmed"
     """The executor says that the measure is in effect; not yet shown by a probe."""
     PROBED = "probed"
     FAILED = "failed"
-    """Not confirmed in time, or no probe was refused for that very reason: somebody must act."""
+    """Not confirmed in time, or no probe was refused for that very reason: a person must act."""
     LIFTED = "lifted"
     RESTORED = "restored"
     """The executor says that the lift is in effect; not yet shown by a probe."""
     REOPENED = "reopened"
     NOT_REOPENED = "not-reopened"
-    """Lifted, and no probe passed in time: something else keeps the door shut."""
+    """Lifted, and no probe passed in time: another cause still refuses access."""
 
 
 S = OrderState
-TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
-    S.ORDERED: frozenset({S.CONFIRMED, S.FAILED, S.LIFTED}),
-    S.CONFIRMED: frozenset({S.PROBED, S.FAILED, S.LIFTED}),
-    S.PROBED: frozenset({S.LIFTED}),
-    S.FAILED: frozenset({S.CONFIRMED, S.LIFTED}),  # a late confirmation counts, and is probed
-    S.LIFTED: frozenset({S.RESTORED, S.NOT_REOPENED}),
-    S.RESTORED: frozenset({S.REOPENED, S.NOT_REOPENED}),
-    S.REOPENED: frozenset(),
-    S.NOT_REOPENED: frozenset({S.RESTORED}),
-}
-
 PROBED_FOR = {S.CONFIRMED: "refused", S.RESTORED: "allowed"}
-"""The states in which an order is probed, and what the door must answer."""
+"""The states in which an order is probed, and what the gateway must answer."""
 
 
-class Order(Base):
+class Order(StateMachine, Base):
     """One measure against the harm, for one service.
 
-    `next_at` is when the prober looks at the order next (None: nothing left to do), `give_up_at` when it stops trying;
-    `unprobed` says why no probe applies: such an order counts as confirmed and never as probed.
+    The probe worker takes the order at `next_at` (None: nothing left to do) and stops trying at `give_up_at`. `unprobed`
+    says why no probe applies: such an order counts as confirmed and never as probed.
     """
+
+    TRANSITIONS: ClassVar = {
+        S.ORDERED: frozenset({S.CONFIRMED, S.FAILED, S.LIFTED}),
+        S.CONFIRMED: frozenset({S.PROBED, S.FAILED, S.LIFTED}),
+        S.PROBED: frozenset({S.LIFTED}),
+        S.FAILED: frozenset({S.CONFIRMED, S.LIFTED}),  # a late confirmation counts, and is probed
+        S.LIFTED: frozenset({S.RESTORED, S.NOT_REOPENED}),
+        S.RESTORED: frozenset({S.REOPENED, S.NOT_REOPENED}),
+        S.REOPENED: frozenset(),
+        S.NOT_REOPENED: frozenset({S.RESTORED}),
+    }
+    STEP_PROBLEM = OrderStepForbidden
 
     __tablename__ = "containment_orders"
     __table_args__ = (
@@ -92,30 +96,24 @@ class Order(Base):
 
     @property
     def cause(self) -> str:
-        """By what name executors remember why they acted, and refusals say why they refuse."""
+        """The cause that executors record and that refusals name."""
         return f"order:{self.id}"
 
     @property
     def expectation(self) -> str | None:
-        """What a probe must meet now; None where none is due."""
+        """The answer that a probe must get now; None where no probe is due."""
         return PROBED_FOR.get(OrderState(self.state))
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is under way: who waits for this order need not wait longer."""
+        """Whether no step is under way: a request that waits for this order can be answered."""
         return self.next_at is None
 
-    def can(self, state: OrderState) -> bool:
-        """Whether the table allows the step."""
-        return state in TRANSITIONS[OrderState(self.state)]
-
-    def move_to(self, state: OrderState, *, next_at: datetime | None, patience: timedelta = timedelta()) -> None:
-        """Take a step; the prober acts on it from `next_at`, for `patience`. Raises `OrderStepForbidden`."""
-        if not self.can(state):
-            raise OrderStepForbidden(state=self.state, wanted=str(state))
-        self.state = state
+    def advance(self, state: OrderState, *, next_at: datetime | None, time_limit: timedelta = timedelta()) -> None:
+        """Take a step; the probe worker acts on it from `next_at`, for `time_limit`. Raises `OrderStepForbidden`."""
+        self.move_to(state)
         self.next_at = next_at
-        self.give_up_at = next_at + patience if next_at else None
+        self.give_up_at = next_at + time_limit if next_at else None
         self.attempts, self.unprobed = 0, None
 
 
@@ -124,31 +122,9 @@ class OrderStep(Base):
 
     __tablename__ = "containment_steps"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, init=False)
+    id: Mapped[BigInt] = mapped_column(Identity(always=True), primary_key=True, init=False)
     order_id: Mapped[UUID] = mapped_column(ForeignKey("containment_orders.id"), index=True)
     state: Mapped[str]
     at: Mapped[datetime]
     detail: Mapped[str | None] = mapped_column(default=None)
     effective_at: Mapped[datetime | None] = mapped_column(default=None)
-
-
-class Probe(Base):
-    """One attempt, appended: what was asked with whose credential, what came back, and whether that proves anything.
-
-    `status` 0: no answer came; `reason` then says what was missing.
-    """
-
-    __tablename__ = "probes"
-    __table_args__ = (CheckConstraint("expectation IN ('refused', 'allowed')", name="expectation"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("containment_orders.id"), index=True)
-    expectation: Mapped[str]
-    subject: Mapped[str | None]
-    grant_id: Mapped[UUID | None]
-    status: Mapped[int]
-    problem: Mapped[str | None]
-    reason: Mapped[str | None]
-    passed: Mapped[bool]
-    milliseconds: Mapped[int]
-    at: Mapped[datetime]

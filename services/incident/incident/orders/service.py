@@ -21,16 +21,27 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from incident.breaches.models import Incident
+from incident.breaches.problems import BreachUnknown
 from incident.orders import queries
 from incident.orders.models import Order, OrderState, OrderStep
-from incident.problems import BreachUnknown, OrderStepForbidden
+from incident.orders.problems import OrderStepForbidden
 from incident.runtime import Runtime
 
-__all__ = ["FAILED", "Target", "confirm", "confirm_lift", "fail", "issue", "lift", "patience", "probe_again", "step"]
+__all__ = [
+    "ContainmentTarget",
+    "append_step",
+    "confirm",
+    "confirm_lift",
+    "fail",
+    "issue",
+    "lift",
+    "probe_again",
+    "time_limit",
+]
 
 log = structlog.get_logger()
 
-FAILED = Counter("xindun_containment_failed_total", "Orders that somebody must see to at once", ["executor", "reason"])
+FAILED = Counter("xindun_containment_failed_total", "Orders that a person must see to at once", ["executor", "reason"])
 CONFIRMED_SECONDS = Histogram(
     "xindun_containment_confirmed_seconds",
     "From order to confirmation",
@@ -38,15 +49,15 @@ CONFIRMED_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-PATIENCE = 10
-"""Times the target within which an order must be confirmed, and again be probed, before somebody is told that it failed."""
+TIME_LIMIT_FACTOR = 10
+"""An order fails when its confirmation, or its probe, takes longer than this multiple of the containment target."""
 
 Executor = Literal["identity", "datashare"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One measure wanted."""
+class ContainmentTarget:
+    """One measure, and the object that it is for."""
 
     executor: Executor
     measure: Literal["suspend-system", "suspend-account", "suspend-grants"]
@@ -55,12 +66,12 @@ class Target:
     unit: UUID
 
 
-def patience(runtime: Runtime, since: datetime) -> timedelta:
-    """Return how long something may be under way (policy `containment-target` of that time)."""
-    return timedelta(milliseconds=PATIENCE * runtime.policies.at("containment-target", since).value)
+def time_limit(runtime: Runtime, since: datetime) -> timedelta:
+    """Return how long a step may be under way (policy `containment-target` of that time)."""
+    return timedelta(milliseconds=TIME_LIMIT_FACTOR * runtime.policies.at("containment-target", since).value)
 
 
-def step(
+def append_step(
     session: AsyncSession,
     order: Order,
     at: datetime,
@@ -68,16 +79,16 @@ def step(
     detail: str | None = None,
     effective_at: datetime | None = None,
 ) -> None:
-    """Append where the order stands now to its timeline."""
+    """Append the order's present state to its timeline."""
     session.add(OrderStep(order_id=order.id, state=order.state, at=at, detail=detail, effective_at=effective_at))
 
 
 async def issue(
-    session: AsyncSession, runtime: Runtime, incident: Incident, targets: Iterable[Target]
+    session: AsyncSession, runtime: Runtime, incident: Incident, targets: Iterable[ContainmentTarget]
 ) -> Sequence[Order]:
     """Order every measure once, each with its event. Clause 12.3."""
     now = incident.reported_at
-    deadline = now + patience(runtime, now)
+    deadline = now + time_limit(runtime, now)
     orders = [
         Order(
             id=new_id(),
@@ -96,7 +107,7 @@ async def issue(
     session.add_all(orders)
     await session.flush()
     for order in orders:
-        step(session, order, now)
+        append_step(session, order, now)
         event = ContainmentOrdered.model_validate(
             {
                 "order_id": order.id,
@@ -109,12 +120,12 @@ async def issue(
             }
         )
         outbox.add(session, event, at=now)
-    runtime.signal.ring_after(session)
+    runtime.notifier.notify_after_commit(session)
     return orders
 
 
-async def _order_of(session: AsyncSession, order_id: UUID, executor: Executor) -> Order | None:
-    """Return and lock the order that `executor` answers; None for an order that it was never given."""
+async def _lock_own_order(session: AsyncSession, order_id: UUID, executor: Executor) -> Order | None:
+    """Return and lock an order of `executor`; None for an order that it was never given."""
     order = await queries.lock_order(session, order_id)
     if order is None or order.executor != executor:
         log.warning("containment.answer_to_no_order", order=str(order_id), executor=executor)
@@ -132,40 +143,40 @@ async def confirm(
     effective_at: datetime,
     grants: Sequence[UUID] = (),
 ) -> None:
-    """The executor says that the measure is in effect; the order is probed from now on.
+    """Note that the executor applied the measure; the order is probed from now on.
 
     A repeated confirmation, or one that comes after the lift, changes nothing.
     """
-    order = await _order_of(session, order_id, executor)
-    if order is None or not order.can(OrderState.CONFIRMED) or order.confirmed_at is not None:
+    order = await _lock_own_order(session, order_id, executor)
+    if order is None or not order.can_move_to(OrderState.CONFIRMED) or order.confirmed_at is not None:
         return
     now = runtime.clock.now()
     if not known:
-        if order.can(OrderState.FAILED):
+        if order.can_move_to(OrderState.FAILED):
             fail(session, runtime, order, "target-unknown")
         return
-    order.move_to(OrderState.CONFIRMED, next_at=now, patience=patience(runtime, now))
+    order.advance(OrderState.CONFIRMED, next_at=now, time_limit=time_limit(runtime, now))
     order.confirmed_at, order.grants = now, list(grants)
-    step(session, order, now, effective_at=effective_at)
+    append_step(session, order, now, effective_at=effective_at)
     outbox.add(
         session, ContainmentConfirmed(order_id=order.id, incident_id=order.incident_id, confirmed_at=now), at=now
     )
     CONFIRMED_SECONDS.labels(executor).observe((now - order.ordered_at).total_seconds())
-    runtime.signal.ring_after(session)
+    runtime.notifier.notify_after_commit(session)
 
 
 async def confirm_lift(
     session: AsyncSession, runtime: Runtime, order_id: UUID, executor: Executor, *, unprobed: str | None
 ) -> None:
-    """The executor says that it restored what the order took; `unprobed` says why the door stays shut all the same."""
-    order = await _order_of(session, order_id, executor)
-    if order is None or not order.can(OrderState.RESTORED):
+    """Note that the executor restored what the order took; `unprobed` says why access stays refused all the same."""
+    order = await _lock_own_order(session, order_id, executor)
+    if order is None or not order.can_move_to(OrderState.RESTORED):
         return
     now = runtime.clock.now()
-    order.move_to(OrderState.RESTORED, next_at=None if unprobed else now, patience=patience(runtime, now))
+    order.advance(OrderState.RESTORED, next_at=None if unprobed else now, time_limit=time_limit(runtime, now))
     order.restored_at, order.unprobed = now, unprobed
-    step(session, order, now, detail=unprobed)
-    runtime.signal.ring_after(session)
+    append_step(session, order, now, detail=unprobed)
+    runtime.notifier.notify_after_commit(session)
 
 
 async def lift(
@@ -173,11 +184,11 @@ async def lift(
 ) -> None:
     """Lift locked orders: their executors restore what each took, and nothing else."""
     now = runtime.clock.now()
-    deadline = now + patience(runtime, now)
+    deadline = now + time_limit(runtime, now)
     for order in orders:
-        order.move_to(OrderState.LIFTED, next_at=deadline)
+        order.advance(OrderState.LIFTED, next_at=deadline)
         order.lifted_at = now
-        step(session, order, now)
+        append_step(session, order, now)
         event = ContainmentLifted(
             order_id=order.id,
             incident_id=order.incident_id,
@@ -186,26 +197,26 @@ async def lift(
             approved_by=approved_by,
         )
         outbox.add(session, event, at=now)
-    runtime.signal.ring_after(session)
+    runtime.notifier.notify_after_commit(session)
 
 
 def fail(session: AsyncSession, runtime: Runtime, order: Order, reason: str) -> None:
-    """A locked order did not do what it should: an event, a metric and the file say so (P10)."""
+    """Record that a locked order failed: in an event, a metric and the timeline (P10)."""
     now = runtime.clock.now()
-    shut = order.can(OrderState.FAILED)
-    order.move_to(OrderState.FAILED if shut else OrderState.NOT_REOPENED, next_at=None)
-    step(session, order, now, detail=reason)
+    containing = order.can_move_to(OrderState.FAILED)
+    order.advance(OrderState.FAILED if containing else OrderState.NOT_REOPENED, next_at=None)
+    append_step(session, order, now, detail=reason)
     outbox.add(session, ContainmentFailed(order_id=order.id, incident_id=order.incident_id, reason=reason), at=now)
     FAILED.labels(order.executor, reason).inc()
     log.error("containment.failed", order=str(order.id), executor=order.executor, reason=reason)
-    runtime.signal.ring_after(session)
+    runtime.notifier.notify_after_commit(session)
 
 
 async def probe_again(
     session: AsyncSession, runtime: Runtime, principal: Principal, order_id: UUID, *, unit: UUID | None
 ) -> Order:
-    """Probe an order again that its executor confirmed and no probe has shown. Raises `BreachUnknown`, `OrderStepForbidden`."""
-    order = await queries.visible_order(session, order_id, unit)
+    """Probe a confirmed order again that no probe has shown to work. Raises `BreachUnknown`, `OrderStepForbidden`."""
+    order = await queries.lock_order(session, order_id, unit)
     if order is None:
         raise BreachUnknown
     wanted = None
@@ -216,9 +227,9 @@ async def probe_again(
     if wanted is None:
         raise OrderStepForbidden(state=order.state, wanted="probe")
     now = runtime.clock.now()
-    order.move_to(wanted, next_at=now, patience=patience(runtime, now))
-    step(session, order, now, detail="probe-requested")
+    order.advance(wanted, next_at=now, time_limit=time_limit(runtime, now))
+    append_step(session, order, now, detail="probe-requested")
     event = ProbeRequested(order_id=order.id, incident_id=order.incident_id, requested_by=principal.uuid)
     outbox.add(session, event, at=now)
-    runtime.signal.ring_after(session)
+    runtime.notifier.notify_after_commit(session)
     return order

@@ -1,19 +1,19 @@
-"""Says what an answer to a probe proves: only a refusal for this very order shows that the order works."""
+"""Evaluates answers to probes: only a refusal for this very order shows that the order works."""
 
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Judgement", "judge"]
+__all__ = ["Answer", "Evaluation", "evaluate"]
 
 REVOKED = "urn:xindun:problem:credential-revoked"
 OK, UNAUTHORIZED = 200, 401
-VERDICTS = (403, 404, 429)
-"""Statuses of datashare's refusals; which one depends on the first false link, the others are named beside it."""
+REFUSAL_STATUSES = (403, 404, 429)
+"""Statuses of datashare's refusals; the first false link of the chain decides which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status (0: nothing did), and the problem's members where it was one."""
+    """An answer: its status (0: no answer came), and the problem's members if it was a problem."""
 
     status: int
     body: dict[str, Any]
@@ -38,30 +38,30 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether the answer proves what it should, and what it gave as its reason."""
+class Evaluation:
+    """Whether the answer proves what it should, and the reason that it gave."""
 
     passed: bool
     reason: str | None
 
 
-def judge(answer: Answer, *, executor: str, expectation: str, cause: str) -> Judgement:
-    """Judge `answer` for an order that executors know by `cause`. Clause 12.3.
+def evaluate(answer: Answer, *, executor: str, expectation: str, cause: str) -> Evaluation:
+    """Evaluate `answer` for an order whose cause at the executors is `cause`. Clause 12.3.
 
-    Refused by identity: the credential is dead because of `cause`. Refused by datashare: among the false links of the
-    chain is one that `cause` made false. Allowed by datashare: the query is answered. Allowed by identity: the
-    credential is alive, that is, datashare came to a verdict, whichever.
+    Refused by identity: the credential is revoked because of `cause`. Refused by datashare: `cause` made one of the false
+    links of the chain false. Allowed by datashare: the query succeeds. Allowed by identity: the credential is valid, that
+    is, datashare reaches any verdict.
     """
     if answer.status == 0:
-        return Judgement(passed=False, reason=answer.reason)
+        return Evaluation(passed=False, reason=answer.reason)
     if expectation == "allowed":
-        reached = answer.status in VERDICTS and bool(answer.links)
-        return Judgement(answer.status == OK or (executor == "identity" and reached), answer.reason)
+        reached = answer.status in REFUSAL_STATUSES and bool(answer.links)
+        return Evaluation(answer.status == OK or (executor == "identity" and reached), answer.reason)
     if executor == "identity":
-        dead = answer.status == UNAUTHORIZED and answer.problem == REVOKED
-        return Judgement(dead and answer.body.get("cause") == cause, answer.reason)
+        revoked = answer.status == UNAUTHORIZED and answer.problem == REVOKED
+        return Evaluation(revoked and answer.body.get("cause") == cause, answer.reason)
     for link in answer.links:
-        if answer.status in VERDICTS and link.get("cause") == cause:
+        if answer.status in REFUSAL_STATUSES and link.get("cause") == cause:
             reason = link.get("reason")
-            return Judgement(passed=True, reason=reason if isinstance(reason, str) else None)
-    return Judgement(passed=False, reason=answer.reason)
+            return Evaluation(passed=True, reason=reason if isinstance(reason, str) else None)
+    return Evaluation(passed=False, reason=answer.reason)

@@ -1,4 +1,4 @@
-"""The database's half of probing: which order to probe, and what a finished probe means for it."""
+"""The queue of probes: claims due orders, and records the outcome of each probe."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +11,16 @@ from common.backoff import Backoff
 from common.contracts.events.incident import ContainmentProbed
 from common.ids import new_id
 from common.messaging import outbox
-from incident.orders import queries, service
-from incident.orders.models import Order, OrderState, Probe
-from incident.probes.evaluation import Answer, judge
-from incident.probes.plan import Knock, NotApplicable, knocks_for
+from incident.orders import queries as orders_queries
+from incident.orders import service as orders
+from incident.orders.models import Order, OrderState
+from incident.probes import queries
+from incident.probes.evaluation import Answer, evaluate
+from incident.probes.models import Probe
+from incident.probes.plan import NotApplicable, ProbeTarget, plan_probes
 from incident.runtime import Runtime
 
-__all__ = ["LEASE", "Attempt", "Work", "claim", "record"]
+__all__ = ["CLAIM_LEASE", "ProbeAttempt", "ProbeTask", "claim", "record"]
 
 PROBES = Counter("xindun_probes_total", "Probes by what they showed", ["executor", "expectation", "passed"])
 PROBED_SECONDS = Histogram(
@@ -27,16 +30,15 @@ PROBED_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-AT_ONCE = 8
-"""Orders that one look takes."""
-LEASE = timedelta(seconds=15)
-"""How long a claimed order waits for its record, before another look takes it because the prober died."""
+MAX_CLAIMED_ORDERS = 8
+CLAIM_LEASE = timedelta(seconds=15)
+"""A claimed order without a record becomes due again after this time: its worker died."""
 PROBE_BACKOFF = Backoff(0.05, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """An order as it was claimed: `attempt` fences, so that a prober that was given up decides nothing any more."""
+class ProbeTask:
+    """A claimed order; `attempt` is the fencing token, so that a worker whose lease ended decides nothing."""
 
     order_id: UUID
     executor: str
@@ -44,80 +46,81 @@ class Work:
     cause: str
     state: str
     attempt: int
-    knocks: tuple[Knock, ...]
+    targets: tuple[ProbeTarget, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ProbeAttempt:
     """One request of a probe and its answer."""
 
-    knock: Knock
+    target: ProbeTarget
     answer: Answer
     milliseconds: int
     at: datetime
 
 
-async def claim(session: AsyncSession, runtime: Runtime) -> list[Work]:
-    """Take what is due: orders to probe are returned, orders whose executor did not answer in time fail here."""
+async def claim(session: AsyncSession, runtime: Runtime) -> list[ProbeTask]:
+    """Claim due orders: those to probe are returned, those whose executor did not answer in time fail here."""
     now = runtime.clock.now()
-    works = []
-    for order in await queries.due_orders(session, now, AT_ONCE):
+    tasks = []
+    for order in await queries.lock_due_orders(session, now, MAX_CLAIMED_ORDERS):
         if order.expectation is None:
             lifted = order.state == OrderState.LIFTED
-            service.fail(session, runtime, order, "lift-not-confirmed" if lifted else "not-confirmed")
-        elif isinstance(knocks := await knocks_for(session, order), NotApplicable):
-            order.next_at, order.unprobed = None, knocks.reason
-            service.step(session, order, now, detail=knocks.reason)
-            runtime.signal.ring_after(session)
+            orders.fail(session, runtime, order, "lift-not-confirmed" if lifted else "not-confirmed")
+        elif isinstance(targets := await plan_probes(session, order), NotApplicable):
+            order.next_at, order.unprobed = None, targets.reason
+            orders.append_step(session, order, now, detail=targets.reason)
+            runtime.notifier.notify_after_commit(session)
         else:
             order.attempts += 1
-            order.next_at = now + LEASE
-            works.append(_work(order, tuple(knocks)))
-    return works
+            order.next_at = now + CLAIM_LEASE
+            tasks.append(_task(order, tuple(targets)))
+    return tasks
 
 
-def _work(order: Order, knocks: tuple[Knock, ...]) -> Work:
+def _task(order: Order, targets: tuple[ProbeTarget, ...]) -> ProbeTask:
     assert order.expectation is not None
-    return Work(order.id, order.executor, order.expectation, order.cause, order.state, order.attempts, knocks)
+    return ProbeTask(order.id, order.executor, order.expectation, order.cause, order.state, order.attempts, targets)
 
 
-async def record(session: AsyncSession, runtime: Runtime, work: Work, attempts: list[Attempt]) -> None:
-    """Append what was tried, and let the order take its step, if it is still where the probe found it.
+async def record(session: AsyncSession, runtime: Runtime, task: ProbeTask, attempts: list[ProbeAttempt]) -> None:
+    """Append the attempts, and let the order take its step if its state and attempt are still those of the claim.
 
-    A probe passes when each of its requests does; the first that does not decides, else the last.
+    A probe passes when each of its requests passes; the first that does not decides, else the last.
     """
-    order = await queries.lock_order(session, work.order_id)
+    order = await orders_queries.lock_order(session, task.order_id)
     assert order is not None  # orders are never deleted
-    probes = [_append(session, work, attempt) for attempt in attempts]
-    if (order.state, order.attempts) != (work.state, work.attempt):
+    probes = [_append(session, task, attempt) for attempt in attempts]
+    if (order.state, order.attempts) != (task.state, task.attempt):
         return
     now = runtime.clock.now()
-    passed = bool(probes) and len(probes) == len(work.knocks) and all(probe.passed for probe in probes)
+    passed = bool(probes) and len(probes) == len(task.targets) and all(probe.passed for probe in probes)
+    delay = timedelta(seconds=PROBE_BACKOFF.delay(task.attempt - 1))
     deciding = next((probe for probe in probes if not probe.passed), probes[-1] if probes else None)
-    PROBES.labels(work.executor, work.expectation, str(passed).lower()).inc()
+    PROBES.labels(task.executor, task.expectation, str(passed).lower()).inc()
     if passed:
         _pass(session, order, now)
-    elif order.give_up_at is not None and (again := now + _wait(work.attempt)) <= order.give_up_at:
-        order.next_at = again
+    elif order.give_up_at is not None and now + delay <= order.give_up_at:
+        order.next_at = now + delay
     else:
-        service.fail(session, runtime, order, _why(deciding))
+        orders.fail(session, runtime, order, _failure_reason(deciding))
     if deciding is not None and order.settled:
-        _tell(session, order, deciding, now)
-    runtime.signal.ring_after(session)
+        _publish(session, order, deciding, now)
+    runtime.notifier.notify_after_commit(session)
 
 
-def _append(session: AsyncSession, work: Work, attempt: Attempt) -> Probe:
-    judgement = judge(attempt.answer, executor=work.executor, expectation=work.expectation, cause=work.cause)
+def _append(session: AsyncSession, task: ProbeTask, attempt: ProbeAttempt) -> Probe:
+    evaluation = evaluate(attempt.answer, executor=task.executor, expectation=task.expectation, cause=task.cause)
     probe = Probe(
         id=new_id(),
-        order_id=work.order_id,
-        expectation=work.expectation,
-        subject=attempt.knock.subject,
-        grant_id=attempt.knock.grant_id,
+        order_id=task.order_id,
+        expectation=task.expectation,
+        subject=attempt.target.subject,
+        grant_id=attempt.target.grant_id,
         status=attempt.answer.status,
         problem=attempt.answer.problem,
-        reason=judgement.reason,
-        passed=judgement.passed,
+        reason=evaluation.reason,
+        passed=evaluation.passed,
         milliseconds=attempt.milliseconds,
         at=attempt.at,
     )
@@ -126,17 +129,17 @@ def _append(session: AsyncSession, work: Work, attempt: Attempt) -> Probe:
 
 
 def _pass(session: AsyncSession, order: Order, now: datetime) -> None:
-    shut = order.state == OrderState.CONFIRMED
-    order.move_to(OrderState.PROBED if shut else OrderState.REOPENED, next_at=None)
-    if shut:
+    containing = order.state == OrderState.CONFIRMED
+    order.advance(OrderState.PROBED if containing else OrderState.REOPENED, next_at=None)
+    if containing:
         order.probed_at = now
         PROBED_SECONDS.labels(order.executor).observe((now - order.ordered_at).total_seconds())
     else:
         order.reopened_at = now
-    service.step(session, order, now)
+    orders.append_step(session, order, now)
 
 
-def _tell(session: AsyncSession, order: Order, probe: Probe, now: datetime) -> None:
+def _publish(session: AsyncSession, order: Order, probe: Probe, now: datetime) -> None:
     event = ContainmentProbed.model_validate(
         {
             "order_id": order.id,
@@ -152,12 +155,8 @@ def _tell(session: AsyncSession, order: Order, probe: Probe, now: datetime) -> N
     outbox.add(session, event, at=now)
 
 
-def _wait(attempt: int) -> timedelta:
-    return timedelta(seconds=PROBE_BACKOFF.delay(attempt - 1))
-
-
-def _why(probe: Probe | None) -> str:
-    """Return why the order failed: what came instead of the answer that would have shown it."""
+def _failure_reason(probe: Probe | None) -> str:
+    """Return why the order failed, by the deciding probe."""
     if probe is None:
         return "grant-not-heard-of"
     if probe.status == 0:

@@ -1,27 +1,28 @@
-"""Projections of units, accounts, systems and grants, fed by events in whatever order they come."""
+"""Projections of units, accounts, systems and grants, built from events in any order."""
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, Uuid
+from sqlalchemy import Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.base import BigInt
 from incident.tables import Base
 
-__all__ = ["AccountView", "GrantView", "SystemView", "UnitView"]
+__all__ = ["Account", "Grant", "System", "Unit"]
 
 
-class UnitView(Base):
-    """A unit. `heard` is the publisher's number of the newest event that set `status`; older ones change nothing."""
+class Unit(Base):
+    """A unit. `sequence` is the publisher's number of the newest event that set `status`; older events change nothing."""
 
     __tablename__ = "units"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     status: Mapped[str]
-    heard: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[BigInt] = mapped_column("heard")
 
 
-class AccountView(Base):
+class Account(Base):
     """A person's account and its unit."""
 
     __tablename__ = "accounts"
@@ -29,10 +30,10 @@ class AccountView(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit: Mapped[UUID]
     status: Mapped[str]
-    heard: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[BigInt] = mapped_column("heard")
 
 
-class SystemView(Base):
+class System(Base):
     """A connected system and its unit."""
 
     __tablename__ = "systems"
@@ -40,18 +41,18 @@ class SystemView(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit: Mapped[UUID]
     status: Mapped[str]
-    heard: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[BigInt] = mapped_column("heard")
 
 
-class GrantView(Base):
-    """A grant; `resource` None and no `systems` or `purposes` until its activation was heard of."""
+class Grant(Base):
+    """A grant; `resource` is None, `systems` and `purposes` are empty until its activation has arrived."""
 
     __tablename__ = "grants"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit: Mapped[UUID]
     status: Mapped[str]
-    heard: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[BigInt] = mapped_column("heard")
     resource: Mapped[UUID | None] = mapped_column(default=None)
     systems: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()), default_factory=list)
     purposes: Mapped[list[str]] = mapped_column(ARRAY(Text()), default_factory=list)

@@ -1,4 +1,4 @@
-"""Looks things up for a breach's scope and for probes."""
+"""Reads the projections, for the scope of a breach and for probes."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -6,84 +6,75 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from incident.projections.models import AccountView, GrantView, SystemView, UnitView
+from incident.projections.models import Account, Grant, System, Unit
 
 __all__ = [
-    "active_account",
-    "grants_by_id",
-    "grants_of_system",
-    "grants_of_unit",
-    "living_systems",
-    "owners",
-    "systems_of_unit",
+    "get_active_account",
+    "get_grants",
+    "get_owners",
+    "list_current_systems",
+    "list_grants_of_system",
+    "list_grants_of_unit",
+    "list_systems_of_unit",
 ]
 
 
-async def owners(session: AsyncSession, kind: str, ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return the unit of each of `ids` that is known; a unit is its own."""
+async def get_owners(session: AsyncSession, kind: str, ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the unit of each known id of `ids`; a unit owns itself."""
     if not ids:
         return {}
     id_and_unit = {
-        "unit": select(UnitView.id, UnitView.id.label("unit")).where(UnitView.id.in_(ids)),
-        "account": select(AccountView.id, AccountView.unit).where(AccountView.id.in_(ids)),
-        "system": select(SystemView.id, SystemView.unit).where(SystemView.id.in_(ids)),
-        "grant": select(GrantView.id, GrantView.unit).where(GrantView.id.in_(ids)),
+        "unit": select(Unit.id, Unit.id.label("unit")).where(Unit.id.in_(ids)),
+        "account": select(Account.id, Account.unit).where(Account.id.in_(ids)),
+        "system": select(System.id, System.unit).where(System.id.in_(ids)),
+        "grant": select(Grant.id, Grant.unit).where(Grant.id.in_(ids)),
     }
     return {row.id: row.unit for row in await session.execute(id_and_unit[kind])}
 
 
-async def systems_of_unit(session: AsyncSession, unit: UUID) -> Sequence[UUID]:
-    """Return every known system of a unit that has not ended: what waits for approval may soon hold credentials."""
+async def list_systems_of_unit(session: AsyncSession, unit: UUID) -> Sequence[UUID]:
+    """Return the systems of a unit that are not decommissioned, unapproved ones too: they may soon hold credentials."""
     found = await session.scalars(
-        select(SystemView.id)
-        .where(SystemView.unit == unit, SystemView.status != "decommissioned")
-        .order_by(SystemView.id)
+        select(System.id).where(System.unit == unit, System.status != "decommissioned").order_by(System.id)
     )
     return found.all()
 
 
-async def living_systems(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
-    """Return those of `ids` that have not ended."""
+async def list_current_systems(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
+    """Return the systems of `ids` that are not decommissioned."""
     found = await session.scalars(
-        select(SystemView.id)
-        .where(SystemView.id.in_(ids), SystemView.status != "decommissioned")
-        .order_by(SystemView.id)
+        select(System.id).where(System.id.in_(ids), System.status != "decommissioned").order_by(System.id)
     )
     return found.all()
 
 
-async def active_account(session: AsyncSession, unit: UUID) -> UUID | None:
-    """Return somebody of the unit."""
+async def get_active_account(session: AsyncSession, unit: UUID) -> UUID | None:
+    """Return any active account of the unit."""
     found: UUID | None = await session.scalar(
-        select(AccountView.id)
-        .where(AccountView.unit == unit, AccountView.status == "active")
-        .order_by(AccountView.id)
-        .limit(1)
+        select(Account.id).where(Account.unit == unit, Account.status == "active").order_by(Account.id).limit(1)
     )
     return found
 
 
-async def grants_of_system(session: AsyncSession, system: UUID) -> Sequence[GrantView]:
+async def list_grants_of_system(session: AsyncSession, system: UUID) -> Sequence[Grant]:
     """Return the grants that a system may use, the active ones first."""
     found = await session.scalars(
-        select(GrantView)
-        .where(GrantView.systems.contains([system]), GrantView.status != "revoked")
-        .order_by(GrantView.status != "active", GrantView.id)
+        select(Grant)
+        .where(Grant.systems.contains([system]), Grant.status != "revoked")
+        .order_by(Grant.status != "active", Grant.id)
     )
     return found.all()
 
 
-async def grants_of_unit(session: AsyncSession, unit: UUID) -> Sequence[GrantView]:
+async def list_grants_of_unit(session: AsyncSession, unit: UUID) -> Sequence[Grant]:
     """Return the grants of a unit, the active ones first."""
     found = await session.scalars(
-        select(GrantView)
-        .where(GrantView.unit == unit, GrantView.status != "revoked")
-        .order_by(GrantView.status != "active", GrantView.id)
+        select(Grant).where(Grant.unit == unit, Grant.status != "revoked").order_by(Grant.status != "active", Grant.id)
     )
     return found.all()
 
 
-async def grants_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, GrantView]:
-    """Return those of `ids` that are known."""
-    found = await session.scalars(select(GrantView).where(GrantView.id.in_(ids)).order_by(GrantView.id))
+async def get_grants(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Grant]:
+    """Return the known grants of `ids`, by id."""
+    found = await session.scalars(select(Grant).where(Grant.id.in_(ids)).order_by(Grant.id))
     return {grant.id: grant for grant in found}
