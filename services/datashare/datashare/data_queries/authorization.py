@@ -1,4 +1,4 @@
-"""The verdict: one statement over the whole legal chain, for list, check and query alike (design §7, clauses 7.4, 10.4).
+"""The verdict: one statement over the whole legal chain, for list, check and query alike (clauses 7.4, 10.4).
 
 The statement says of every link whether it holds; the first that does not names the refusal. It reads and changes
 nothing. A query locks the grant before it asks (`lock_grants`), so that the statement sees what the lock waited for and

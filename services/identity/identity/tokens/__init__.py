@@ -1,1 +1,1 @@
-"""Access tokens: minted here alone, verified everywhere (design §6)."""
+"""Access tokens: identity alone issues them, every enforcement point verifies them."""
