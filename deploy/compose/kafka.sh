@@ -1,12 +1,12 @@
 #!/bin/bash
-# Becomes one node of Kafka, broker and controller: its settings are written at each start from the secrets, its data is
-# formatted once. XINDUN_KAFKA_NODE says which of XINDUN_KAFKA_NODES it is; TLS for clients with XINDUN_KAFKA_TLS.
+# Executes one Kafka node, broker and controller: writes its settings from the secrets at each start, formats its data once.
+# XINDUN_KAFKA_NODE is its number, of XINDUN_KAFKA_NODES; XINDUN_KAFKA_TLS=yes enables TLS for clients.
 set -euo pipefail
 umask 077
 data=/var/lib/kafka/data secrets=/run/secrets settings=/tmp/server.properties
 node=$XINDUN_KAFKA_NODE nodes=$XINDUN_KAFKA_NODES
 if ((node > nodes)); then
-  echo "kafka-$node: XINDUN_KAFKA_NODES is $nodes; three nodes want deploy/compose/scale.env" >&2
+  echo "kafka-$node: XINDUN_KAFKA_NODES is $nodes; three nodes need deploy/compose/scale.env" >&2
   exit 64
 fi
 secret=$(<"$secrets/cluster_password")
@@ -68,12 +68,12 @@ SETTINGS
 }
 
 if [[ ! -e $data/node ]]; then
-  # Beside its place, and moved there when it is whole; the password in a file, where no list of processes shows it.
+  # Format a temporary directory, then rename it. The password is in a file: process lists show arguments.
   rm -rf "$data/new"
   write "$data/new" /tmp/format.properties
   printf '%s\n' format --cluster-id "$(<"$secrets/cluster_id")" --config /tmp/format.properties \
     --add-scram "SCRAM-SHA-512=[name=admin,password=$(<"$secrets/admin_password")]" >/tmp/format.arguments
-  # What it says holds the verifier of the password: only a failure is shown.
+  # The output holds a password verifier: print it only after a failure.
   /opt/kafka/bin/kafka-run-class.sh kafka.tools.StorageTool @/tmp/format.arguments >/tmp/format.log || { cat /tmp/format.log >&2; exit 1; }
   rm /tmp/format.*
   mv "$data/new" "$data/node"
