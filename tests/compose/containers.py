@@ -1,4 +1,4 @@
-"""The platform in containers: started with secrets of its own, looked at, killed, taken down whatever happened."""
+"""The platform in containers, with its own secrets: starts, inspects, kills and always removes it."""
 
 import asyncio
 import json
@@ -23,33 +23,33 @@ from deploy.secret_files import ensure_secrets
 from tests.faults.retrying_client import PatientTransport
 
 ROOT = Path(__file__).parents[2]
-TERM = 600.0
-"""Seconds for everything to become ready on a busy machine."""
+READY_TIMEOUT = 600.0
+"""Seconds, on a busy machine."""
 
 
 def run(*words: str, check: bool = True, text: str | None = None, **variables: str) -> str:
-    """Run a command at the root of the checkout, and return what it says. Raises `RuntimeError` with all it said."""
-    ended = subprocess.run(
+    """Run a command at the root of the checkout and return its output. Raises `RuntimeError` with all output."""
+    result = subprocess.run(
         words, cwd=ROOT, env=os.environ | variables, input=text, capture_output=True, text=True, check=False
     )
-    if check and ended.returncode:
-        raise RuntimeError(f"{' '.join(words)} ended with {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
-    return ended.stdout
+    if check and result.returncode:
+        raise RuntimeError(f"{' '.join(words)} result with {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return result.stdout
 
 
 def until(done: Callable[[], Any], what: str) -> Any:
-    """Return the first true answer of `done`."""
-    deadline = time.monotonic() + TERM
+    """Return the first true result of `done`."""
+    deadline = time.monotonic() + READY_TIMEOUT
     while time.monotonic() < deadline:
-        if answer := done():
-            return answer
+        if result := done():
+            return result
         time.sleep(0.5)
     raise TimeoutError(what)
 
 
-class _Story(Runner):
+class _Runner(Runner):
     def __init__(self, client: httpx.AsyncClient, at_step: Callable[[int], None]) -> None:
-        super().__init__(client, effect_timeout=TERM)
+        super().__init__(client, effect_timeout=READY_TIMEOUT)
         self._at_step = at_step
         self.meanwhile: list[asyncio.Task[None]] = []
 
@@ -59,7 +59,7 @@ class _Story(Runner):
 
 
 class Containers:
-    """One installation under its own name of a project; `more` are further options of `docker compose`."""
+    """One installation with its own project name; `more` are further options of `docker compose`."""
 
     def __init__(self, directory: Path, project: str, *more: str) -> None:
         self.secrets = directory / "secrets"
@@ -81,32 +81,32 @@ class Containers:
         return run(*self.command, *words, text=text)
 
     def up(self, *words: str) -> None:
-        self.compose("up", "--detach", "--wait", "--wait-timeout", str(int(TERM)), *words)
+        self.compose("up", "--detach", "--wait", "--wait-timeout", str(int(READY_TIMEOUT)), *words)
 
     async def token(self) -> str:
-        """Return a new access token of the center's administrator, who has activated the account in a life."""
+        """Return a new access token of the center's administrator, after the scenario activated the account."""
         center = self.people["center"]
         async with httpx.AsyncClient(base_url=self.url(), timeout=60) as client:
-            await center.sign_in(Runner(client, effect_timeout=TERM))
+            await center.sign_in(Runner(client, effect_timeout=READY_TIMEOUT))
         return str(center.access_token)
 
     async def operations(self, *words: str) -> Any:
-        """Ask the operators' command line in a container, and return what it says as JSON, well or not."""
+        """Run the operators' command line in a container, and return its JSON, whatever the exit status."""
         command = (*self.command, "run", "--rm", "--no-TTY", "-e", "XINDUN_TOKEN", "operations", *words, "--json")
         return json.loads(run(*command, check=False, XINDUN_TOKEN=await self.token()))
 
     async def operations_outside(self, *words: str) -> str:
-        """Ask it on the host, where keys and passwords are changed."""
+        """Run it on the host, where keys and passwords are rotated."""
         command = (sys.executable, "-m", "operations", *words, "--secrets", str(self.secrets))
         return await asyncio.to_thread(run, *command, XINDUN_TOKEN=await self.token(), XINDUN_URL=self.url())
 
     def down(self) -> None:
-        """Take all away, its data too; the logs are kept beside the secrets."""
+        """Remove everything with its data; write the logs beside the secrets."""
         (self.directory / "containers.log").write_text(self.compose("logs", "--no-color", "--timestamps"))
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
 
     def first_administrators(self) -> None:
-        """Make them, once: they play all lives."""
+        """Create them, once: they act in every scenario."""
         command = (
             "run",
             "--rm",
@@ -132,41 +132,41 @@ class Containers:
             return False
 
     async def play(self, index: int = 1, *, at_step: Callable[[int], None] = lambda _: None) -> None:
-        """Play the life through one of the gateways, patiently, to the verification of its evidence.
+        """Run the scenario through one of the gateways, with retries, up to the verification of its evidence.
 
         `at_step` is called with the number of each step, in a thread of its own. Raises `Failed`.
         """
         out = self.directory / "demo"
         out.mkdir(exist_ok=True)
         url = self.url(index)
-        transport = PatientTransport(url, patience=TERM)
+        transport = PatientTransport(url, patience=READY_TIMEOUT)
         async with httpx.AsyncClient(transport=transport, base_url=url, timeout=60) as client:
-            story = _Story(client, at_step)
+            runner = _Runner(client, at_step)
             try:
-                await run_scenario(Scenario(story, self._rng, self.people["authority"], self.people["center"], out))
+                await run_scenario(Scenario(runner, self._rng, self.people["authority"], self.people["center"], out))
             finally:
-                await asyncio.gather(*story.meanwhile)
+                await asyncio.gather(*runner.meanwhile)
         run(sys.executable, "-I", str(out / "verify.py"), str(out / "evidence"))
 
     def inspected(self, *, all_of_them: bool = False) -> dict[str, dict[str, Any]]:
-        """Return what the engine knows of each container, by the container's name."""
+        """Return the engine's description of each container by name."""
         ids = self.compose("ps", "--quiet", *(["--all"] if all_of_them else [])).split()
         return {each["Name"].lstrip("/"): each for each in json.loads(run("docker", "inspect", *ids))}
 
     def of(self, service: str) -> dict[str, Any]:
-        """Return what the engine knows of the first container of `service`."""
+        """Return the engine's description of the first container of `service`."""
         number = self.compose("ps", "--all", "--quiet", service).split()[0]
         found: dict[str, Any] = json.loads(run("docker", "inspect", number))[0]
         return found
 
     def kill(self, service: str) -> None:
-        """Kill -9 its process from outside: to `docker kill` the engine would answer with no restart."""
+        """Send SIGKILL to its process from outside: after `docker kill` the engine does not restart it."""
         before = self.of(service)
-        word = f"import os; os.kill({before['State']['Pid']}, 9)"
+        program = f"import os; os.kill({before['State']['Pid']}, 9)"
         own = ("--rm", "--pid=host", "--user=0", "--cap-drop=ALL", "--cap-add=KILL", "--network=none")
-        run("docker", "run", *own, "xindun/identity", "python", "-c", word)
-        until(lambda: self._again(service, before["State"]["StartedAt"]), f"{service} did not come back")
+        run("docker", "run", *own, "xindun/identity", "python", "-c", program)
+        until(lambda: self._restarted(service, before["State"]["StartedAt"]), f"{service} did not come back")
 
-    def _again(self, service: str, started: str) -> bool:
+    def _restarted(self, service: str, started: str) -> bool:
         state = self.of(service)["State"]
         return bool(state["StartedAt"] != started and state["Health"]["Status"] == "healthy")

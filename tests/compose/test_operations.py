@@ -31,8 +31,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
 
 async def test_operations_look_from_a_container(running):
     for command in ("status", "lag", "points", "promises", "signing-keys"):
-        told = await running.operations(command)
-        assert told["well"], told
+        report = await running.operations(command)
+        assert report["well"], report
     assert not any((await running.operations("dead-letters", "list"))["found"].values())
 
 

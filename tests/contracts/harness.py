@@ -24,7 +24,7 @@ Subscribed = tuple[str, Sequence[str], MessageHandler]
 
 
 class Receiver:
-    """Takes what is delivered and remembers it; `refuse` deliveries first, if told to."""
+    """A message handler that records deliveries; it raises at the first `refuse` ones."""
 
     def __init__(self, refuse: int = 0) -> None:
         self.shown: list[list[Message]] = []

@@ -124,16 +124,16 @@ async def test_what_was_not_taken_before_a_restart_is_taken_after_it(ground_of: 
 
 async def test_stop_lets_a_delivery_in_progress_end_and_commits_it(ground_of: Ground):
     topic, receiver = await ground_of.topic(), Receiver()
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    started, go_on = asyncio.Event(), asyncio.Event()
 
     async def deliver(messages):
-        begun.set()
+        started.set()
         await go_on.wait()
         await receiver(messages)
 
     bus = await ground_of.bus(("group", [topic], deliver))
     publishing = asyncio.create_task(bus.publish(numbered(topic, 1)))
-    await begun.wait()
+    await started.wait()
     stopping = asyncio.create_task(bus.stop())
     assert await asyncio.wait([stopping], timeout=0.2) == (set(), {stopping}), "stop waits for the delivery"
     go_on.set()
@@ -219,10 +219,10 @@ async def test_a_follower_hears_a_message_at_once(ground_of: Ground):
     for message in numbered(topic, 20):
         polling = asyncio.create_task(follower.poll(5))
         await asyncio.wait([polling], timeout=0.01)
-        begun = time.monotonic()
+        started = time.monotonic()
         await bus.publish([message])
         batch = await polling
-        took.append(time.monotonic() - begun)
+        took.append(time.monotonic() - started)
         assert batch.messages == (message,)
     assert sorted(took)[10] < 0.1, f"median of {took}"
 
@@ -233,11 +233,11 @@ async def test_an_idle_follower_is_confirmed_several_times_a_second(ground_of: G
     follower = bus.follow(topic)
     await read_whole(follower)
     for timeout in (0.0, 0.05, 0.2):
-        begun = time.monotonic()
+        started = time.monotonic()
         batch = await follower.poll(timeout)
         assert batch.messages == ()
         assert batch.confirmed_at is not None
-        assert batch.confirmed_at >= begun
+        assert batch.confirmed_at >= started
         assert time.monotonic() - batch.confirmed_at < 0.5
 
 

@@ -1,4 +1,4 @@
-"""The borders of the bus, on a broker that lets nobody do what was not given: over TLS, each member as its own principal."""
+"""ACLs, passwords and TLS on a broker with authorization: each member connects as its own principal."""
 
 import asyncio
 import os
@@ -92,7 +92,7 @@ class Secured:
 async def secured(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Secured]:
     directory = tmp_path_factory.mktemp("secured")
     made = certificates(directory / "certificates")
-    # Characters that mean something on the way to the broker must not.
+    # Characters with a meaning in Kafka's configuration must not have one in passwords.
     passwords = {name: f'{name}: a, "long" [pass=word]\\' for name in (*PRINCIPALS, SUPER)}
     security = BrokerSecurity("a-secret-among-nodes", passwords, made.certificate, made.key)
     broker = KafkaBroker(directory / "broker", security=security)
@@ -113,9 +113,9 @@ async def secured(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-async def test_nobody_but_its_owner_writes_a_topic(secured: Secured, principal):
+async def test_only_its_owner_writes_a_topic(secured: Secured, principal):
     own = [topic.name for topic in DECLARED if topic.owner == principal]
-    if principal == OPERATOR:  # who may write nothing at all gets no producer either
+    if principal == OPERATOR:  # a principal without any write access gets no producer either
         with pytest.raises(BusUnavailable):
             async with secured.bus(principal):
                 pass
@@ -128,12 +128,12 @@ async def test_nobody_but_its_owner_writes_a_topic(secured: Secured, principal):
                 with pytest.raises(BusUnavailable) as refused:
                     await bus.publish([Message(topic.name, "k", b"v")])
                 assert isinstance(refused.value.__cause__, TopicAuthorizationFailedError), topic.name
-        # What was refused leaves nothing behind that would spoil what is allowed.
+        # After rejected publications the producer still works.
         await bus.publish([Message(topic, "k", b"v") for topic in own])
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secured, principal):
+async def test_only_declared_readers_read_a_topic(secured: Secured, principal):
     async with secured.client(principal) as client:
         for topic in DECLARED:
             answer = await client._send_request(FetchRequest(0, 0, 1 << 20, 0, [(topic.name, [(0, 0, 1 << 20)])]))
@@ -142,16 +142,16 @@ async def test_nobody_reads_a_topic_that_is_none_of_his_business(secured: Secure
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-async def test_nobody_is_in_the_group_of_another(secured: Secured, principal):
+async def test_a_principal_uses_only_the_group_of_its_name(secured: Secured, principal):
     async with secured.client(principal) as client:
-        for group in (*SERVICES, "gateway", "somebody"):
+        for group in (*SERVICES, "gateway", "stranger"):
             answer = await client._send_request(HeartbeatRequest(group, 1, "nobody"))
-            may = principal == group and group in SERVICES
-            assert (answer.error_code != GROUP_REFUSED) == may, group
+            allowed = principal == group and group in SERVICES
+            assert (answer.error_code != GROUP_REFUSED) == allowed, group
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, principal):
+async def test_only_the_super_user_changes_the_cluster(secured: Secured, principal):
     admin = secured.admin(principal)
     everything = acl(principal, AclOperation.WRITE, ResourceType.TOPIC, FEED_TOPIC)
     for change in (
@@ -168,12 +168,12 @@ async def test_nobody_but_the_super_user_changes_the_cluster(secured: Secured, p
     assert await secured.differences() == []
 
 
-async def test_a_member_does_its_work_within_its_borders(secured: Secured):
-    """Subscribed, following and publishing at once, with its declared rights alone."""
-    taken: list[Message] = []
+async def test_a_member_works_with_its_declared_acls_only(secured: Secured):
+    """It subscribes, reads and publishes at once."""
+    delivered: list[Message] = []
 
     async def deliver(messages):
-        taken.extend(messages)
+        delivered.extend(messages)
 
     bus = kafka_bus(secured.settings("identity"), "identity", TOPICS)
     await bus.subscribe("identity", [events_topic("datashare"), events_topic("incident")], deliver)
@@ -182,27 +182,27 @@ async def test_a_member_does_its_work_within_its_borders(secured: Secured):
         await eventually(bus.healthy)
         receipts = bus.follow(*(receipts_topic(member) for member in MEMBERS), from_end=True)
         async with secured.bus("datashare") as datashare:
-            said = [
+            result = [
                 Message(events_topic("datashare"), "k", b"event"),
                 Message(receipts_topic("datashare"), "p", b"alive"),
             ]
             await read_whole(receipts)
-            await datashare.publish(said)
-            await eventually(lambda: said[0] in taken)
-            assert await read_whole(receipts) == [said[1]]
+            await datashare.publish(result)
+            await eventually(lambda: result[0] in delivered)
+            assert await read_whole(receipts) == [result[1]]
             await bus.publish([Message(FEED_TOPIC, "account:1", b"cutoff")])
             assert Message(FEED_TOPIC, "account:1", b"cutoff") in await read_whole(datashare.follow(FEED_TOPIC))
     finally:
         await bus.stop()
 
 
-async def test_the_operator_sees_how_everything_is_and_needs_no_right_to_change(secured: Secured):
+async def test_the_operator_can_check_everything_without_write_access(secured: Secured):
     admin = secured.admin(OPERATOR)
     assert await asyncio.to_thread(admin.ensure_topics, DECLARED, check=True) == []
     assert await asyncio.to_thread(admin.ensure_acls, DECLARED, check=True) == []
 
 
-async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secured: Secured):
+async def test_a_client_without_valid_credentials_is_rejected(secured: Secured):
     for changed in ({"kafka_password": "wrong"}, {"kafka_username": "nobody"}, {"kafka_username": "controller"}):
         with pytest.raises(BusUnavailable):
             async with secured.bus("identity", **changed):
@@ -211,7 +211,7 @@ async def test_who_does_not_say_who_he_is_or_cannot_prove_it_is_not_let_in(secur
         await KafkaBus(secured.bootstrap, topics=TOPICS, client_id="nobody").start()
 
 
-async def test_a_job_that_gives_up_names_the_wrong_password(secured: Secured, monkeypatch):
+async def test_the_reason_of_a_timeout_names_a_wrong_password(secured: Secured, monkeypatch):
     monkeypatch.setattr("deploy.kafka_admin.REQUEST_TIMEOUT", 2.0)
     admin = KafkaAdmin(secured.bootstrap, secured.security(password="wrong"))
     with pytest.raises(BusUnavailable) as refused:
@@ -219,19 +219,19 @@ async def test_a_job_that_gives_up_names_the_wrong_password(secured: Secured, mo
     assert "invalid credentials" in str(refused.value.__cause__)
 
 
-async def test_a_broker_that_another_authority_signed_for_is_not_spoken_to(secured: Secured, tmp_path: Path):
+async def test_a_broker_with_a_certificate_of_another_authority_is_rejected(secured: Secured, tmp_path: Path):
     other = certificates(tmp_path).authority
     with pytest.raises(BusUnavailable):
         async with secured.bus("identity", kafka_ca_file=other):
             pass
-    with pytest.raises(BusUnavailable):  # nor without TLS: the password would go to whoever answers
+    with pytest.raises(BusUnavailable):  # nor without TLS, which would reveal the password to any server
         async with secured.bus("identity", kafka_ca_file=None):
             pass
     with pytest.raises(SystemExit):
         kafka_bus(secured.settings("identity", kafka_username=None, kafka_password=None), "identity", TOPICS)
 
 
-async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
+async def test_undeclared_acls_are_reported_and_deleted(secured: Secured):
     write, read, topic = AclOperation.WRITE, AclOperation.READ, ResourceType.TOPIC
     extra = [
         acl("datashare", write, topic, FEED_TOPIC),
@@ -257,7 +257,7 @@ async def test_rights_that_nobody_declared_are_told_and_taken(secured: Secured):
     assert await secured.differences() == []
 
 
-async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
+async def test_a_missing_acl_is_reported_and_created_again(secured: Secured):
     lost = acl("gateway", AclOperation.READ, ResourceType.TOPIC, FEED_TOPIC)
     await secured.change_acls(deleted=[lost])
     assert await secured.differences() == [f"missing: {acl_text(lost)}"]
@@ -265,7 +265,7 @@ async def test_a_right_that_was_taken_is_told_and_given_again(secured: Secured):
     assert await secured.differences() == []
 
 
-async def test_a_new_password_counts_at_once_and_who_is_connected_stays(secured: Secured):
+async def test_a_new_password_is_valid_at_once_and_open_connections_stay(secured: Secured):
     async with secured.bus("audit") as before:
         await asyncio.to_thread(secured.admin().set_passwords, {"audit": "the new one"})
         await before.publish([Message(events_topic("audit"), "k", b"before")])
@@ -277,7 +277,7 @@ async def test_a_new_password_counts_at_once_and_who_is_connected_stays(secured:
             await after.publish([Message(events_topic("audit"), "k", b"after")])
 
 
-def _job(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
+def _topics_command(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
     for principal in PRINCIPALS:
         (directory / f"xindun_jobs_kafka_{principal}_password").write_text(secured.passwords[principal])
     (directory / "xindun_jobs_kafka_password").write_text(secured.passwords[SUPER])
@@ -300,36 +300,34 @@ def _job(secured: Secured, directory: Path, *words: str) -> tuple[int, dict]:
     return done.returncode, orjson.loads(done.stdout)
 
 
-async def test_the_job_is_safe_to_repeat_and_its_check_fails_when_something_is_not_as_declared(
-    secured: Secured, tmp_path: Path
-):
-    def job(*words: str) -> tuple[int, dict]:
-        return _job(secured, tmp_path, *words)
+async def test_the_command_is_safe_to_repeat_and_its_check_reports_differences(secured: Secured, tmp_path: Path):
+    def topics(*words: str) -> tuple[int, dict]:
+        return _topics_command(secured, tmp_path, *words)
 
     for words in ((), ("--check",), ()):
-        code, said = await asyncio.to_thread(job, *words)
-        assert (code, said["job"], said["found"]) == (0, "topics", [])
+        code, result = await asyncio.to_thread(topics, *words)
+        assert (code, result["job"], result["found"]) == (0, "topics", [])
     extra = acl("gateway", AclOperation.WRITE, ResourceType.TOPIC, FEED_TOPIC)
     await secured.change_acls(created=[extra])
-    code, said = await asyncio.to_thread(job, "--check")
-    assert (code, said["found"]) == (1, [f"undeclared: {acl_text(extra)}"])
-    code, said = await asyncio.to_thread(job)
-    assert (code, said["found"]) == (0, [f"deleted: {acl_text(extra)}"])
+    code, result = await asyncio.to_thread(topics, "--check")
+    assert (code, result["found"]) == (1, [f"undeclared: {acl_text(extra)}"])
+    code, result = await asyncio.to_thread(topics)
+    assert (code, result["found"]) == (0, [f"deleted: {acl_text(extra)}"])
     async with secured.bus("gateway") as bus:  # with the password that the job has set
         await bus.publish([Message(receipts_topic("gateway"), "k", b"v")])
 
 
 def test_a_node_is_prepared_once_and_keeps_its_secrets_to_itself(tmp_path: Path):
-    security = BrokerSecurity("a-secret-among-nodes", {"admin": "a password that nobody may see"})
+    security = BrokerSecurity("a-secret-among-nodes", {"admin": "a password to keep secret"})
     broker = KafkaBroker(tmp_path / "node", port=21_000, security=security)
     with _skipped_without_kafka():
         command = broker.prepare()
     identity = (tmp_path / "node" / "data" / "meta.properties").read_text()
     assert broker.prepare() == command
     assert (tmp_path / "node" / "data" / "meta.properties").read_text() == identity
-    assert not any(secret in word for word in command for secret in ("a-secret-among-nodes", "nobody may see"))
+    assert not any(secret in word for word in command for secret in ("a-secret-among-nodes", "to keep secret"))
     files = [each for each in (tmp_path / "node").rglob("*") if each.is_file()]
-    assert not any(b"nobody may see" in each.read_bytes() for each in files)
+    assert not any(b"to keep secret" in each.read_bytes() for each in files)
     holding = [each for each in files if b"a-secret-among-nodes" in each.read_bytes()]
     assert [each.name for each in holding] == ["server.properties"]
     assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600

@@ -1,4 +1,4 @@
-"""What only Kafka can do to us: brokers that die, freeze, compact, and groups that change hands."""
+"""Failures that only Kafka has: brokers that die, hang or compact, and groups that rebalance."""
 
 import asyncio
 import time
@@ -255,11 +255,13 @@ async def test_a_topic_that_was_deleted_confirms_nothing_and_one_made_anew_is_re
     await relay(bus, numbered(other, 5))
     await receiver.has(numbered(other, 5))
     assert await asyncio.to_thread(KafkaAdmin(kafka_broker.bootstrap).ensure_topics, [TOPICS[topic]]) == []
-    anew = [Message(topic, "k", f"anew {number}".encode()) for number in range(20)]  # past where the follower stood
-    await relay(bus, anew)
+    recreated = [
+        Message(topic, "k", f"recreated {number}".encode()) for number in range(20)
+    ]  # past where the follower stood
+    await relay(bus, recreated)
     given = await _poll_on(follower)
-    assert [*given, *await read_whole(follower)] == anew
-    await receiver.has(anew)
+    assert [*given, *await read_whole(follower)] == recreated
+    await receiver.has(recreated)
 
 
 async def _delete(broker: KafkaBroker, topic: str) -> None:
@@ -289,17 +291,17 @@ async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafk
 
 async def test_a_delivery_ends_before_its_partition_moves_to_another_member(over_kafka):
     topic = await over_kafka.topic()
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    started, go_on = asyncio.Event(), asyncio.Event()
     taken, later = Receiver(), Receiver()
 
     async def deliver(messages):
-        begun.set()
+        started.set()
         await go_on.wait()
         await taken(messages)
 
     bus = await over_kafka.bus(("group", [topic], deliver))
     await bus.publish(numbered(topic, 3))
-    await begun.wait()
+    await started.wait()
     joining = asyncio.create_task(over_kafka.bus(("group", [topic], later)))
     assert await asyncio.wait([joining], timeout=1.0) == (set(), {joining}), "the new member waits"
     go_on.set()
@@ -314,11 +316,11 @@ async def test_a_delivery_ends_before_its_partition_moves_to_another_member(over
 async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(over_kafka, monkeypatch):
     monkeypatch.setattr(consumer, "REVOKE_TIMEOUT", 0.2)
     topic, cut_off = await over_kafka.topic(), asyncio.Event()
-    begun, taken = asyncio.Event(), Receiver()
+    started, taken = asyncio.Event(), Receiver()
 
     async def deliver(messages):
-        if not begun.is_set():
-            begun.set()
+        if not started.is_set():
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -327,7 +329,7 @@ async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(o
 
     bus = await over_kafka.bus(("group", [topic], deliver))
     await bus.publish(numbered(topic, 3))
-    await begun.wait()
+    await started.wait()
     await over_kafka.bus(("group", [topic], deliver))
     await cut_off.wait()
     await taken.has(numbered(topic, 3))
@@ -336,17 +338,17 @@ async def test_a_delivery_that_does_not_end_in_time_is_cut_off_and_shown_again(o
 
 async def test_what_comes_during_a_delivery_waits_in_order_and_is_bounded(over_kafka, monkeypatch):
     monkeypatch.setattr(consumer, "MAX_QUEUED_MESSAGES", 2)
-    topic, begun, go_on, taken = await over_kafka.topic(), asyncio.Event(), asyncio.Event(), Receiver()
+    topic, started, go_on, taken = await over_kafka.topic(), asyncio.Event(), asyncio.Event(), Receiver()
 
     async def deliver(messages):
-        begun.set()
+        started.set()
         await go_on.wait()
         await taken(messages)
 
     bus = await over_kafka.bus(("group", [topic], deliver))
     messages = numbered(topic, 100)
     await bus.publish(messages[:1])
-    await begun.wait()
+    await started.wait()
     for start in range(1, 100, 9):
         await bus.publish(messages[start : start + 9])
     go_on.set()

@@ -19,13 +19,13 @@ async def status(harness, **claims) -> dict:
 
 
 async def test_a_service_at_rest_says_so(harness):
-    told = await status(harness)
-    assert (told["service"], told["instance"]) == ("toy", "1")
-    assert told["database"] == {"answers": True, "role": "toy_app"}
-    assert told["relay"] == {"unpublished": 0, "oldest_age": 0, "last_published": 0, "holder": "1"}
-    assert told["inbox"] == {"waiting": 0, "dead": 0, "oldest_age": 0}
-    assert told["delivering"]
-    point = told["point"]
+    body = await status(harness)
+    assert (body["service"], body["instance"]) == ("toy", "1")
+    assert body["database"] == {"answers": True, "role": "toy_app"}
+    assert body["relay"] == {"unpublished": 0, "oldest_age": 0, "last_published": 0, "holder": "1"}
+    assert body["inbox"] == {"waiting": 0, "dead": 0, "oldest_age": 0}
+    assert body["delivering"]
+    point = body["point"]
     assert (point["name"], point["fresh"], point["cutoffs"], point["keys"]) == ("toy-1", True, 0, 1)
     assert point["age"] < point["bound"] == 2
 
@@ -48,7 +48,7 @@ async def test_what_waits_to_be_published_is_counted_with_its_age(harness):
     harness.bus.away = False
     await eventually(lambda: len(harness.bus.events()) == 2)
 
-    async def told():
+    async def as_expected():
         return (await status(harness))["relay"] == {
             "unpublished": 0,
             "oldest_age": 0,
@@ -56,7 +56,7 @@ async def test_what_waits_to_be_published_is_counted_with_its_age(harness):
             "holder": "1",
         }
 
-    await eventually(told)
+    await eventually(as_expected)
 
 
 async def test_it_is_told_which_replica_relays(harness, toy_database, admin):
@@ -100,10 +100,10 @@ async def test_without_its_database_a_service_still_says_how_it_is(harness, admi
             " WHERE usename = 'toy_app' AND datname = current_database()"
         )
 
-        async def told():
+        async def as_expected():
             return (await status(harness))["database"] == {"answers": False, "role": None}
 
-        await eventually(told)
+        await eventually(as_expected)
         assert (await status(harness))["relay"] is None
     finally:
         await admin.execute("ALTER ROLE toy_app LOGIN")

@@ -1,4 +1,4 @@
-"""The jobs before the services: databases and migrations, patient, repeatable, several at once."""
+"""The set-up commands for databases and migrations wait for their server, and are safe to repeat and to run at once."""
 
 import asyncio
 import secrets
@@ -31,52 +31,56 @@ async def server(tmp_path_factory):
         yield server
 
 
-async def test_an_empty_server_becomes_the_platforms_whoever_comes_first_and_again(server):
-    known = settings(str(server.socket_dir))
-    await asyncio.gather(databases(known), databases(known))
+async def test_concurrent_and_repeated_commands_set_up_an_empty_server(server):
+    settings_ = settings(str(server.socket_dir))
+    await asyncio.gather(databases(settings_), databases(settings_))
     for service in SERVICES:
-        await asyncio.gather(migrate_service(known, service), migrate_service(known, service))
-        await migrate_service(known, service)
+        await asyncio.gather(migrate_service(settings_, service), migrate_service(settings_, service))
+        await migrate_service(settings_, service)
         connection = await asyncpg.connect(
             host=str(server.socket_dir),
             user=f"{service}_app",
-            password=known.secret(f"{service}_app_password"),
+            password=settings_.secret(f"{service}_app_password"),
             database=service,
         )
-        assert await connection.fetchval("SELECT count(*) FROM outbox") >= 0
+        written = connection.transaction()
+        await written.start()
+        await connection.execute("INSERT INTO outbox (topic, key, body, created_at) VALUES ('t', 'k', '{}', now())")
+        assert await connection.fetchval("SELECT count(*) FROM outbox WHERE topic = 't'") == 1
+        await written.rollback()
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("CREATE TABLE mine (id int)")
         await connection.close()
 
 
-async def test_a_job_waits_for_its_server(tmp_path_factory, server):
-    known = settings(str(server.socket_dir), patience=60)
+async def test_a_command_waits_for_its_server(tmp_path_factory, server):
+    settings_ = settings(str(server.socket_dir), patience=60)
     server.stop()
-    waiting = asyncio.create_task(databases(known))
+    waiting = asyncio.create_task(databases(settings_))
     await asyncio.sleep(0)
     again = await asyncio.to_thread(EmbeddedPostgres.start, server.data_dir)
     try:
         await waiting
-        await migrate_service(known, "audit")
+        await migrate_service(settings_, "audit")
     finally:
         again.stop()
 
 
-@pytest.mark.parametrize("job", [databases, lambda known: migrate_service(known, "audit")])
-async def test_but_not_for_ever(tmp_path, job):
-    began = time.monotonic()
+@pytest.mark.parametrize("command", [databases, lambda settings_: migrate_service(settings_, "audit")])
+async def test_a_command_gives_up_after_its_patience(tmp_path, command):
+    started = time.monotonic()
     with pytest.raises(SetupError, match="did not answer"):
-        await job(settings(str(tmp_path), patience=0.5))
-    assert time.monotonic() - began < 5
+        await command(settings(str(tmp_path), patience=0.5))
+    assert time.monotonic() - started < 5
 
 
-async def test_a_wrong_password_is_no_matter_of_waiting(server):
-    known = settings(str(server.socket_dir), patience=60)
-    wrong = known.model_copy(update={"superuser_password": SecretStr("another password than his")})
+async def test_a_wrong_password_fails_without_waiting(server):
+    settings_ = settings(str(server.socket_dir), patience=60)
+    wrong = settings_.model_copy(update={"superuser_password": SecretStr("a wrong password")})
     with pytest.raises(SetupError, match="password authentication failed"):
         await databases(wrong)
-    await databases(known)
-    wrong = known.model_copy(update={"audit_owner_password": SecretStr("another password than his")})
+    await databases(settings_)
+    wrong = settings_.model_copy(update={"audit_owner_password": SecretStr("a wrong password")})
     with pytest.raises(SetupError, match="password authentication failed"):
         await migrate_service(wrong, "audit")
 

@@ -1,4 +1,4 @@
-"""`make certificates`: what serves can prove itself to whoever trusts the installation's own authority."""
+"""`make certificates`: clients that trust the installation's authority verify every server."""
 
 import pytest
 from cryptography import x509

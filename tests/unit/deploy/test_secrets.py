@@ -1,4 +1,4 @@
-"""`make secrets`: everything a process needs, made once, for nobody else's eyes."""
+"""`make secrets` generates every secret of a process once, readable for its owner and one group."""
 
 import os
 import stat
@@ -83,17 +83,17 @@ def test_what_is_there_is_never_written_again_and_what_is_missing_is_made(direct
 
 def test_a_copy_that_is_not_the_same_any_more_is_told_and_left(directory):
     (directory / "audit" / "xindun_audit_kafka_password").write_text("rotated by hand")
-    told = ensure_secrets(directory)
-    assert len(told) == 1
-    assert "audit/xindun_audit_kafka_password" in told[0]
-    assert "rotated by hand" not in told[0]
+    differences = ensure_secrets(directory)
+    assert len(differences) == 1
+    assert "audit/xindun_audit_kafka_password" in differences[0]
+    assert "rotated by hand" not in differences[0]
     assert (directory / "audit" / "xindun_audit_kafka_password").read_text() == "rotated by hand"
 
 
 def test_several_at_once_agree(tmp_path):
     with ThreadPoolExecutor(4) as pool:
-        told = list(pool.map(ensure_secrets, [tmp_path / "secrets"] * 4))
-    assert told == [[]] * 4
+        differences = list(pool.map(ensure_secrets, [tmp_path / "secrets"] * 4))
+    assert differences == [[]] * 4
     assert ensure_secrets(tmp_path / "secrets") == []
 
 
