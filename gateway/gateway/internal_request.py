@@ -1,5 +1,7 @@
 """The gateway's own GET requests to a service, through the ASGI interface."""
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Scope
 
 from common.web.request_state import STATE_KEY, RequestState
@@ -29,9 +31,12 @@ async def get(app: ASGIApp, path: str) -> tuple[int, bytes]:
         "state": {STATE_KEY: RequestState.start({}, timeout=TIMEOUT, body_limit=0)},
     }
     status, body = 0, bytearray()
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if request := next(requests, None):
+            return request
+        return await asyncio.Future[Message]()  # there is no client that could disconnect
 
     async def send(message: Message) -> None:
         nonlocal status
