@@ -1,4 +1,4 @@
-"""Every reaction of datashare to what other services say."""
+"""Every reaction of datashare to events of other services."""
 
 from ipaddress import ip_network
 
@@ -40,20 +40,20 @@ __all__ = ["handlers"]
 handlers: Handlers[Runtime] = Handlers()
 
 
-# Who there is
+# Units, accounts, appointments, systems
 
 
 @handlers.on(UnitRegistered)
-async def when_unit_registered_know_it(session: AsyncSession, event: UnitRegistered, _: Envelope, __: Runtime) -> None:
-    """Its kind decides what is open to it (10.2)."""
-    await projections.note_unit(session, event.unit_id, kind=event.kind, name=event.name, uscc=event.uscc)
+async def when_unit_registered_store_it(session: AsyncSession, event: UnitRegistered, _: Envelope, __: Runtime) -> None:
+    """Its kind decides which openings include it (10.2)."""
+    await projections.upsert_unit(session, event.unit_id, kind=event.kind, name=event.name, uscc=event.uscc)
 
 
 @handlers.on(UnitSuspended)
 async def when_unit_suspended_its_queries_are_refused(
     session: AsyncSession, event: UnitSuspended, _: Envelope, __: Runtime
 ) -> None:
-    """The verdict reads it."""
+    """The verdict reads the cause."""
     await projections.suspend(session, Unit, event.cause, {"id": event.unit_id})
 
 
@@ -61,22 +61,22 @@ async def when_unit_suspended_its_queries_are_refused(
 async def when_unit_reinstated_it_may_query(
     session: AsyncSession, event: UnitReinstated, _: Envelope, __: Runtime
 ) -> None:
-    """Its grants were there all the time."""
+    """Its grants were not changed by the suspension."""
     await projections.reinstate(session, Unit, {"id": event.unit_id})
 
 
 @handlers.on(AccountInvited)
-async def when_account_invited_know_it(session: AsyncSession, event: AccountInvited, _: Envelope, __: Runtime) -> None:
-    """It opens nothing yet."""
-    await projections.note_account(session, event.account_id, event.unit_id)
+async def when_account_invited_store_it(session: AsyncSession, event: AccountInvited, _: Envelope, __: Runtime) -> None:
+    """It may not query before its activation."""
+    await projections.upsert_account(session, event.account_id, event.unit_id)
 
 
 @handlers.on(AccountActivated)
 async def when_account_activated_it_may_act(
     session: AsyncSession, event: AccountActivated, _: Envelope, __: Runtime
 ) -> None:
-    """One link of the chain."""
-    await projections.note_account(session, event.account_id, event.unit_id, activated=True)
+    """Activation is one link of the legal chain."""
+    await projections.upsert_account(session, event.account_id, event.unit_id, activated=True)
 
 
 @handlers.on(TrainingPassed)
@@ -84,15 +84,15 @@ async def when_training_passed_it_counts_until_its_end(
     session: AsyncSession, event: TrainingPassed, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.1."""
-    await projections.note_account(session, event.account_id, event.unit_id, trained_until=event.valid_until)
+    await projections.upsert_account(session, event.account_id, event.unit_id, trained_until=event.valid_until)
 
 
 @handlers.on(UndertakingSigned)
-async def when_undertaking_signed_note_it(
+async def when_undertaking_signed_store_it(
     session: AsyncSession, event: UndertakingSigned, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.1."""
-    await projections.note_account(session, event.account_id, event.unit_id, undertaking_signed=True)
+    await projections.upsert_account(session, event.account_id, event.unit_id, undertaking_signed=True)
 
 
 @handlers.on(AppointmentMade)
@@ -100,7 +100,7 @@ async def when_appointment_made_its_permissions_count(
     session: AsyncSession, event: AppointmentMade, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.2."""
-    await projections.note_appointment(
+    await projections.upsert_appointment(
         session,
         event.appointment_id,
         account_id=event.account_id,
@@ -115,17 +115,17 @@ async def when_appointment_ended_its_permissions_end(
     session: AsyncSession, event: AppointmentEnded, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.2."""
-    await projections.note_appointment(
+    await projections.upsert_appointment(
         session, event.appointment_id, account_id=event.account_id, unit_id=event.unit_id, ended=True
     )
 
 
 @handlers.on(SystemRegistered)
-async def when_system_registered_know_it(
+async def when_system_registered_store_it(
     session: AsyncSession, event: SystemRegistered, _: Envelope, __: Runtime
 ) -> None:
-    """It gets nothing before it is approved (5d.3)."""
-    await projections.note_system(
+    """It may not query before its approval (5d.3)."""
+    await projections.upsert_system(
         session,
         event.system_id,
         event.unit_id,
@@ -140,7 +140,7 @@ async def when_system_approved_it_may_be_applied_for(
     session: AsyncSession, event: SystemApproved, _: Envelope, __: Runtime
 ) -> None:
     """Clause 5d.3."""
-    await projections.note_system(
+    await projections.upsert_system(
         session,
         event.system_id,
         event.unit_id,
@@ -154,7 +154,7 @@ async def when_system_approved_it_may_be_applied_for(
 async def when_system_suspended_its_queries_are_refused(
     session: AsyncSession, event: SystemSuspended, _: Envelope, __: Runtime
 ) -> None:
-    """The verdict reads it."""
+    """The verdict reads the cause."""
     await projections.suspend(session, System, event.cause, {"id": event.system_id, "unit_id": event.unit_id})
 
 
@@ -162,7 +162,7 @@ async def when_system_suspended_its_queries_are_refused(
 async def when_system_reinstated_it_may_query(
     session: AsyncSession, event: SystemReinstated, _: Envelope, __: Runtime
 ) -> None:
-    """Its grants were there all the time."""
+    """Its grants were not changed by the suspension."""
     await projections.reinstate(session, System, {"id": event.system_id, "unit_id": event.unit_id})
 
 
@@ -170,31 +170,31 @@ async def when_system_reinstated_it_may_query(
 async def when_system_decommissioned_its_queries_are_refused(
     session: AsyncSession, event: SystemDecommissioned, _: Envelope, __: Runtime
 ) -> None:
-    """For good (3.1)."""
-    await projections.note_system(session, event.system_id, event.unit_id, decommissioned=True)
+    """Decommissioning is final (3.1)."""
+    await projections.upsert_system(session, event.system_id, event.unit_id, decommissioned=True)
 
 
 def _networks(origins: list[str]) -> list[str]:
     return [str(ip_network(origin, strict=False)) for origin in origins]
 
 
-# Who leaves
+# Departures
 
 
 @handlers.on(AccountSuspended)
 async def when_account_suspended_withdraw_its_applications(
     session: AsyncSession, event: AccountSuspended, _: Envelope, runtime: Runtime
 ) -> None:
-    """Who is suspended cannot answer for what is asked."""
+    """A suspended applicant cannot answer for an application."""
     await projections.suspend(session, Account, event.cause, {"id": event.account_id, "unit_id": event.unit_id})
-    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-suspended")
+    await applications.withdraw_undecided_applications(session, runtime, event.account_id, reason="applicant-suspended")
 
 
 @handlers.on(AccountReinstated)
 async def when_account_reinstated_it_may_act(
     session: AsyncSession, event: AccountReinstated, _: Envelope, __: Runtime
 ) -> None:
-    """What was withdrawn stays so."""
+    """Withdrawn applications stay withdrawn."""
     await projections.reinstate(session, Account, {"id": event.account_id, "unit_id": event.unit_id})
 
 
@@ -202,9 +202,9 @@ async def when_account_reinstated_it_may_act(
 async def when_account_revoked_withdraw_its_applications(
     session: AsyncSession, event: AccountRevoked, _: Envelope, runtime: Runtime
 ) -> None:
-    """For good (6.5)."""
-    await projections.note_account(session, event.account_id, event.unit_id, revoked=True)
-    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-revoked")
+    """Revocation is final (6.5)."""
+    await projections.upsert_account(session, event.account_id, event.unit_id, revoked=True)
+    await applications.withdraw_undecided_applications(session, runtime, event.account_id, reason="applicant-revoked")
 
 
 @handlers.on(DepartureReported)
@@ -212,7 +212,7 @@ async def when_departure_reported_withdraw_applications(
     session: AsyncSession, event: DepartureReported, _: Envelope, runtime: Runtime
 ) -> None:
     """Clause 6.5."""
-    await applications.withdraw_all_of(session, runtime, event.account_id, reason="applicant-leaves")
+    await applications.withdraw_undecided_applications(session, runtime, event.account_id, reason="applicant-leaves")
 
 
 @handlers.on(HandoverOpened)
@@ -223,7 +223,7 @@ async def when_handover_opened_list_the_holdings(
     await holdings.list_holdings(session, runtime, event.handover_id, event.account_id)
 
 
-# What went wrong
+# Containment
 
 
 @handlers.on(ContainmentOrdered)
@@ -232,7 +232,7 @@ async def when_containment_ordered_suspend_the_grants(
 ) -> None:
     """Clause 12.3."""
     if event.executor == "datashare":
-        await containment.carry_out(session, runtime, event)
+        await containment.carry_out_order(session, runtime, event)
 
 
 @handlers.on(ContainmentLifted)
@@ -241,4 +241,4 @@ async def when_containment_lifted_reinstate_the_grants(
 ) -> None:
     """Clause 12.3."""
     if event.executor == "datashare":
-        await containment.lift(session, runtime, event)
+        await containment.lift_order(session, runtime, event)

@@ -1,4 +1,4 @@
-"""Every permission that datashare asks for, as types of endpoint parameters."""
+"""Every permission that datashare requires, as types of endpoint parameters."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from common.enforcement.principals import Principal
 __all__ = [
     "CanAdvise",
     "CanApply",
-    "CanAskForData",
     "CanDecide",
     "CanFileDataRules",
     "CanLoadResources",
+    "CanQuery",
     "CanRevokeGrants",
     "CanSee",
     "CanSetOpenings",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 CanSee = Annotated[Principal, requires(None)]
-"""Any valid credential: what it sees is filtered, by unit and by what is open to its kind."""
+"""Any valid credential; queries filter by unit and by the openings for its kind."""
 CanLoadResources = Annotated[Principal, requires("resources.load")]
 CanSetOpenings = Annotated[Principal, requires("openings.set", class_a=True)]
 CanFileDataRules = Annotated[Principal, requires("data-rules.file")]
@@ -29,7 +29,7 @@ CanAdvise = Annotated[Principal, requires("applications.advise")]
 CanDecide = Annotated[Principal, requires("applications.decide", class_a=True)]
 CanSign = Annotated[Principal, requires("agreements.sign", class_a=True)]
 CanRevokeGrants = Annotated[Principal, requires("grants.revoke")]
-"""Taking away is possible even when nobody could revoke credentials."""
+"""Not class A: revoking a grant is possible even while credentials cannot be revoked."""
 CanWidenGrants = Annotated[Principal, requires("grants.revoke", class_a=True)]
-CanAskForData = Annotated[Principal, requires(None, class_a=True, probes=True)]
-"""The verdict itself checks the post, so that whoever lacks training hears of the training first (6.1, 6.2)."""
+CanQuery = Annotated[Principal, requires(None, class_a=True, probes=True)]
+"""The verdict itself checks the post, so that missing training is refused first (6.1, 6.2)."""

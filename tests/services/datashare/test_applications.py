@@ -11,7 +11,7 @@ from common.contracts.events import identity
 from common.contracts.permissions import POSTS
 from common.enforcement.permissions import UnitKind
 from common.ids import new_id
-from datashare.applications.models import TRANSITIONS, ApplicationState
+from datashare.applications.models import Application, ApplicationState
 from tests.harness.client import slug
 from tests.harness.service import Actor
 from tests.services.datashare.harness import APPLICATION
@@ -72,7 +72,7 @@ def expected(state: str, event: str, role: str) -> tuple[int, str | None]:
         return 404, "not-found"
     if role.startswith("applicant-at"):
         return 403, "same-hands"
-    if ApplicationState(target) not in TRANSITIONS[ApplicationState(state)]:
+    if ApplicationState(target) not in Application.TRANSITIONS[ApplicationState(state)]:
         return 409, "application-step"
     if role == "adviser-at-authority":
         return 403, "same-hands"

@@ -50,7 +50,7 @@ async def test_who_holds_nothing_has_an_empty_list(harness):
 
 
 async def test_a_long_history_is_listed_within_bounds_and_loses_nothing(harness, monkeypatch):
-    monkeypatch.setattr(service, "MOST", 3)
+    monkeypatch.setattr(service, "MAX_ITEMS_PER_KIND", 3)
     await harness.all_ready()
     for _ in range(6):
         harness.clock.advance(timedelta(days=1))

@@ -118,7 +118,7 @@ async def test_a_file_may_be_larger_than_other_bodies_and_comes_in_pieces(harnes
 async def test_a_file_over_its_bound_is_refused(harness, declared, monkeypatch):
     from datashare.resources import endpoints
 
-    monkeypatch.setattr(endpoints, "LARGEST_FILE", 2_000)
+    monkeypatch.setattr(endpoints, "MAX_CSV_BYTES", 2_000)
     await registered(harness)
 
     async def pieces():

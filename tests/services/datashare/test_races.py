@@ -10,7 +10,7 @@ from sqlalchemy import text
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
 from datashare.data_queries import service
-from datashare.data_queries.schemas import QueryAsked
+from datashare.data_queries.schemas import QueryRequest
 from tests.harness.client import slug
 from tests.services.datashare.harness import CODE, OFFICE, PURPOSE
 
@@ -101,11 +101,11 @@ async def test_an_end_waits_for_the_query_that_came_first(harness, ending):
     clerk = Principal(
         "account", str(harness.clerk.id), harness.unit, UnitKind.AGENCY, frozenset(), None, {}, harness.clock.now()
     )
-    asked = QueryAsked.model_validate(harness.asked(3))
+    asked = QueryRequest.model_validate(harness.asked(3))
     watching = await asyncpg.connect(harness.database.admin_dsn)
     try:
         async with harness.runtime.database.raw_transaction() as connection:
-            await service.query(connection, harness.runtime, clerk, asked, OFFICE)
+            await service.query_credit_data(connection, harness.runtime, clerk, asked, OFFICE)
             end = asyncio.create_task(harness.authority.post(f"/grants/{grant}/{ending}", {"reason": "终止"}))
             while not await watching.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -16,9 +16,9 @@ from common.clock import CITY
 from common.enforcement.permissions import UnitKind
 from common.ids import new_id
 from common.storage.database import driver_connection
-from datashare.data_queries.authorization import LINKS, Question
-from datashare.data_queries.authorization import verdict as verdict_on
-from datashare.data_queries.authorization import verdicts as verdicts_on
+from datashare.data_queries.authorization import LINK_PROBLEMS, AuthorizationRequest
+from datashare.data_queries.authorization import get_verdict as verdict_on
+from datashare.data_queries.authorization import list_verdicts as verdicts_on
 from tests.harness.identifiers import company_code
 from tests.services.datashare.harness import CODE, OFFICE, PURPOSE, DatashareHarness, mark
 
@@ -85,14 +85,14 @@ async def engine(lived):
 
 
 @pytest.fixture(params=["system", "account"])
-def question(request, lived) -> Question:
+def question(request, lived) -> AuthorizationRequest:
     return ask(lived, request.param)
 
 
-def ask(harness: DatashareHarness, kind: str) -> Question:
+def ask(harness: DatashareHarness, kind: str) -> AuthorizationRequest:
     actor = harness.system if kind == "system" else harness.clerk
     now = harness.clock.now()
-    return Question(
+    return AuthorizationRequest(
         kind=kind,
         principal=actor.id,
         unit=harness.unit,
@@ -129,14 +129,14 @@ async def narrow(session, statement, day):
 
 
 def of_kind(kind: str) -> list[str]:
-    return [link for link in LINKS if link not in (SYSTEMS_ONLY if kind == "account" else PERSONS_ONLY)]
+    return [link for link in LINK_PROBLEMS if link not in (SYSTEMS_ONLY if kind == "account" else PERSONS_ONLY)]
 
 
 async def test_the_whole_chain_allows(engine, question):
     async with rolled_back(engine) as session:
         found = await verdict(session, question)
-    assert found.allowed, found.false
-    assert found.false == ()
+    assert found.allowed, found.denials
+    assert found.denials == ()
     assert found.fields == ("uscc", "party", "penalty_date", "amount")
 
 
@@ -148,8 +148,8 @@ async def test_each_link_alone_refuses_for_its_own_reason(engine, question, link
         found = await verdict(session, question)
     if link in of_kind(question.kind):
         assert not found.allowed
-        assert [false.link for false in found.false] == [link]
-        assert found.false[0].clause
+        assert [denial.link for denial in found.denials] == [link]
+        assert found.denials[0].clause
     else:
         assert found.allowed, f"{link} is no link of a {question.kind}"
 
@@ -160,8 +160,8 @@ async def test_a_grant_that_is_not_there_is_no_grant(engine, question):
         found = await verdict(session, replace(question, grant_id=new_id()))
         nameless = await verdict(session, replace(question, grant_id=new_id(), resource=None))
         foreign = await verdict(session, replace(question, unit=new_id(), grant_id=found.grant_id))
-    assert [false.link for false in found.false] == ["grant_there"]
-    assert [false.link for false in nameless.false] == ["grant_there"]
+    assert [denial.link for denial in found.denials] == ["grant_there"]
+    assert [denial.link for denial in nameless.denials] == ["grant_there"]
     assert not foreign.allowed
 
 
@@ -184,8 +184,8 @@ async def from_here_on_false(engine, question, links):
             if link not in exclusive:
                 await narrow(session, BREAKS[link], question.day)
         found = await verdict(session, question)
-    assert found.false[0].link == links[0]
-    assert {false.link for false in found.false} >= set(links) - exclusive - {"grant_there"}
+    assert found.denials[0].link == links[0]
+    assert {denial.link for denial in found.denials} >= set(links) - exclusive - {"grant_there"}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -217,7 +217,7 @@ async def test_list_and_query_come_to_the_same_verdict(lived, engine, kind, step
             await narrow(session, step, question.day)
         (listed,) = await verdicts(session, about_all, 10)
         asked = await verdict(session, replace(about_all, resource=CODE))
-    assert (listed.allowed, listed.false, listed.fields) == (asked.allowed, asked.false, asked.fields)
+    assert (listed.allowed, listed.denials, listed.fields) == (asked.allowed, asked.denials, asked.fields)
 
 
 @pytest.mark.parametrize("change", ["purpose", "fields", "origin", "unit_kind", "unit", "principal", "resource"])
@@ -238,18 +238,18 @@ async def test_what_is_asked_must_be_in_the_grant(engine, question, change):
 
 @pytest.mark.parametrize("origin", [None, "::1", "10.20.1.7", "10.20.0.256", "2001:db8::1"])
 async def test_an_address_that_is_not_registered_is_refused(lived, engine, origin):
-    from datashare.data_queries.service import address
+    from datashare.data_queries.service import normalize_origin
 
     async with rolled_back(engine) as session:
-        found = await verdict(session, replace(ask(lived, "system"), origin=address(origin or "")))
-    assert [false.link for false in found.false] == ["origin_registered"]
+        found = await verdict(session, replace(ask(lived, "system"), origin=normalize_origin(origin or "")))
+    assert [denial.link for denial in found.denials] == ["origin_registered"]
 
 
 async def test_an_ipv4_address_inside_ipv6_is_the_same_address(lived, engine):
-    from datashare.data_queries.service import address
+    from datashare.data_queries.service import normalize_origin
 
     async with rolled_back(engine) as session:
-        found = await verdict(session, replace(ask(lived, "system"), origin=address(f"::ffff:{OFFICE}")))
+        found = await verdict(session, replace(ask(lived, "system"), origin=normalize_origin(f"::ffff:{OFFICE}")))
     assert found.allowed
 
 

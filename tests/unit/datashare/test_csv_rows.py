@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datashare.resources.csv_rows import LONGEST_ROW, rows_of
+from datashare.resources.csv_rows import MAX_ROW_LENGTH, read_rows
 from datashare.resources.problems import CsvUnreadable
 
 
@@ -16,7 +16,7 @@ async def read(content: bytes, size: int = 7):
         for at in range(0, len(content), size):
             yield content[at : at + size]
 
-    return [row async for row in rows_of(chunks())]
+    return [row async for row in read_rows(chunks())]
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12)
@@ -43,7 +43,7 @@ async def test_a_malformed_row_is_one_row_without_cells():
 
 @pytest.mark.parametrize(
     "content",
-    ["表头".encode("gb18030"), b'a,b\n"never ends', b"x" * (LONGEST_ROW + 1), b'"' + b"x\n" * LONGEST_ROW],
+    ["表头".encode("gb18030"), b'a,b\n"never ends', b"x" * (MAX_ROW_LENGTH + 1), b'"' + b"x\n" * MAX_ROW_LENGTH],
     ids=["not-utf-8", "open-quote", "long-line", "long-quote"],
 )
 async def test_a_file_that_is_no_csv_is_refused_as_a_whole(content):

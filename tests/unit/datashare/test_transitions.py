@@ -39,7 +39,7 @@ def application(state):
 @pytest.mark.parametrize(("state", "wanted"), list(product(applications.ApplicationState, repeat=2)))
 def test_an_application_takes_the_steps_of_its_table_alone(state, wanted):
     made = application(state)
-    if wanted in applications.TRANSITIONS[state]:
+    if wanted in applications.Application.TRANSITIONS[state]:
         made.move_to(wanted)
         assert made.state == wanted
     else:
@@ -50,7 +50,7 @@ def test_an_application_takes_the_steps_of_its_table_alone(state, wanted):
 
 def test_nothing_but_a_decision_approves():
     states = applications.ApplicationState
-    leading = [state for state, steps in applications.TRANSITIONS.items() if states.APPROVED in steps]
+    leading = [state for state, steps in applications.Application.TRANSITIONS.items() if states.APPROVED in steps]
     assert leading == [states.ADVISED]
 
 
@@ -67,7 +67,7 @@ def test_an_agreement_takes_the_steps_of_its_table_alone(state, wanted):
         drawn_up_at=NOW,
         state=state,
     )
-    if wanted in agreements.TRANSITIONS[state]:
+    if wanted in agreements.Agreement.TRANSITIONS[state]:
         made.move_to(wanted)
         assert made.state == wanted
     else:

@@ -2,56 +2,51 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.state_machine import StateMachine
 from datashare.agreements.problems import AgreementStep
 from datashare.tables import Base
 
-__all__ = ["TRANSITIONS", "Agreement", "AgreementState", "Signature"]
+__all__ = ["Agreement", "AgreementState", "Signature"]
 
 
 class AgreementState(StrEnum):
-    """How far the signing is."""
+    """Progress of the signatures."""
 
     DRAWN_UP = "drawn-up"
     HALF_SIGNED = "half-signed"
     IN_FORCE = "in-force"
 
 
-TRANSITIONS: dict[AgreementState, frozenset[AgreementState]] = {
-    AgreementState.DRAWN_UP: frozenset({AgreementState.HALF_SIGNED}),
-    AgreementState.HALF_SIGNED: frozenset({AgreementState.IN_FORCE}),
-    AgreementState.IN_FORCE: frozenset(),
-}
+class Agreement(StateMachine, Base):
+    """One agreement; its text, terms and digest never change (10.3)."""
 
-
-class Agreement(Base):
-    """One agreement; nothing of text, terms and digest ever changes (10.3)."""
+    TRANSITIONS: ClassVar = {
+        AgreementState.DRAWN_UP: frozenset({AgreementState.HALF_SIGNED}),
+        AgreementState.HALF_SIGNED: frozenset({AgreementState.IN_FORCE}),
+        AgreementState.IN_FORCE: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = AgreementStep
 
     __tablename__ = "agreements"
     __table_args__ = (UniqueConstraint("id", "digest"), Index(None, "unit_id", "resource_id"))
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     application_id: Mapped[UUID] = mapped_column(ForeignKey("applications.id"), unique=True)
-    unit_id: Mapped[UUID] = mapped_column(Uuid)
+    unit_id: Mapped[UUID]
     resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str]
     terms: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    digest: Mapped[str] = mapped_column(Text)
-    drawn_up_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    digest: Mapped[str]
+    drawn_up_at: Mapped[datetime]
     state: Mapped[AgreementState] = mapped_column(Text, default=AgreementState.DRAWN_UP)
-    in_force_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-
-    def move_to(self, state: AgreementState) -> None:
-        """Take a step. Raises `AgreementStep` for one that the table does not have."""
-        if state not in TRANSITIONS[AgreementState(self.state)]:
-            raise AgreementStep(state=self.state)
-        self.state = state
+    in_force_at: Mapped[datetime | None] = mapped_column(default=None)
 
     def sign(self, now: datetime) -> bool:
         """Count one signature; True when it was the second. Raises `AgreementStep`."""
@@ -72,8 +67,8 @@ class Signature(Base):
         ForeignKeyConstraint(["agreement_id", "digest"], ["agreements.id", "agreements.digest"]),
     )
 
-    agreement_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    side: Mapped[str] = mapped_column(Text, primary_key=True)
-    signed_by: Mapped[UUID] = mapped_column(Uuid, index=True)
-    digest: Mapped[str] = mapped_column(Text)
-    signed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    agreement_id: Mapped[UUID] = mapped_column(primary_key=True)
+    side: Mapped[str] = mapped_column(primary_key=True)
+    signed_by: Mapped[UUID] = mapped_column(index=True)
+    digest: Mapped[str]
+    signed_at: Mapped[datetime]

@@ -1,52 +1,50 @@
-"""What is asked about agreements."""
+"""Queries of agreements."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
+from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.agreements.models import Agreement, Signature
 from datashare.grants.models import Grant
 
-__all__ = ["agreement_of", "agreements_of", "grants_of_agreements", "signatures_of"]
+__all__ = ["get_agreement", "get_grant_ids", "list_agreements", "list_signatures", "lock_agreement"]
 
 
-async def agreement_of(
-    session: AsyncSession, agreement_id: UUID, unit: UUID | None, *, lock: bool = False
-) -> Agreement | None:
+def _agreements(unit: UUID | None) -> Select[Agreement]:
+    query = select(Agreement)
+    return query.where(Agreement.unit_id == unit) if unit else query
+
+
+async def get_agreement(session: AsyncSession, agreement_id: UUID, unit: UUID | None) -> Agreement | None:
     """Return an agreement; `unit` None: of any unit."""
-    statement = select(Agreement).where(Agreement.id == agreement_id)
-    if unit:
-        statement = statement.where(Agreement.unit_id == unit)
-    if lock:
-        statement = statement.with_for_update().execution_options(populate_existing=True)
-    return await session.scalar(statement)
+    return await session.scalar(_agreements(unit).where(Agreement.id == agreement_id))
 
 
-async def agreements_of(
-    session: AsyncSession, unit: UUID | None, after: UUID | None, limit: int
-) -> Sequence[Agreement]:
+async def lock_agreement(session: AsyncSession, agreement_id: UUID) -> Agreement | None:
+    """Return and lock an agreement."""
+    return await session.scalar(for_update(select(Agreement).where(Agreement.id == agreement_id)))
+
+
+async def list_agreements(session: AsyncSession, unit: UUID | None, page: PageRequest) -> Slice[Agreement]:
     """Return the agreements of a unit; `unit` None: of all."""
-    statement = select(Agreement).order_by(Agreement.id).limit(limit)
-    if unit:
-        statement = statement.where(Agreement.unit_id == unit)
-    if after:
-        statement = statement.where(Agreement.id > after)
-    return list(await session.scalars(statement))
+    return await paginate(session, _agreements(unit), Agreement.id, page)
 
 
-async def signatures_of(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, list[Signature]]:
-    """Return the signatures of agreements."""
+async def list_signatures(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, list[Signature]]:
+    """Return the signatures of agreements, by agreement."""
     found: dict[UUID, list[Signature]] = defaultdict(list)
-    statement = select(Signature).where(Signature.agreement_id.in_(ids)).order_by(Signature.signed_at)
-    for row in await session.scalars(statement):
+    query = select(Signature).where(Signature.agreement_id.in_(ids)).order_by(Signature.signed_at)
+    for row in await session.scalars(query):
         found[row.agreement_id].append(row)
     return found
 
 
-async def grants_of_agreements(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """Return the grants that rest on agreements."""
+async def get_grant_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Return the ids of the grants that rest on agreements, by agreement."""
     rows = await session.execute(select(Grant.agreement_id, Grant.id).where(Grant.agreement_id.in_(ids)))
     return {row[0]: row[1] for row in rows}

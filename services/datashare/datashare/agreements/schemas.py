@@ -1,22 +1,24 @@
-"""Bodies of the agreement endpoints."""
+"""Bodies of the endpoints of agreements."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
-__all__ = ["AgreementView", "SignatureGiven", "SignatureView"]
+from datashare.schemas import Digest
+
+__all__ = ["AgreementResponse", "SignatureRequest", "SignatureResponse"]
 
 
-class SignatureGiven(BaseModel):
-    """The signature: `digest` is that of the agreement that was read."""
+class SignatureRequest(BaseModel):
+    """A signature; `digest` is that of the agreement that the signer read."""
 
     model_config = ConfigDict(extra="forbid")
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    digest: Digest
 
 
-class SignatureView(BaseModel):
+class SignatureResponse(BaseModel):
     """One side's signature."""
 
     side: str
@@ -24,7 +26,7 @@ class SignatureView(BaseModel):
     signed_at: datetime
 
 
-class AgreementView(BaseModel):
+class AgreementResponse(BaseModel):
     """An agreement. `digest`: SHA-256 of the UTF-8 `text`, a line end, and `terms` as JSON with sorted keys, no blanks."""
 
     id: UUID
@@ -36,5 +38,5 @@ class AgreementView(BaseModel):
     digest: str
     drawn_up_at: datetime
     in_force_at: datetime | None
-    signatures: list[SignatureView]
+    signatures: list[SignatureResponse]
     grant_id: UUID | None

@@ -1,4 +1,4 @@
-"""Draws up agreements and takes their signatures; the second one activates the grant in the same transaction."""
+"""Creates agreements and takes their signatures; the second one activates the grant in the same transaction."""
 
 from datetime import UTC
 from typing import Literal
@@ -9,26 +9,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.datashare import AgreementInForce, AgreementSigned
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
+from common.enforcement.tenancy import visible_unit
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from datashare.agreements.models import Agreement, Signature
 from datashare.agreements.problems import AgreementStep, DigestDiffers, SideMissing
-from datashare.agreements.queries import agreement_of, signatures_of
-from datashare.agreements.template import digest_of, wording
+from datashare.agreements.queries import get_agreement, list_signatures, lock_agreement
+from datashare.agreements.template import agreement_digest, render_agreement
 from datashare.applications.models import Application
 from datashare.applications.problems import SameHands
 from datashare.grants import service as grants
-from datashare.projections.queries import hold_unit, unit_name
+from datashare.projections.queries import get_unit_name, lock_unit
 from datashare.resources.models import Resource
 from datashare.runtime import Runtime
-from datashare.sight import own_unit
 
-__all__ = ["draw_up", "sign"]
+__all__ = ["create_agreement", "sign_agreement"]
 
 
-async def draw_up(session: AsyncSession, runtime: Runtime, application: Application, resource: Resource) -> Agreement:
-    """Write the agreement that an approved application needs. Clause 10.3."""
+async def create_agreement(
+    session: AsyncSession, runtime: Runtime, application: Application, resource: Resource
+) -> Agreement:
+    """Create the agreement of an approved application. Clause 10.3."""
     agreement_id = new_id()
     terms = {
         "agreement_id": str(agreement_id),
@@ -48,9 +50,9 @@ async def draw_up(session: AsyncSession, runtime: Runtime, application: Applicat
             "subjects": application.quota_subjects,
         },
     }
-    text = wording(
+    text = render_agreement(
         terms,
-        unit_name=await unit_name(session, application.unit_id) or str(application.unit_id),
+        unit_name=await get_unit_name(session, application.unit_id) or str(application.unit_id),
         title=resource.title,
         labels={spec.name: spec.zh for spec in resource.specs()},
     )
@@ -61,7 +63,7 @@ async def draw_up(session: AsyncSession, runtime: Runtime, application: Applicat
         resource_id=resource.id,
         text=text,
         terms=terms,
-        digest=digest_of(text, terms),
+        digest=agreement_digest(text, terms),
         drawn_up_at=runtime.clock.now(),
     )
     session.add(agreement)
@@ -69,7 +71,7 @@ async def draw_up(session: AsyncSession, runtime: Runtime, application: Applicat
     return agreement
 
 
-async def sign(
+async def sign_agreement(
     session: AsyncSession, runtime: Runtime, principal: Principal, agreement_id: UUID, digest: str
 ) -> Agreement:
     """Sign for the principal's side; the second signature puts the agreement in force and activates its grant.
@@ -77,21 +79,21 @@ async def sign(
     Clause 10.3. Raises `NotFound`, `SideMissing`, `DigestDiffers`, `AgreementStep`, `SameHands`.
     """
     side = _side(principal)
-    found = await agreement_of(session, agreement_id, own_unit(principal))
+    found = await get_agreement(session, agreement_id, visible_unit(principal))
     if found is None:
         raise NotFound
-    await hold_unit(session, found.unit_id)  # before the row: whoever contains the unit's grants goes the same way
-    agreement = await agreement_of(session, agreement_id, own_unit(principal), lock=True)
+    await lock_unit(session, found.unit_id)  # before the row, in the order of containment
+    agreement = await lock_agreement(session, agreement_id)
     assert agreement is not None
     if digest != agreement.digest:
         raise DigestDiffers
-    signatures = (await signatures_of(session, [agreement.id]))[agreement.id]
+    signatures = (await list_signatures(session, [agreement.id]))[agreement.id]
     if any(signature.side == side for signature in signatures):
         raise AgreementStep(state=agreement.state, side=side)
     if any(signature.signed_by == principal.uuid for signature in signatures):
         raise SameHands
     now = runtime.clock.now()
-    both = agreement.sign(now)
+    signed_by_both = agreement.sign(now)
     session.add(Signature(agreement_id=agreement.id, side=side, signed_by=principal.uuid, digest=digest, signed_at=now))
     signed = AgreementSigned(
         agreement_id=agreement.id,
@@ -101,7 +103,7 @@ async def sign(
         digest=digest,
     )
     outbox.add(session, signed, at=now)
-    if both:
+    if signed_by_both:
         in_force = AgreementInForce(
             agreement_id=agreement.id,
             application_id=agreement.application_id,
@@ -110,7 +112,7 @@ async def sign(
         )
         outbox.add(session, in_force, at=now)
         await session.flush()
-        await grants.activate(session, runtime, agreement)
+        await grants.activate_grant(session, runtime, agreement)
     return agreement
 
 

@@ -1,11 +1,11 @@
-"""The wording of a use agreement, and the digest that fixes it."""
+"""The text of a use agreement, and the digest that identifies it."""
 
 import hashlib
 from typing import Any
 
 import orjson
 
-__all__ = ["digest_of", "wording"]
+__all__ = ["agreement_digest", "render_agreement"]
 
 _TEXT = """\
 公共信用数据使用协议
@@ -28,7 +28,7 @@ _TEXT = """\
 """
 
 
-def wording(terms: dict[str, Any], *, unit_name: str, title: str, labels: dict[str, str]) -> str:
+def render_agreement(terms: dict[str, Any], *, unit_name: str, title: str, labels: dict[str, str]) -> str:
     """Return the full text for `terms`; `labels` gives the fields' Chinese names."""
     quota = terms["quota"]
     return _TEXT.format(
@@ -49,6 +49,6 @@ def wording(terms: dict[str, Any], *, unit_name: str, title: str, labels: dict[s
     )
 
 
-def digest_of(text: str, terms: dict[str, Any]) -> str:
+def agreement_digest(text: str, terms: dict[str, Any]) -> str:
     """Return the SHA-256 (hex) of the UTF-8 text, a line end, and the terms as JSON with sorted keys and no blanks."""
     return hashlib.sha256(text.encode() + b"\n" + orjson.dumps(terms, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,1 +1,1 @@
-"""What units apply for, and what was decided."""
+"""Applications of units, with advice and decision."""

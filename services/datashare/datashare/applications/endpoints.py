@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
+from common.enforcement.tenancy import visible_unit
 from common.problems import Forbidden, NotFound
 from common.web.dependencies import SessionDep, WriteDep
 from common.web.openapi import operation
-from common.web.pagination import Page, PageDep, page_of
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from datashare.applications import queries, service
 from datashare.applications.problems import (
@@ -16,22 +17,20 @@ from datashare.applications.problems import (
     SystemNotUsable,
     TermOver,
 )
-from datashare.applications.queries import File
+from datashare.applications.queries import ApplicationDetails
 from datashare.applications.schemas import (
-    AdviceGiven,
-    AdviceView,
-    ApplicationView,
-    ApplicationWanted,
-    DecisionTaken,
-    DecisionView,
-    Why,
+    AdviceRequest,
+    AdviceResponse,
+    ApplicationRequest,
+    ApplicationResponse,
+    DecisionRequest,
+    DecisionResponse,
 )
 from datashare.data_rules.problems import DataRulesMissing
 from datashare.openings.problems import ResourceNotOpen
-from datashare.openings.schemas import Quota
 from datashare.permissions import CanAdvise, CanApply, CanDecide, CanSee
 from datashare.runtime import RuntimeDep
-from datashare.sight import own_unit
+from datashare.schemas import Quota, ReasonRequest
 
 __all__ = ["routes"]
 
@@ -50,36 +49,37 @@ routes = router("/datashare/applications", "applications")
     TermOver,
 )
 async def submit_application(
-    body: ApplicationWanted, principal: CanApply, write: WriteDep, runtime: RuntimeDep
-) -> ApplicationView:
+    body: ApplicationRequest, principal: CanApply, write: WriteDep, runtime: RuntimeDep
+) -> ApplicationResponse:
     """Apply to use an open resource for stated purposes."""
-    application = await service.apply(write.session, runtime, principal, body)
-    return await _answer(write.session, application.id, principal.unit)
+    application = await service.submit_application(write.session, runtime, principal, body)
+    return await _response(write.session, application.id, principal.unit)
 
 
 @routes.get("")
 @operation("查看使用申请列表", "List applications", Forbidden)
-async def list_applications(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ApplicationView]:
-    """Return the applications of the own unit; authority and center see all."""
-    rows = await queries.files_of(session, own_unit(principal), page.after, page.limit + 1)
-    return page_of(page, rows, _view, lambda row: row.application.id)
+async def list_applications(principal: CanSee, page: PageDep, session: SessionDep) -> Page[ApplicationResponse]:
+    """Return the applications of the caller's unit; authority and center see all."""
+    return Page.of(await queries.list_applications(session, visible_unit(principal), page), _view)
 
 
 @routes.get("/{application_id}")
 @operation("查看使用申请", "Get an application", NotFound, Forbidden)
-async def get_application(application_id: UUID, principal: CanSee, session: SessionDep) -> ApplicationView:
+async def get_application(application_id: UUID, principal: CanSee, session: SessionDep) -> ApplicationResponse:
     """Return an application with its advice and decision."""
-    return await _answer(session, application_id, own_unit(principal))
+    return await _response(session, application_id, visible_unit(principal))
 
 
 @routes.post("/{application_id}/advice", status_code=201)
 @operation("对使用申请提出意见", "Advise on an application", NotFound, ApplicationStep, SameHands)
 async def advise_on_application(
-    application_id: UUID, body: AdviceGiven, principal: CanAdvise, write: WriteDep, runtime: RuntimeDep
-) -> ApplicationView:
-    """Give the center's opinion: by another person than the applicant."""
-    await service.advise(write.session, runtime, principal, application_id, advice=body.advice, reason=body.reason)
-    return await _answer(write.session, application_id, None)
+    application_id: UUID, body: AdviceRequest, principal: CanAdvise, write: WriteDep, runtime: RuntimeDep
+) -> ApplicationResponse:
+    """Give the center's opinion; the adviser is not the applicant."""
+    await service.advise_on_application(
+        write.session, runtime, principal, application_id, advice=body.advice, reason=body.reason
+    )
+    return await _response(write.session, application_id, None)
 
 
 @routes.post("/{application_id}/decision", status_code=201)
@@ -94,36 +94,38 @@ async def advise_on_application(
     DataRulesMissing,
 )
 async def decide_application(
-    application_id: UUID, body: DecisionTaken, principal: CanDecide, write: WriteDep, runtime: RuntimeDep
-) -> ApplicationView:
-    """Decide: the authority, after the advice, by another person than applicant and adviser."""
-    await service.decide(write.session, runtime, principal, application_id, decision=body.decision, reason=body.reason)
-    return await _answer(write.session, application_id, None)
+    application_id: UUID, body: DecisionRequest, principal: CanDecide, write: WriteDep, runtime: RuntimeDep
+) -> ApplicationResponse:
+    """Take the authority's decision after the advice; the person is neither applicant nor adviser."""
+    await service.decide_application(
+        write.session, runtime, principal, application_id, decision=body.decision, reason=body.reason
+    )
+    return await _response(write.session, application_id, None)
 
 
 @routes.post("/{application_id}/withdraw")
 @operation("撤回使用申请", "Withdraw an application", NotFound, ApplicationStep)
 async def withdraw_application(
-    application_id: UUID, body: Why, principal: CanApply, write: WriteDep, runtime: RuntimeDep
-) -> ApplicationView:
-    """Take back an application of the own unit that is not decided yet."""
-    await service.withdraw(write.session, runtime, application_id, principal.unit, reason=body.reason)
-    return await _answer(write.session, application_id, principal.unit)
+    application_id: UUID, body: ReasonRequest, principal: CanApply, write: WriteDep, runtime: RuntimeDep
+) -> ApplicationResponse:
+    """Withdraw an application of the caller's unit that is not decided yet."""
+    await service.withdraw_application(write.session, runtime, application_id, principal.unit, reason=body.reason)
+    return await _response(write.session, application_id, principal.unit)
 
 
-async def _answer(session: SessionDep, application_id: UUID, unit: UUID | None) -> ApplicationView:
-    file = await queries.file_of(session, application_id, unit)
-    if file is None:
+async def _response(session: SessionDep, application_id: UUID, unit: UUID | None) -> ApplicationResponse:
+    found = await queries.get_application(session, application_id, unit)
+    if found is None:
         raise NotFound
-    return _view(file)
+    return _view(found)
 
 
-def _view(file: File) -> ApplicationView:
-    application, advice, decision = file.application, file.advice, file.decision
-    return ApplicationView(
+def _view(details: ApplicationDetails) -> ApplicationResponse:
+    application, resource, advice, decision, agreement_id = details
+    return ApplicationResponse(
         id=application.id,
         unit_id=application.unit_id,
-        resource=file.resource,
+        resource=resource,
         applicant=application.applicant,
         purposes=application.purposes,
         fields=application.fields,
@@ -137,7 +139,7 @@ def _view(file: File) -> ApplicationView:
         submitted_at=application.submitted_at,
         withdrawn_at=application.withdrawn_at,
         withdrawn_for=application.withdrawn_for,
-        advice=AdviceView.model_validate(advice, from_attributes=True) if advice else None,
-        decision=DecisionView.model_validate(decision, from_attributes=True) if decision else None,
-        agreement_id=file.agreement_id,
+        advice=AdviceResponse.model_validate(advice, from_attributes=True) if advice else None,
+        decision=DecisionResponse.model_validate(decision, from_attributes=True) if decision else None,
+        agreement_id=agreement_id,
     )

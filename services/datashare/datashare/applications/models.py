@@ -1,23 +1,24 @@
-"""Applications, and the facts about them: advice and decision, each by other hands than those before (P6)."""
+"""Applications, and the facts about them: advice and decision, each by another person (P6)."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Index, Integer, Text, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.state_machine import StateMachine
 from datashare.applications.problems import ApplicationStep
 from datashare.tables import Base
 
-__all__ = ["OPEN", "TRANSITIONS", "Advice", "Application", "ApplicationState", "Decision"]
+__all__ = ["UNDECIDED_STATES", "Advice", "Application", "ApplicationState", "Decision"]
 
 
 class ApplicationState(StrEnum):
-    """Where an application stands. Time moves none of them: silence never approves (P7)."""
+    """The state of an application. Passing time changes none: silence never approves (P7)."""
 
     SUBMITTED = "submitted"
     ADVISED = "advised"
@@ -27,51 +28,44 @@ class ApplicationState(StrEnum):
 
 
 S = ApplicationState
-TRANSITIONS: dict[ApplicationState, frozenset[ApplicationState]] = {
-    S.SUBMITTED: frozenset({S.ADVISED, S.WITHDRAWN}),
-    S.ADVISED: frozenset({S.APPROVED, S.REJECTED, S.WITHDRAWN}),
-    S.APPROVED: frozenset(),
-    S.REJECTED: frozenset(),
-    S.WITHDRAWN: frozenset(),
-}
-OPEN = tuple(state for state, steps in TRANSITIONS.items() if steps)
-"""States in which somebody still has to act."""
 
 
-class Application(Base):
-    """What a unit asks for."""
+class Application(StateMachine, Base):
+    """The use that a unit applies for."""
+
+    TRANSITIONS: ClassVar = {
+        S.SUBMITTED: frozenset({S.ADVISED, S.WITHDRAWN}),
+        S.ADVISED: frozenset({S.APPROVED, S.REJECTED, S.WITHDRAWN}),
+        S.APPROVED: frozenset(),
+        S.REJECTED: frozenset(),
+        S.WITHDRAWN: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = ApplicationStep
 
     __tablename__ = "applications"
     __table_args__ = (UniqueConstraint("id", "applicant"), Index(None, "unit_id", "id"))
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    unit_id: Mapped[UUID] = mapped_column(Uuid)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    unit_id: Mapped[UUID]
     resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
-    applicant: Mapped[UUID] = mapped_column(Uuid, index=True)
+    applicant: Mapped[UUID] = mapped_column(index=True)
     purposes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
     systems: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     origins: Mapped[Sequence[Any]] = mapped_column(ARRAY(CIDR))
-    term_days: Mapped[int] = mapped_column(Integer)
-    quota_calls: Mapped[int] = mapped_column(Integer)
-    quota_rows: Mapped[int] = mapped_column(Integer)
-    quota_subjects: Mapped[int] = mapped_column(Integer)
-    reason: Mapped[str] = mapped_column(Text)
-    submitted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    term_days: Mapped[int]
+    quota_calls: Mapped[int]
+    quota_rows: Mapped[int]
+    quota_subjects: Mapped[int]
+    reason: Mapped[str]
+    submitted_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None] = mapped_column(default=None)
     state: Mapped[ApplicationState] = mapped_column(Text, default=ApplicationState.SUBMITTED)
-    withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    withdrawn_for: Mapped[str | None] = mapped_column(Text, default=None)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(default=None)
+    withdrawn_for: Mapped[str | None] = mapped_column(default=None)
 
-    def may(self, state: ApplicationState) -> bool:
-        """Whether the table has this step."""
-        return state in TRANSITIONS[ApplicationState(self.state)]
 
-    def move_to(self, state: ApplicationState) -> None:
-        """Take a step. Raises `ApplicationStep` for one that the table does not have."""
-        if not self.may(state):
-            raise ApplicationStep(state=self.state, wanted=state)
-        self.state = state
+UNDECIDED_STATES = tuple(state for state, steps in Application.TRANSITIONS.items() if steps)
 
 
 class Advice(Base):
@@ -83,12 +77,12 @@ class Advice(Base):
         ForeignKeyConstraint(["application_id", "applicant"], ["applications.id", "applications.applicant"]),
     )
 
-    application_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    applicant: Mapped[UUID] = mapped_column(Uuid)
-    advised_by: Mapped[UUID] = mapped_column(Uuid)
-    advice: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    advised_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    application_id: Mapped[UUID] = mapped_column(primary_key=True)
+    applicant: Mapped[UUID]
+    advised_by: Mapped[UUID]
+    advice: Mapped[str]
+    reason: Mapped[str]
+    advised_at: Mapped[datetime]
 
 
 class Decision(Base):
@@ -102,10 +96,10 @@ class Decision(Base):
         ),
     )
 
-    application_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    applicant: Mapped[UUID] = mapped_column(Uuid)
-    advised_by: Mapped[UUID] = mapped_column(Uuid)
-    decided_by: Mapped[UUID] = mapped_column(Uuid)
-    decision: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    application_id: Mapped[UUID] = mapped_column(primary_key=True)
+    applicant: Mapped[UUID]
+    advised_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    decision: Mapped[str]
+    reason: Mapped[str]
+    decided_at: Mapped[datetime]

@@ -1,23 +1,30 @@
-"""What is asked about applications."""
+"""Queries of applications."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
+from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.agreements.models import Agreement
-from datashare.applications.models import OPEN, Advice, Application, Decision
+from datashare.applications.models import UNDECIDED_STATES, Advice, Application, Decision
 from datashare.resources.models import Resource
 
-__all__ = ["File", "application_of", "file_of", "files_of", "open_applications_of_person"]
+__all__ = [
+    "ApplicationDetails",
+    "get_advice",
+    "get_application",
+    "list_applications",
+    "lock_application",
+    "lock_undecided_applications",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """An application with what was said about it."""
+class ApplicationDetails(NamedTuple):
+    """An application, the code of its resource, and the facts about it."""
 
     application: Application
     resource: str
@@ -26,45 +33,41 @@ class File:
     agreement_id: UUID | None
 
 
-async def application_of(session: AsyncSession, application_id: UUID, unit: UUID | None) -> Application | None:
+async def lock_application(session: AsyncSession, application_id: UUID, unit: UUID | None) -> Application | None:
     """Return and lock an application; `unit` None: of any unit."""
-    statement = select(Application).where(Application.id == application_id).with_for_update()
-    if unit:
-        statement = statement.where(Application.unit_id == unit)
-    return await session.scalar(statement.execution_options(populate_existing=True))
+    query = for_update(select(Application).where(Application.id == application_id))
+    return await session.scalar(query.where(Application.unit_id == unit) if unit else query)
 
 
-def _files(unit: UUID | None) -> Any:
-    statement = (
-        select(Application, Resource.code, Advice, Decision, Agreement.id)
+def _applications(unit: UUID | None) -> Select[Application, str, Advice, Decision, UUID]:
+    query = (
+        select(Application, Resource.code, Advice, Decision, Agreement.id.label("agreement_id"))
         .join(Resource, Resource.id == Application.resource_id)
         .outerjoin(Advice, Advice.application_id == Application.id)
         .outerjoin(Decision, Decision.application_id == Application.id)
         .outerjoin(Agreement, Agreement.application_id == Application.id)
     )
-    return statement.where(Application.unit_id == unit) if unit else statement
+    return query.where(Application.unit_id == unit) if unit else query
 
 
-async def file_of(session: AsyncSession, application_id: UUID, unit: UUID | None) -> File | None:
-    """Return an application's file; `unit` None: of any unit."""
-    row = (await session.execute(_files(unit).where(Application.id == application_id))).first()
-    return File(*row) if row else None
+async def get_application(session: AsyncSession, application_id: UUID, unit: UUID | None) -> ApplicationDetails | None:
+    """Return an application; `unit` None: of any unit."""
+    row = (await session.execute(_applications(unit).where(Application.id == application_id))).first()
+    return ApplicationDetails(*row) if row else None
 
 
-async def files_of(session: AsyncSession, unit: UUID | None, after: UUID | None, limit: int) -> Sequence[File]:
-    """Return the files of a unit; `unit` None: of all."""
-    statement = _files(unit).order_by(Application.id).limit(limit)
-    if after:
-        statement = statement.where(Application.id > after)
-    return [File(*row) for row in await session.execute(statement)]
+async def list_applications(session: AsyncSession, unit: UUID | None, page: PageRequest) -> Slice[ApplicationDetails]:
+    """Return the applications of a unit; `unit` None: of all."""
+    found = await paginate(session, _applications(unit), Application.id, page)
+    return Slice([ApplicationDetails(*row) for row in found.rows], found.next_cursor)
 
 
-async def open_applications_of_person(session: AsyncSession, account_id: UUID) -> Sequence[Application]:
-    """Return and lock the person's applications on which somebody still has to act."""
-    statement = (
-        select(Application)
-        .where(Application.applicant == account_id, Application.state.in_(OPEN))
-        .order_by(Application.id)
-        .with_for_update()
-    )
-    return list(await session.scalars(statement))
+async def lock_undecided_applications(session: AsyncSession, account_id: UUID) -> Sequence[Application]:
+    """Return and lock the person's applications that are neither decided nor withdrawn."""
+    undecided = select(Application).where(Application.applicant == account_id, Application.state.in_(UNDECIDED_STATES))
+    return (await session.scalars(for_update(undecided.order_by(Application.id)))).all()
+
+
+async def get_advice(session: AsyncSession, application_id: UUID) -> Advice | None:
+    """Return the center's opinion on an application."""
+    return await session.get(Advice, application_id)

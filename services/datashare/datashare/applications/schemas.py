@@ -1,4 +1,4 @@
-"""Bodies of the application endpoints."""
+"""Bodies of the endpoints of applications."""
 
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -8,22 +8,28 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.web.timestamps import Timestamp
-from datashare.openings.schemas import FieldName, Purpose, Quota, Reason
-from datashare.resources.schemas import Code
+from datashare.schemas import FieldName, Purpose, Quota, Reason, ResourceCode
 
-__all__ = ["AdviceGiven", "AdviceView", "ApplicationView", "ApplicationWanted", "DecisionTaken", "DecisionView", "Why"]
+__all__ = [
+    "AdviceRequest",
+    "AdviceResponse",
+    "ApplicationRequest",
+    "ApplicationResponse",
+    "DecisionRequest",
+    "DecisionResponse",
+]
 
 
-class ApplicationWanted(BaseModel):
-    """What the unit asks for. `origins`: a part of the systems' registered networks, all of them where none is named.
+class ApplicationRequest(BaseModel):
+    """The use that a unit applies for. `origins`: part of the systems' registered networks; default: all of them.
 
-    The term runs `term_days` from the agreement's coming into force, and to `ends_at` at the latest where one is named.
-    `quota`: per day, the opening's ceilings where none is named.
+    The term runs `term_days` from the day on which the agreement comes into force, and not beyond `ends_at`.
+    `quota`: per day; default: the opening's limits.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    resource: Code
+    resource: ResourceCode
     purposes: Annotated[list[Purpose], Field(min_length=1, max_length=30)]
     fields: Annotated[list[FieldName], Field(min_length=1, max_length=60)]
     systems: Annotated[list[UUID], Field(max_length=20)] = []
@@ -34,7 +40,7 @@ class ApplicationWanted(BaseModel):
     reason: Reason
 
 
-class AdviceGiven(BaseModel):
+class AdviceRequest(BaseModel):
     """The center's opinion."""
 
     model_config = ConfigDict(extra="forbid")
@@ -42,7 +48,7 @@ class AdviceGiven(BaseModel):
     reason: Reason
 
 
-class DecisionTaken(BaseModel):
+class DecisionRequest(BaseModel):
     """The authority's decision."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,15 +56,8 @@ class DecisionTaken(BaseModel):
     reason: Reason
 
 
-class Why(BaseModel):
-    """The reason of a step."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Reason
-
-
-class AdviceView(BaseModel):
-    """The opinion that was given."""
+class AdviceResponse(BaseModel):
+    """The center's opinion."""
 
     advice: str
     reason: str
@@ -66,8 +65,8 @@ class AdviceView(BaseModel):
     advised_at: datetime
 
 
-class DecisionView(BaseModel):
-    """The decision that was taken."""
+class DecisionResponse(BaseModel):
+    """The authority's decision."""
 
     decision: str
     reason: str
@@ -75,8 +74,8 @@ class DecisionView(BaseModel):
     decided_at: datetime
 
 
-class ApplicationView(BaseModel):
-    """An application with what was said about it; `agreement_id` once it is approved."""
+class ApplicationResponse(BaseModel):
+    """An application with its advice and decision; `agreement_id` once it is approved."""
 
     id: UUID
     unit_id: UUID
@@ -94,6 +93,6 @@ class ApplicationView(BaseModel):
     submitted_at: datetime
     withdrawn_at: datetime | None = None
     withdrawn_for: str | None = None
-    advice: AdviceView | None = None
-    decision: DecisionView | None = None
+    advice: AdviceResponse | None = None
+    decision: DecisionResponse | None = None
     agreement_id: UUID | None = None

@@ -1,4 +1,4 @@
-"""Applying, advising, deciding, withdrawing: each by its own hands."""
+"""Submits, advises on, decides and withdraws applications."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -21,24 +21,30 @@ from datashare.agreements import service as agreements
 from datashare.applications import queries
 from datashare.applications.models import Advice, Application, ApplicationState, Decision
 from datashare.applications.problems import BeyondOpening, OriginOutsideSystems, SameHands, SystemNotUsable, TermOver
-from datashare.applications.schemas import ApplicationWanted
+from datashare.applications.schemas import ApplicationRequest
 from datashare.data_rules.problems import DataRulesMissing
-from datashare.data_rules.queries import has_current_rules
+from datashare.data_rules.queries import current_data_rules_exist
 from datashare.openings.models import Opening
 from datashare.openings.problems import ResourceNotOpen
-from datashare.openings.queries import current_opening
+from datashare.openings.queries import get_current_opening
 from datashare.projections.models import System
-from datashare.projections.queries import systems_of_unit
-from datashare.resources.queries import open_resource, resources_by_id
+from datashare.projections.queries import list_systems
+from datashare.resources.queries import get_open_resource, get_resource_by_id
 from datashare.runtime import Runtime
 
-__all__ = ["advise", "apply", "decide", "withdraw", "withdraw_all_of"]
+__all__ = [
+    "advise_on_application",
+    "decide_application",
+    "submit_application",
+    "withdraw_application",
+    "withdraw_undecided_applications",
+]
 
 Network = IPv4Network | IPv6Network
 
 
-async def apply(
-    session: AsyncSession, runtime: Runtime, principal: Principal, wanted: ApplicationWanted
+async def submit_application(
+    session: AsyncSession, runtime: Runtime, principal: Principal, request: ApplicationRequest
 ) -> Application:
     """Submit an application of the principal's unit. Clauses 10.1, 10.2, 10.4.
 
@@ -46,34 +52,34 @@ async def apply(
     `TermOver`.
     """
     assert principal.unit is not None
-    if wanted.ends_at and wanted.ends_at <= runtime.clock.now():
+    if request.ends_at and request.ends_at <= runtime.clock.now():
         raise TermOver
-    found = await open_resource(session, principal.unit_kind or "", wanted.resource)
-    if found is None:
+    open_resource = await get_open_resource(session, principal.unit_kind or "", request.resource)
+    if open_resource is None:
         raise ResourceNotOpen
-    resource, opening = found
+    resource, opening = open_resource
     now = runtime.clock.now()
-    if not await has_current_rules(session, principal.unit, now):
+    if not await current_data_rules_exist(session, principal.unit, now):
         raise DataRulesMissing
-    systems = await _usable(session, principal.unit, wanted.systems)
-    quota = wanted.quota
+    systems = await _usable_systems(session, principal.unit, request.systems)
+    quota = request.quota
     application = Application(
         id=new_id(),
         unit_id=principal.unit,
         resource_id=resource.id,
         applicant=principal.uuid,
-        purposes=sorted(set(wanted.purposes)),
-        # Names that the resource does not have stay, so that they are refused and not passed over.
-        fields=list(dict.fromkeys([*resource.ordered(set(wanted.fields)), *wanted.fields])),
+        purposes=sorted(set(request.purposes)),
+        # Unknown names stay in the list, so that they are refused.
+        fields=list(dict.fromkeys([*resource.ordered(set(request.fields)), *request.fields])),
         systems=sorted({system.id for system in systems}),
-        origins=_origins(systems, wanted.origins),
-        term_days=wanted.term_days,
+        origins=_origins(systems, request.origins),
+        term_days=request.term_days,
         quota_calls=quota.calls if quota else opening.quota_calls,
         quota_rows=quota.rows if quota else opening.quota_rows,
         quota_subjects=quota.subjects if quota else opening.quota_subjects,
-        reason=wanted.reason,
+        reason=request.reason,
         submitted_at=now,
-        ends_at=wanted.ends_at,
+        ends_at=request.ends_at,
     )
     _require_within(application, opening)
     session.add(application)
@@ -105,8 +111,8 @@ def _require_within(application: Application, opening: Opening) -> None:
         raise BeyondOpening(beyond=beyond)
 
 
-async def _usable(session: AsyncSession, unit: UUID, ids: Sequence[UUID]) -> list[System]:
-    own = {system.id: system for system in await systems_of_unit(session, unit, ids)}
+async def _usable_systems(session: AsyncSession, unit: UUID, ids: Sequence[UUID]) -> list[System]:
+    own = {system.id: system for system in await list_systems(session, unit, ids)}
     for system_id in ids:
         # A foreign system, an unknown one and a suspended one get the same answer.
         if system_id not in own or not own[system_id].usable:
@@ -114,23 +120,23 @@ async def _usable(session: AsyncSession, unit: UUID, ids: Sequence[UUID]) -> lis
     return list(own.values())
 
 
-def _origins(systems: Sequence[System], wanted: Sequence[Network] | None) -> list[str]:
+def _origins(systems: Sequence[System], requested: Sequence[Network] | None) -> list[str]:
     registered = [ip_network(str(origin)) for system in systems for origin in system.origins]
-    if wanted is None:
+    if requested is None:
         return sorted({str(network) for network in registered})
-    outside = [str(network) for network in wanted if not any(_within(network, known) for known in registered)]
+    outside = [str(network) for network in requested if not any(_contains(known, network) for known in registered)]
     if outside:
         raise OriginOutsideSystems(origins=outside)
-    return sorted({str(network) for network in wanted})
+    return sorted({str(network) for network in requested})
 
 
-def _within(network: Network, known: Network) -> bool:
+def _contains(known: Network, network: Network) -> bool:
     if isinstance(network, IPv4Network) and isinstance(known, IPv4Network):
         return network.subnet_of(known)
     return isinstance(network, IPv6Network) and isinstance(known, IPv6Network) and network.subnet_of(known)
 
 
-async def advise(
+async def advise_on_application(
     session: AsyncSession,
     runtime: Runtime,
     principal: Principal,
@@ -140,7 +146,7 @@ async def advise(
     reason: str,
 ) -> None:
     """Give the center's opinion. Raises `NotFound`, `ApplicationStep`, `SameHands`."""
-    application = await _locked(session, application_id, None)
+    application = await _lock(session, application_id, None)
     if principal.uuid == application.applicant:
         raise SameHands
     application.move_to(ApplicationState.ADVISED)
@@ -159,7 +165,7 @@ async def advise(
     outbox.add(session, event, at=now)
 
 
-async def decide(
+async def decide_application(
     session: AsyncSession,
     runtime: Runtime,
     principal: Principal,
@@ -168,17 +174,17 @@ async def decide(
     decision: Literal["approved", "rejected"],
     reason: str,
 ) -> None:
-    """Take the authority's decision, after the advice; an approval draws up the agreement. Clause 10.2.
+    """Take the authority's decision, after the advice; an approval creates the agreement. Clause 10.2.
 
-    Raises `NotFound`, `ApplicationStep`, `SameHands`, and for an approval what no longer holds: `ResourceNotOpen`,
-    `BeyondOpening`, `DataRulesMissing`.
+    Raises `NotFound`, `ApplicationStep`, `SameHands`, and for an approval `ResourceNotOpen`, `BeyondOpening`,
+    `DataRulesMissing`.
     """
-    application = await _locked(session, application_id, None)
+    application = await _lock(session, application_id, None)
     if principal.uuid == application.applicant:
         raise SameHands
     application.move_to(ApplicationState(decision))
-    advice = await session.get(Advice, application.id)
-    assert advice is not None  # the table of steps has no other way here
+    advice = await queries.get_advice(session, application.id)
+    assert advice is not None  # only ADVISED leads to a decision
     if principal.uuid == advice.advised_by:
         raise SameHands
     now = runtime.clock.now()
@@ -196,26 +202,28 @@ async def decide(
     event = ApplicationDecided(application_id=application.id, decision=decision, decided_by=principal.uuid)
     outbox.add(session, event, at=now)
     if decision == "approved":
-        opening = await current_opening(session, application.resource_id)
+        opening = await get_current_opening(session, application.resource_id)
         if opening is None or opening.withdrawn:
             raise ResourceNotOpen
         _require_within(application, opening)
-        if not await has_current_rules(session, application.unit_id, now):
+        if not await current_data_rules_exist(session, application.unit_id, now):
             raise DataRulesMissing
-        resource = (await resources_by_id(session, [application.resource_id]))[application.resource_id]
-        await agreements.draw_up(session, runtime, application, resource)
+        resource = await get_resource_by_id(session, application.resource_id)
+        await agreements.create_agreement(session, runtime, application, resource)
 
 
-async def withdraw(
+async def withdraw_application(
     session: AsyncSession, runtime: Runtime, application_id: UUID, unit: UUID | None, *, reason: str
 ) -> None:
-    """Take back an application that is not decided yet. Raises `NotFound`, `ApplicationStep`."""
-    _withdraw(session, runtime, await _locked(session, application_id, unit), reason)
+    """Withdraw an application that is not decided yet. Raises `NotFound`, `ApplicationStep`."""
+    _withdraw(session, runtime, await _lock(session, application_id, unit), reason)
 
 
-async def withdraw_all_of(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str) -> None:
-    """Take back what a person applied for and nobody has decided yet: the person cannot answer for it any more."""
-    for application in await queries.open_applications_of_person(session, account_id):
+async def withdraw_undecided_applications(
+    session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str
+) -> None:
+    """Withdraw the undecided applications of a person who can no longer answer for them."""
+    for application in await queries.lock_undecided_applications(session, account_id):
         _withdraw(session, runtime, application, reason)
 
 
@@ -226,8 +234,8 @@ def _withdraw(session: AsyncSession, runtime: Runtime, application: Application,
     outbox.add(session, ApplicationWithdrawn(application_id=application.id, reason=reason), at=now)
 
 
-async def _locked(session: AsyncSession, application_id: UUID, unit: UUID | None) -> Application:
-    application = await queries.application_of(session, application_id, unit)
+async def _lock(session: AsyncSession, application_id: UUID, unit: UUID | None) -> Application:
+    application = await queries.lock_application(session, application_id, unit)
     if application is None:
         raise NotFound
     return application

@@ -1,1 +1,1 @@
-"""Carries out containment orders on grants."""
+"""Containment orders on grants."""

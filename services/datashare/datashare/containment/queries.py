@@ -1,4 +1,4 @@
-"""What is asked about containment orders."""
+"""Queries of containment orders."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,15 +6,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
 from datashare.containment.models import Containment
-from datashare.projections.models import System
 
-__all__ = ["open_orders_on", "order_of", "unit_of_system"]
+__all__ = ["list_open_orders", "lock_containment"]
 
 
-async def open_orders_on(session: AsyncSession, targets: Sequence[UUID]) -> Sequence[UUID]:
+async def list_open_orders(session: AsyncSession, targets: Sequence[UUID]) -> Sequence[UUID]:
     """Return the orders on these units and systems that are not lifted."""
-    statement = (
+    query = (
         select(Containment.order_id)
         .where(
             Containment.target_id.in_(targets),
@@ -23,14 +23,9 @@ async def open_orders_on(session: AsyncSession, targets: Sequence[UUID]) -> Sequ
         )
         .order_by(Containment.order_id)
     )
-    return list(await session.scalars(statement))
+    return (await session.scalars(query)).all()
 
 
-async def order_of(session: AsyncSession, order_id: UUID) -> Containment | None:
-    """Return and lock an order."""
-    return await session.get(Containment, order_id, with_for_update=True)
-
-
-async def unit_of_system(session: AsyncSession, system_id: UUID) -> UUID | None:
-    """Return whose a system is, as far as is known."""
-    return await session.scalar(select(System.unit_id).where(System.id == system_id))
+async def lock_containment(session: AsyncSession, order_id: UUID) -> Containment | None:
+    """Return and lock what an order did."""
+    return await session.scalar(for_update(select(Containment).where(Containment.order_id == order_id)))

@@ -1,1 +1,1 @@
-"""The verdict over the legal chain, and the reading of records under it."""
+"""Queries of credit data: the verdict over the legal chain, and the records."""

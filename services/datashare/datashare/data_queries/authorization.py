@@ -1,8 +1,7 @@
 """The verdict: one statement over the whole legal chain, for list, check and query alike (clauses 7.4, 10.4).
 
-The statement says of every link whether it holds; the first that does not names the refusal. It reads and changes
-nothing. A query locks the grant before it asks (`lock_grants`), so that the statement sees what the lock waited for and
-nothing of it changes before the answer is recorded.
+The statement evaluates every link; the first false one names the refusal. It only reads. A query locks the grant first
+(`lock_grants`): the statement then sees every committed change, and none follows before the query is recorded.
 """
 
 from collections.abc import Sequence
@@ -16,12 +15,21 @@ import asyncpg
 from common.problems import Problem
 from common.storage.database import Statement
 from datashare.data_queries import problems
+from datashare.data_queries.schemas import QuotaLeft
 from datashare.data_rules.problems import DataRulesMissing
 from datashare.openings.problems import ResourceNotOpen
 
-__all__ = ["LINKS", "FalseLink", "Left", "Question", "Verdict", "lock_grants", "verdict", "verdicts"]
+__all__ = [
+    "LINK_PROBLEMS",
+    "AuthorizationRequest",
+    "DenialReason",
+    "Verdict",
+    "get_verdict",
+    "list_verdicts",
+    "lock_grants",
+]
 
-LINKS: dict[str, type[Problem]] = {
+LINK_PROBLEMS: dict[str, type[Problem]] = {
     "unit_standing": problems.UnitSuspended,
     "account_active": problems.AccountSuspended,
     "system_active": problems.SystemSuspended,
@@ -43,9 +51,9 @@ LINKS: dict[str, type[Problem]] = {
     "rows_left": problems.QuotaExhausted,
     "subjects_left": problems.QuotaExhausted,
 }
-"""The links in their order, each with the refusal that it is when it is false.
+"""The links of the chain in order, each with the problem that a false one raises.
 
-Who asks comes before what is asked for: who may not query at all learns why, and nothing of what there is (6.1, 10.2).
+Links of the caller precede those of the resource: callers who may not query learn nothing of resources (6.1, 10.2).
 """
 
 _VERDICT = Statement("""
@@ -119,7 +127,7 @@ LEFT JOIN LATERAL (
         least(g.quota_subjects, o.quota_subjects) AS subjects_ceiling
 ) facts ON g.id IS NOT NULL
 ORDER BY g.revoked_at IS NULL AND g.valid_until > asked.moment DESC, g.valid_from DESC NULLS LAST, g.id
-LIMIT CAST(:most AS integer)
+LIMIT CAST(:limit AS integer)
 """)
 
 _LOCK = Statement("""
@@ -132,10 +140,10 @@ ORDER BY g.id FOR NO KEY UPDATE OF g
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """Who asks for what, from where, when. `purpose` None and no `fields`: whatever the grant has.
+class AuthorizationRequest:
+    """The input of the verdict. Without `purpose` and `fields`, the links on purpose and fields hold for any grant.
 
-    `mark` is the SHA-256 of the subject's code, where one is asked for. `day` is the city's day of `now`.
+    `mark` is the SHA-256 of the subject's code; None for a query without a code. `day` is the city's day of `now`.
     """
 
     kind: Literal["account", "system"]
@@ -154,40 +162,31 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class FalseLink:
-    """A link that does not hold; `cause` is what made it so, where that is known."""
+class DenialReason:
+    """A false link of the chain; `cause` names the suspension that made it false, if one did."""
 
     link: str
     cause: str | None
 
     @property
     def problem(self) -> type[Problem]:
-        """The refusal that it is."""
-        return LINKS[self.link]
+        """The problem that this reason raises."""
+        return LINK_PROBLEMS[self.link]
 
     @property
     def clause(self) -> str | None:
-        """The clause that it rests on."""
+        """The clause that the refusal rests on."""
         by_order = self.cause is not None and self.cause.startswith("order:")
         return "10.2" if self.link == "grant_not_suspended" and not by_order else self.problem.clause
 
     def members(self) -> dict[str, Any]:
-        """Return it as it stands in `links` of a problem."""
+        """Return the entry for the member `links` of a problem."""
         return {"link": self.link, "reason": self.problem.slug, "clause": self.clause, "cause": self.cause}
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is left of the day's quota."""
-
-    calls: int
-    rows: int
-    subjects: int
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The chain's answer. `fields` are those that the grant gives now, in its order; `specs` all of the resource, in JSON."""
+    """The result over the chain. `fields`: those that the grant gives now; `specs`: all of the resource, in JSON."""
 
     resource_id: UUID | None
     resource: str | None
@@ -195,55 +194,55 @@ class Verdict:
     valid_until: datetime | None
     fields: tuple[str, ...]
     specs: str
-    left: Left
-    false: tuple[FalseLink, ...]
+    quota_left: QuotaLeft
+    denials: tuple[DenialReason, ...]
     allowed: bool
 
 
-async def lock_grants(connection: asyncpg.Connection, question: Question) -> list[UUID]:
-    """Lock the live grants that the question is about, and return them; what waits for them in turn is every change."""
+async def lock_grants(connection: asyncpg.Connection, request: AuthorizationRequest) -> list[UUID]:
+    """Lock the live grants that the request is about, and return their ids. Every change of a grant takes this lock."""
     parameters = {
-        "unit": question.unit,
-        "grant": question.grant_id,
-        "resource": question.resource,
-        "now": question.now,
+        "unit": request.unit,
+        "grant": request.grant_id,
+        "resource": request.resource,
+        "now": request.now,
     }
     return [row["id"] for row in await _LOCK.rows(connection, parameters)]
 
 
-async def verdict(connection: asyncpg.Connection, question: Question) -> Verdict:
-    """Return the verdict over the grant that is meant, or else the one that is live, or else the latest."""
-    return (await _ask(connection, question, 1))[0]
+async def get_verdict(connection: asyncpg.Connection, request: AuthorizationRequest) -> Verdict:
+    """Return the verdict over the grant that the request names, or else the live one, or else the latest."""
+    return (await _verdicts(connection, request, 1))[0]
 
 
-async def verdicts(connection: asyncpg.Connection, question: Question, most: int) -> list[Verdict]:
-    """Return the verdict over each of the unit's grants that the question is about."""
-    return [found for found in await _ask(connection, question, most) if found.grant_id]
+async def list_verdicts(connection: asyncpg.Connection, request: AuthorizationRequest, limit: int) -> list[Verdict]:
+    """Return the verdicts over up to `limit` of the unit's grants that the request is about."""
+    return [verdict for verdict in await _verdicts(connection, request, limit) if verdict.grant_id]
 
 
-async def _ask(connection: asyncpg.Connection, question: Question, most: int) -> list[Verdict]:
+async def _verdicts(connection: asyncpg.Connection, request: AuthorizationRequest, limit: int) -> list[Verdict]:
     parameters = {
-        "unit": question.unit,
-        "unit_kind": question.unit_kind,
-        "kind": question.kind,
-        "principal": question.principal,
-        "probe": question.probe is not None,
-        "resource": question.resource,
-        "grant": question.grant_id,
-        "purpose": question.purpose,
-        "fields": list(question.fields),
-        "mark": question.mark,
-        "origin": question.origin,
-        "now": question.now,
-        "day": question.day,
-        "most": most,
+        "unit": request.unit,
+        "unit_kind": request.unit_kind,
+        "kind": request.kind,
+        "principal": request.principal,
+        "probe": request.probe is not None,
+        "resource": request.resource,
+        "grant": request.grant_id,
+        "purpose": request.purpose,
+        "fields": list(request.fields),
+        "mark": request.mark,
+        "origin": request.origin,
+        "now": request.now,
+        "day": request.day,
+        "limit": limit,
     }
     return [_verdict(row) for row in await _VERDICT.rows(connection, parameters)]
 
 
 def _verdict(row: asyncpg.Record) -> Verdict:
-    """Read a row; what hangs on a grant that is not there is neither true nor named false."""
-    allowed = all(row[link] is True for link in LINKS)
+    """Read a row; links of a grant that does not exist are NULL: neither true nor a reason."""
+    allowed = all(row[link] is True for link in LINK_PROBLEMS)
     return Verdict(
         resource_id=row["resource_id"],
         resource=row["code"],
@@ -251,13 +250,13 @@ def _verdict(row: asyncpg.Record) -> Verdict:
         valid_until=row["valid_until"],
         fields=tuple(row["effective"] or ()),
         specs=row["specs"] or "[]",
-        left=Left(row["calls"] or 0, row["rows"] or 0, row["subjects"] or 0),
-        false=() if allowed else _false(row),
+        quota_left=QuotaLeft(row["calls"] or 0, row["rows"] or 0, row["subjects"] or 0),
+        denials=() if allowed else _denials(row),
         allowed=allowed,
     )
 
 
-def _false(row: asyncpg.Record) -> tuple[FalseLink, ...]:
+def _denials(row: asyncpg.Record) -> tuple[DenialReason, ...]:
     causes: dict[str, Sequence[str]] = {
         "unit_standing": row["unit_causes"] or (),
         "account_active": row["account_causes"] or (),
@@ -265,5 +264,8 @@ def _false(row: asyncpg.Record) -> tuple[FalseLink, ...]:
         "grant_not_suspended": row["causes"] or (),
     }
     return tuple(
-        FalseLink(link, cause) for link in LINKS if row[link] is False for cause in causes.get(link) or (None,)
+        DenialReason(link, cause)
+        for link in LINK_PROBLEMS
+        if row[link] is False
+        for cause in causes.get(link) or (None,)
     )

@@ -9,10 +9,10 @@ from common.web.authorization import client_ip
 from common.web.fast_routes import fast_router
 from common.web.openapi import operation
 from datashare.data_queries import service
-from datashare.data_queries.authorization import LINKS
+from datashare.data_queries.authorization import LINK_PROBLEMS
 from datashare.data_queries.problems import FilterOnMaskedField
-from datashare.data_queries.schemas import CheckAnswer, QueryAnswer, QueryAsked
-from datashare.permissions import CanAskForData
+from datashare.data_queries.schemas import CheckResponse, QueryRequest, QueryResponse
+from datashare.permissions import CanQuery
 from datashare.runtime import RuntimeDep
 
 __all__ = ["routes"]
@@ -20,11 +20,11 @@ __all__ = ["routes"]
 routes = fast_router("/datashare", "queries")
 
 
-@routes.post("/queries", response_model=QueryAnswer)
+@routes.post("/queries", response_model=QueryResponse)
 @operation(
     "查询公共信用数据",
     "Query credit data",
-    *LINKS.values(),
+    *LINK_PROBLEMS.values(),
     FilterOnMaskedField,
     Forbidden,
     Unavailable,
@@ -34,31 +34,29 @@ routes = fast_router("/datashare", "queries")
         "Each query counts against the quota; a stored answer would give credit data after the grant has ended",
     ),
 )
-async def query_credit_data(
-    body: QueryAsked, request: Request, principal: CanAskForData, runtime: RuntimeDep
-) -> Response:
-    """Query credit data under a grant. The answer leaves after its record is durable, or does not leave."""
+async def query_credit_data(body: QueryRequest, request: Request, principal: CanQuery, runtime: RuntimeDep) -> Response:
+    """Query credit data under a grant. The response leaves only after its record is durable."""
     async with runtime.database.raw_transaction() as connection:
-        answer = await service.query(connection, runtime, principal, body, client_ip(request))
-    return _sent(answer)
+        answer = await service.query_credit_data(connection, runtime, principal, body, client_ip(request))
+    return _json_response(answer)
 
 
-@routes.post("/checks", response_model=CheckAnswer)
+@routes.post("/checks", response_model=CheckResponse)
 @operation(
     "查询前核验",
     "Check whether a query would be answered",
-    *LINKS.values(),
+    *LINK_PROBLEMS.values(),
     Forbidden,
     DatabaseUnavailable,
     no_key=("核验不改变任何数据，可直接重复", "A check changes nothing and can be repeated"),
 )
-async def check_query(body: QueryAsked, request: Request, principal: CanAskForData, runtime: RuntimeDep) -> Response:
-    """Say whether such a query would be answered now; a refusal is the one that the query would get."""
+async def check_query(body: QueryRequest, request: Request, principal: CanQuery, runtime: RuntimeDep) -> Response:
+    """Apply the verdict of a query without reading records; the problem is the one that the query would raise."""
     async with runtime.database.raw_transaction(begin=False) as connection:
-        answer = await service.check(connection, runtime, principal, body, client_ip(request))
-    return _sent(answer)
+        answer = await service.check_query(connection, runtime, principal, body, client_ip(request))
+    return _json_response(answer)
 
 
-def _sent(answer: BaseModel) -> Response:
-    """Write the answer out: it was validated when it was made, and need not be once more."""
+def _json_response(answer: BaseModel) -> Response:
+    """Serialize a validated body, without FastAPI's second validation."""
     return Response(answer.model_dump_json(), media_type="application/json")

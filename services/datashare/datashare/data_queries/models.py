@@ -1,9 +1,9 @@
-"""What was used: counters of the day, the subjects counted, and the facts of the queries."""
+"""Usage of grants: counters of the day, the subjects counted, and the queries answered."""
 
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Date, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,15 +13,15 @@ __all__ = ["QueryFact", "Usage", "UsageSubject"]
 
 
 class Usage(Base):
-    """What of a grant's quota of one day of the city is used."""
+    """Usage of a grant on one day of the city."""
 
     __tablename__ = "usage"
 
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"), primary_key=True)
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    calls: Mapped[int] = mapped_column(Integer)
-    rows: Mapped[int] = mapped_column(Integer)
-    subjects: Mapped[int] = mapped_column(Integer)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    calls: Mapped[int]
+    rows: Mapped[int]
+    subjects: Mapped[int]
 
 
 class UsageSubject(Base):
@@ -30,24 +30,24 @@ class UsageSubject(Base):
     __tablename__ = "usage_subjects"
 
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"), primary_key=True)
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    mark: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    mark: Mapped[bytes] = mapped_column(primary_key=True)
 
 
 class QueryFact(Base):
-    """One query that was answered; never its content."""
+    """One query that was answered, without its records."""
 
     __tablename__ = "queries"
     __table_args__ = (Index(None, "principal", "grant_id", "day"),)
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     grant_id: Mapped[UUID] = mapped_column(ForeignKey("grants.id"))
-    principal: Mapped[str] = mapped_column(Text)
-    purpose: Mapped[str] = mapped_column(Text)
-    case_number: Mapped[str] = mapped_column(Text)
+    principal: Mapped[str]
+    purpose: Mapped[str]
+    case_number: Mapped[str]
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    mark: Mapped[bytes | None] = mapped_column(LargeBinary)
-    rows: Mapped[int] = mapped_column(Integer)
-    origin: Mapped[str] = mapped_column(Text)
-    day: Mapped[date] = mapped_column(Date)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    mark: Mapped[bytes | None]
+    rows: Mapped[int]
+    origin: Mapped[str]
+    day: Mapped[date]
+    at: Mapped[datetime]

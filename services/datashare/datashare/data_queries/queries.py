@@ -1,4 +1,4 @@
-"""Reads the records, counts them, and writes down that they were read: one statement, so that none comes without the others."""
+"""Reads records, counts usage and stores the fact of the query, all in one statement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ import orjson
 
 from common.storage.database import Statement
 
-__all__ = ["Condition", "Reading", "Taken", "take"]
+__all__ = ["Condition", "QueryPlan", "QueryResult", "read_records"]
 
-_TAKE = """
+_READ_RECORDS = """
 WITH found AS MATERIALIZED (
     SELECT rec.id, sha256(convert_to(rec.subject, 'UTF8')) AS mark, rec.data,
         row_number() OVER (ORDER BY rec.id) AS nth
     FROM records rec
     WHERE rec.resource_id = CAST(:resource AS uuid) AND rec.id > CAST(:after AS bigint){conditions}
-    ORDER BY rec.id LIMIT CAST(:most AS integer) + 1
+    ORDER BY rec.id LIMIT CAST(:limit AS integer) + 1
 ), fresh AS (
     SELECT f.mark, min(f.id) AS first, row_number() OVER (ORDER BY min(f.id)) AS nth
     FROM found f
@@ -31,7 +31,7 @@ WITH found AS MATERIALIZED (
     SELECT min(first) AS at FROM fresh WHERE nth > CAST(:subjects_left AS integer)
 ), answer AS (
     SELECT f.id, f.mark, f.data FROM found f, cut
-    WHERE f.nth <= CAST(:most AS integer) AND (cut.at IS NULL OR f.id < cut.at)
+    WHERE f.nth <= CAST(:limit AS integer) AND (cut.at IS NULL OR f.id < cut.at)
 ), marks AS (
     SELECT mark FROM answer
     UNION
@@ -63,7 +63,7 @@ _CONDITIONS = {
     "uscc": "rec.subject = CAST(:value_{n} AS text)",
     "name": "rec.subject_name = CAST(:value_{n} AS text)",
     "equals": "rec.data ->> CAST(:field_{n} AS text) = CAST(:value_{n} AS text)",
-    # Dates only, whose ISO form sorts as they do.
+    # For dates only: their ISO form sorts by time.
     "from": "rec.data ->> CAST(:field_{n} AS text) >= CAST(:value_{n} AS text)",
     "to": "rec.data ->> CAST(:field_{n} AS text) <= CAST(:value_{n} AS text)",
 }
@@ -71,7 +71,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a record must meet; `field` only for the last three kinds."""
+    """A condition on a record; `field` only for the last three kinds."""
 
     kind: Literal["uscc", "name", "equals", "from", "to"]
     value: str
@@ -79,8 +79,8 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One reading under an allowed verdict: at most `most` records, of at most `subjects_left` subjects not yet counted."""
+class QueryPlan:
+    """One query under an allowed verdict: up to `limit` records, up to `subjects_left` subjects not counted today."""
 
     id: UUID
     resource_id: UUID
@@ -93,7 +93,7 @@ class Reading:
     mark: bytes | None
     by_code: bool
     after: int
-    most: int
+    limit: int
     subjects_left: int
     origin: str
     day: date
@@ -101,8 +101,8 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What was read: `last` is the id of the last record, `more` says that others follow."""
+class QueryResult:
+    """The records of a query. `last`: id of the last record; `more`: whether others follow."""
 
     records: list[dict[str, Any]]
     last: int | None
@@ -110,32 +110,32 @@ class Taken:
     new_subjects: int
 
 
-async def take(connection: asyncpg.Connection, reading: Reading) -> Taken:
-    """Read, count, and write down. The caller holds the grant's lock, so that the counters are exact."""
+async def read_records(connection: asyncpg.Connection, plan: QueryPlan) -> QueryResult:
+    """Read the records, count them and store the query. The caller has locked the grant, so that counters are exact."""
     parameters: dict[str, Any] = {
-        "id": reading.id,
-        "resource": reading.resource_id,
-        "grant": reading.grant_id,
-        "principal": reading.principal,
-        "purpose": reading.purpose,
-        "case_number": reading.case_number,
-        "fields": list(reading.fields),
-        "mark": reading.mark,
-        "by_code": reading.by_code,
-        "after": reading.after,
-        "most": reading.most,
-        "subjects_left": reading.subjects_left,
-        "origin": reading.origin,
-        "day": reading.day,
-        "at": reading.at,
+        "id": plan.id,
+        "resource": plan.resource_id,
+        "grant": plan.grant_id,
+        "principal": plan.principal,
+        "purpose": plan.purpose,
+        "case_number": plan.case_number,
+        "fields": list(plan.fields),
+        "mark": plan.mark,
+        "by_code": plan.by_code,
+        "after": plan.after,
+        "limit": plan.limit,
+        "subjects_left": plan.subjects_left,
+        "origin": plan.origin,
+        "day": plan.day,
+        "at": plan.at,
     }
-    for n, condition in enumerate(reading.conditions):
+    for n, condition in enumerate(plan.conditions):
         parameters[f"value_{n}"] = condition.value
         if condition.field is not None:
             parameters[f"field_{n}"] = condition.field
-    rows = await _statement(tuple(condition.kind for condition in reading.conditions)).rows(connection, parameters)
+    rows = await _statement(tuple(condition.kind for condition in plan.conditions)).rows(connection, parameters)
     records = [row for row in rows if row["id"] is not None]
-    return Taken(
+    return QueryResult(
         records=[orjson.loads(row["data"]) for row in records],
         last=records[-1]["id"] if records else None,
         more=rows[0]["more"],
@@ -146,4 +146,4 @@ async def take(connection: asyncpg.Connection, reading: Reading) -> Taken:
 @lru_cache(maxsize=256)
 def _statement(kinds: tuple[str, ...]) -> Statement:
     conditions = "".join("\n        AND " + _CONDITIONS[kind].format(n=n) for n, kind in enumerate(kinds))
-    return Statement(_TAKE.format(conditions=conditions))
+    return Statement(_READ_RECORDS.format(conditions=conditions))

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -11,17 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
-from datashare.openings.schemas import FieldName, Purpose
-from datashare.resources.schemas import Code
+from datashare.schemas import FieldName, Purpose, ResourceCode
 
-__all__ = ["CheckAnswer", "Filter", "QueryAnswer", "QueryAsked", "QuotaLeft", "Subject", "cursor_of", "place_of"]
+__all__ = [
+    "CheckResponse",
+    "Filter",
+    "QueryRequest",
+    "QueryResponse",
+    "QuotaLeft",
+    "Subject",
+    "decode_record_cursor",
+    "encode_record_cursor",
+]
 
-Plain = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=200)]
+PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=200)]
 
 
 @lru_cache(maxsize=1024)
 def _code(text: str) -> str:
-    """Return the code in its one spelling. Raises `ValueError`."""
+    """Return the normalised code. Raises `ValueError`."""
     try:
         return str(uscc.validate(text.upper()))
     except ValidationError:
@@ -29,12 +38,12 @@ def _code(text: str) -> str:
 
 
 class Subject(BaseModel):
-    """Whom the query is about: the unified social credit code, or the exact name."""
+    """The subject of the query: a unified social credit code, or an exact name."""
 
     model_config = ConfigDict(extra="forbid")
 
     uscc: Annotated[str, Field(max_length=18)] | None = None
-    name: Plain | None = None
+    name: PlainText | None = None
 
     @field_validator("uscc")
     @classmethod
@@ -55,19 +64,19 @@ class Filter(BaseModel):
 
     field: FieldName
     op: Literal["equals", "from", "to"] = "equals"
-    value: Plain
+    value: PlainText
 
 
-class QueryAsked(BaseModel):
+class QueryRequest(BaseModel):
     """A query: of a resource or under one grant, for a purpose, in a case.
 
-    It names a subject or filters, as checks need not. No `fields`: all that are granted. At most `limit` records come,
-    and never more than the policy `query-page`; `cursor` is `next` of the answer before.
+    A query names a subject or filters; a check need not. Without `fields`: all granted fields. The response holds up to
+    `limit` records, and never more than the policy `query-page`; `cursor` is `next` of the previous response.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    resource: Code | None = None
+    resource: ResourceCode | None = None
     grant_id: UUID | None = None
     purpose: Purpose
     case_number: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=2, max_length=80)]
@@ -80,7 +89,7 @@ class QueryAsked(BaseModel):
     @field_validator("cursor")
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
-        place_of(value)
+        decode_record_cursor(value)
         return value
 
     @model_validator(mode="after")
@@ -90,16 +99,17 @@ class QueryAsked(BaseModel):
         return self
 
 
-class QuotaLeft(BaseModel):
-    """What is left of the grant's quota of the city's day."""
+@dataclass(frozen=True, slots=True)
+class QuotaLeft:
+    """The rest of the grant's quota of the city's day."""
 
     calls: int
     rows: int
     subjects: int
 
 
-class QueryAnswer(BaseModel):
-    """The records: granted fields only, masked as the resource says. A probe gets none, whatever there is."""
+class QueryResponse(BaseModel):
+    """The records: granted fields only, masked as the resource defines. A probe gets no records."""
 
     verdict: Literal["allowed"] = "allowed"
     query_id: UUID | None = None
@@ -110,8 +120,8 @@ class QueryAnswer(BaseModel):
     quota_left: QuotaLeft | None = None
 
 
-class CheckAnswer(BaseModel):
-    """A query like this would be answered now."""
+class CheckResponse(BaseModel):
+    """The same query would be allowed now."""
 
     verdict: Literal["allowed"] = "allowed"
     grant_id: UUID
@@ -120,20 +130,20 @@ class CheckAnswer(BaseModel):
     quota_left: QuotaLeft
 
 
-def cursor_of(record_id: int) -> str:
-    """Return the opaque place after a record."""
+def encode_record_cursor(record_id: int) -> str:
+    """Return the cursor of the page after a record."""
     return base64.urlsafe_b64encode(record_id.to_bytes(8)).decode().rstrip("=")
 
 
-def place_of(cursor: str | None) -> int:
+def decode_record_cursor(cursor: str | None) -> int:
     """Return the record id of a cursor. Raises `ValueError`."""
     if cursor is None:
         return 0
     try:
-        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except binascii.Error:
         raise ValueError("the cursor is not valid") from None
-    number = int.from_bytes(place)
-    if len(place) != 8 or number >= 1 << 63:  # noqa: PLR2004 - a bigint
+    number = int.from_bytes(raw)
+    if len(raw) != 8 or number >= 1 << 63:  # noqa: PLR2004 - a bigint
         raise ValueError("the cursor is not valid")
     return number

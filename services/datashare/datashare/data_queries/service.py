@@ -1,10 +1,9 @@
-"""Answers queries and checks under the verdict; what is refused says which link of the chain is false."""
+"""Answers queries and checks under the verdict; a refusal names the first false link of the chain."""
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import asyncpg
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.addresses import normalize_address
 from common.clock import CITY
 from common.contracts.events.datashare import DataQueried, QueryRefused, QuotaReached
 from common.enforcement.principals import Principal
@@ -20,158 +20,174 @@ from common.messaging import outbox
 from common.messaging.events import Event
 from common.problems import Forbidden, Invalid, Problem, Unavailable
 from common.storage.database import driver_connection
-from datashare.data_queries.authorization import FalseLink, Left, Question, Verdict, lock_grants, verdict, verdicts
+from datashare.data_queries.authorization import (
+    AuthorizationRequest,
+    DenialReason,
+    Verdict,
+    get_verdict,
+    list_verdicts,
+    lock_grants,
+)
 from datashare.data_queries.problems import FilterOnMaskedField, QuotaExhausted
-from datashare.data_queries.queries import Condition, Reading, Taken, take
-from datashare.data_queries.schemas import CheckAnswer, QueryAnswer, QueryAsked, QuotaLeft, cursor_of, place_of
+from datashare.data_queries.queries import Condition, QueryPlan, QueryResult, read_records
+from datashare.data_queries.schemas import (
+    CheckResponse,
+    QueryRequest,
+    QueryResponse,
+    QuotaLeft,
+    decode_record_cursor,
+    encode_record_cursor,
+)
 from datashare.resources.fields import FieldSpec, FieldType, mask_value
 from datashare.runtime import Runtime
 
-__all__ = ["address", "check", "query", "usable_grants"]
+__all__ = ["check_query", "list_usable_grants", "normalize_origin", "query_credit_data"]
 
-NAME_MARK = b"name:"
+NAME_MARK_PREFIX = b"name:"
+MAX_GRANTS_OF_UNIT = 1000
+"""At most one grant of a unit is live per resource."""
 
 
-async def query(
-    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
-) -> QueryAnswer:
+async def query_credit_data(
+    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, request: QueryRequest, origin: str
+) -> QueryResponse:
     """Answer a query: verdict, quota, usage, fact, event and records in one transaction, in four statements.
 
-    Clauses 7.4, 10.4. A probe gets the verdict alone: nothing is read or counted for it. Raises the refusal of the
-    first false link, `FilterOnMaskedField`, `Invalid` for a query that names neither subject nor filters.
+    Clauses 7.4, 10.4. A probe gets the verdict alone, without records or usage. Raises the problem of the first false
+    link, `FilterOnMaskedField`, `Invalid` for a query that names neither subject nor filters.
     """
-    question = _question(runtime, principal, asked, origin)
+    authorization = _authorization_request(runtime, principal, request, origin)
     if principal.probe:
-        await _require(await verdict(connection, question), question, principal, asked, origin)
-        return QueryAnswer()
-    if asked.subject is None and not asked.filters:
+        verdict = await get_verdict(connection, authorization)
+        _require_allowed(verdict, authorization, principal, request, origin)
+        return QueryResponse()
+    if request.subject is None and not request.filters:
         raise Invalid("须指明主体或筛选条件", "Name a subject, or filters")
-    locked = await lock_grants(connection, question)
-    found = await verdict(connection, question)
-    await _require(found, question, principal, asked, origin)
-    if found.grant_id not in locked:
+    locked = await lock_grants(connection, authorization)
+    verdict = await get_verdict(connection, authorization)
+    _require_allowed(verdict, authorization, principal, request, origin)
+    if verdict.grant_id not in locked:
         raise Unavailable("授权刚刚变更，请重试", "The grant has just changed: try again")
-    reading = _reading(runtime, principal, asked, found, question=question, origin=origin)
-    taken = await take(connection, reading)
-    await outbox.add_on_connection(connection, *_events(principal, reading, found, taken), at=reading.at)
-    return _answer(asked, reading, found, taken)
+    plan = _plan(runtime, principal, request, verdict, authorization)
+    result = await read_records(connection, plan)
+    await outbox.add_on_connection(connection, *_events(principal, plan, verdict, result), at=plan.at)
+    return _response(request, plan, verdict, result)
 
 
-async def check(
-    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str
-) -> CheckAnswer:
-    """Say whether a query like this would be answered now, by the same statement; nothing is read or counted.
+async def check_query(
+    connection: asyncpg.Connection, runtime: Runtime, principal: Principal, request: QueryRequest, origin: str
+) -> CheckResponse:
+    """Apply the verdict of a query, by the same statement, without records or usage.
 
-    Raises the refusal that the query would get.
+    Raises the problem that the query would raise.
     """
-    question = _question(runtime, principal, asked, origin)
-    found = await verdict(connection, question)
-    await _require(found, question, principal, asked, origin)
-    assert found.grant_id  # a link of the chain
-    assert found.valid_until
-    return CheckAnswer(
-        grant_id=found.grant_id,
-        fields=list(asked.fields or found.fields),
-        valid_until=found.valid_until,
-        quota_left=QuotaLeft(calls=found.left.calls, rows=found.left.rows, subjects=found.left.subjects),
+    authorization = _authorization_request(runtime, principal, request, origin)
+    verdict = await get_verdict(connection, authorization)
+    _require_allowed(verdict, authorization, principal, request, origin)
+    assert verdict.grant_id  # a link of the chain
+    assert verdict.valid_until
+    return CheckResponse(
+        grant_id=verdict.grant_id,
+        fields=list(request.fields or verdict.fields),
+        valid_until=verdict.valid_until,
+        quota_left=verdict.quota_left,
     )
 
 
-async def usable_grants(session: AsyncSession, runtime: Runtime, principal: Principal, origin: str) -> list[UUID]:
+async def list_usable_grants(session: AsyncSession, runtime: Runtime, principal: Principal, origin: str) -> list[UUID]:
     """Return the grants under which the principal could query now, by the same statement."""
-    asked = _base(runtime, principal, origin)
-    most = 1000  # one grant per resource is live at a time
+    request = _base_request(runtime, principal, origin)
     return [
-        found.grant_id
-        for found in await verdicts(await driver_connection(session), asked, most)
-        if found.allowed and found.grant_id
+        verdict.grant_id
+        for verdict in await list_verdicts(await driver_connection(session), request, MAX_GRANTS_OF_UNIT)
+        if verdict.allowed and verdict.grant_id
     ]
 
 
-@lru_cache(maxsize=1024)
-def address(origin: str) -> str | None:
-    """Return a network address in its plain form (IPv4 inside IPv6 as IPv4), None for what is none."""
-    try:
-        parsed = ip_address(origin)
-    except ValueError:
-        return None
-    if isinstance(parsed, IPv6Address):
-        parsed = parsed.ipv4_mapped or ip_address(int(parsed))
-    return str(parsed)
+def normalize_origin(origin: str) -> str | None:
+    """Return a network address in its normal form, None for an unreadable one."""
+    address = normalize_address(origin)
+    return str(address) if address else None
 
 
-def _base(runtime: Runtime, principal: Principal, origin: str, **more: Any) -> Question:
+def _base_request(runtime: Runtime, principal: Principal, origin: str, **members: Any) -> AuthorizationRequest:
     if principal.kind == "service":
         raise Forbidden
     now = runtime.clock.now()
-    return Question(
+    return AuthorizationRequest(
         kind=principal.kind,
         principal=principal.uuid,
         unit=principal.unit,
         unit_kind=principal.unit_kind,
         probe=principal.probe,
-        origin=address(origin),
+        origin=normalize_origin(origin),
         now=now,
         day=now.astimezone(CITY).date(),
-        **more,
+        **members,
     )
 
 
-def _question(runtime: Runtime, principal: Principal, asked: QueryAsked, origin: str) -> Question:
-    code = asked.subject.uscc if asked.subject else None
-    return _base(
+def _authorization_request(
+    runtime: Runtime, principal: Principal, request: QueryRequest, origin: str
+) -> AuthorizationRequest:
+    code = request.subject.uscc if request.subject else None
+    return _base_request(
         runtime,
         principal,
         origin,
-        resource=asked.resource,
-        grant_id=asked.grant_id,
-        purpose=asked.purpose,
-        # To filter by a field is to learn of it.
-        fields=tuple(dict.fromkeys([*asked.fields, *(condition.field for condition in asked.filters)])),
+        resource=request.resource,
+        grant_id=request.grant_id,
+        purpose=request.purpose,
+        # A filter reveals its field's values, so it needs the grant of the field.
+        fields=tuple(dict.fromkeys([*request.fields, *(condition.field for condition in request.filters)])),
         mark=hashlib.sha256(code.encode()).digest() if code else None,
     )
 
 
-async def _require(found: Verdict, question: Question, principal: Principal, asked: QueryAsked, origin: str) -> None:
-    """Raise the refusal of the first false link, with the event that records it.
+def _require_allowed(
+    verdict: Verdict, authorization: AuthorizationRequest, principal: Principal, request: QueryRequest, origin: str
+) -> None:
+    """Raise the problem of the first false link, with the event that records it.
 
-    A probe asks what a containment order did: it is refused by the link that this order made false, where there is one,
-    and hears of all false links.
+    A probe tests a containment order: its problem is that of the link which this order made false, where there is one,
+    and lists all false links.
     """
-    if found.allowed:
+    if verdict.allowed:
         return
     own_cause = f"order:{principal.probe}"
-    named = next((link for link in found.false if principal.probe and link.cause == own_cause), found.false[0])
+    denial = next((each for each in verdict.denials if principal.probe and each.cause == own_cause), verdict.denials[0])
     refused = QueryRefused(
         query_id=new_id(),
         principal=principal.subject,
         unit_id=principal.unit,
-        resource=asked.resource or found.resource or "",
-        grant_id=found.grant_id or asked.grant_id,
-        purpose=asked.purpose,
-        case_number=asked.case_number,
-        fields=asked.fields,
-        reason=named.problem.slug,
-        clause=named.clause or "",
+        resource=request.resource or verdict.resource or "",
+        grant_id=verdict.grant_id or request.grant_id,
+        purpose=request.purpose,
+        case_number=request.case_number,
+        fields=request.fields,
+        reason=denial.problem.slug,
+        clause=denial.clause or "",
         origin=origin,
         probe=principal.probe,
     )
-    raise _refusal(named, found, question, refused)
+    raise _problem(denial, verdict, authorization, refused)
 
 
-def _refusal(named: FalseLink, found: Verdict, question: Question, event: QueryRefused) -> Problem:
-    extra: dict[str, Any] = {"reason": named.problem.slug}
+def _problem(
+    denial: DenialReason, verdict: Verdict, authorization: AuthorizationRequest, event: QueryRefused
+) -> Problem:
+    extra: dict[str, Any] = {"reason": denial.problem.slug}
     headers = {}
-    if named.cause:
-        extra["cause"] = named.cause
-    if named.problem is QuotaExhausted:
-        extra["measure"] = named.link.removesuffix("_left")
-        headers["Retry-After"] = str(_seconds_to_next_day(question.now))
-    if named.link == "fields_granted":
-        extra["fields"] = [name for name in question.fields if name not in found.fields]
-    if question.probe:
-        extra["links"] = [link.members() for link in found.false]
-    return named.problem(clause=named.clause, headers=headers, event=event, **extra)
+    if denial.cause:
+        extra["cause"] = denial.cause
+    if denial.problem is QuotaExhausted:
+        extra["measure"] = denial.link.removesuffix("_left")
+        headers["Retry-After"] = str(_seconds_to_next_day(authorization.now))
+    if denial.link == "fields_granted":
+        extra["fields"] = [name for name in authorization.fields if name not in verdict.fields]
+    if authorization.probe:
+        extra["links"] = [each.members() for each in verdict.denials]
+    return denial.problem(clause=denial.clause, headers=headers, event=event, **extra)
 
 
 def _seconds_to_next_day(now: datetime) -> int:
@@ -180,80 +196,84 @@ def _seconds_to_next_day(now: datetime) -> int:
     return max(1, int((midnight - local).total_seconds()) + 1)
 
 
-def _reading(
-    runtime: Runtime, principal: Principal, asked: QueryAsked, found: Verdict, *, question: Question, origin: str
-) -> Reading:
-    assert found.resource_id  # a link of the chain
-    assert found.grant_id
-    mark = question.mark
-    if asked.subject and asked.subject.name:
-        mark = hashlib.sha256(NAME_MARK + asked.subject.name.encode()).digest()
-    page = runtime.policies.at("query-page", question.now).value
-    return Reading(
+def _plan(
+    runtime: Runtime,
+    principal: Principal,
+    request: QueryRequest,
+    verdict: Verdict,
+    authorization: AuthorizationRequest,
+) -> QueryPlan:
+    assert verdict.resource_id  # a link of the chain
+    assert verdict.grant_id
+    mark = authorization.mark
+    if request.subject and request.subject.name:
+        mark = hashlib.sha256(NAME_MARK_PREFIX + request.subject.name.encode()).digest()
+    max_page = runtime.policies.at("query-page", authorization.now).value
+    return QueryPlan(
         id=new_id(),
-        resource_id=found.resource_id,
-        grant_id=found.grant_id,
+        resource_id=verdict.resource_id,
+        grant_id=verdict.grant_id,
         principal=principal.subject,
-        purpose=asked.purpose,
-        case_number=asked.case_number,
-        fields=asked.fields or found.fields,
-        conditions=_conditions(asked, _specs(found.specs)),
+        purpose=request.purpose,
+        case_number=request.case_number,
+        fields=request.fields or verdict.fields,
+        conditions=_conditions(request, _parse_specs(verdict.specs)),
         mark=mark,
-        by_code=question.mark is not None,
-        after=place_of(asked.cursor),
-        most=min(asked.limit, page, found.left.rows),
-        subjects_left=max(0, found.left.subjects),
-        origin=address(origin) or "",
-        day=question.day,
-        at=question.now,
+        by_code=authorization.mark is not None,
+        after=decode_record_cursor(request.cursor),
+        limit=min(request.limit, max_page, verdict.quota_left.rows),
+        subjects_left=max(0, verdict.quota_left.subjects),
+        origin=authorization.origin or "",
+        day=authorization.day,
+        at=authorization.now,
     )
 
 
-def _conditions(asked: QueryAsked, specs: Mapping[str, FieldSpec]) -> list[Condition]:
+def _conditions(request: QueryRequest, specs: Mapping[str, FieldSpec]) -> list[Condition]:
     conditions = []
-    if asked.subject and asked.subject.uscc:
-        conditions.append(Condition("uscc", asked.subject.uscc))
-    elif asked.subject and asked.subject.name:
-        conditions.append(Condition("name", asked.subject.name))
-    for wanted in asked.filters:
-        spec = specs[wanted.field]
+    if request.subject and request.subject.uscc:
+        conditions.append(Condition("uscc", request.subject.uscc))
+    elif request.subject and request.subject.name:
+        conditions.append(Condition("name", request.subject.name))
+    for each in request.filters:
+        spec = specs[each.field]
         if spec.mask != "none":
             raise FilterOnMaskedField(field=spec.name)
-        if wanted.op != "equals" and spec.type != FieldType.DATE:
+        if each.op != "equals" and spec.type != FieldType.DATE:
             raise Invalid("只有日期可按范围筛选", "Only dates can be filtered by a range", field=spec.name)
-        conditions.append(Condition(wanted.op, wanted.value, spec.name))
+        conditions.append(Condition(each.op, each.value, spec.name))
     return conditions
 
 
 @lru_cache(maxsize=512)
-def _specs(text: str) -> Mapping[str, FieldSpec]:
-    """Read the fields of a resource: the same text is the same fields, so reading it once is enough."""
+def _parse_specs(text: str) -> Mapping[str, FieldSpec]:
+    """Return the fields of a resource by name. Cached by the text, because parsing costs more than the rest."""
     return {spec["name"]: FieldSpec.model_validate(spec) for spec in orjson.loads(text)}
 
 
-def _events(principal: Principal, reading: Reading, found: Verdict, taken: Taken) -> list[Event]:
+def _events(principal: Principal, plan: QueryPlan, verdict: Verdict, result: QueryResult) -> list[Event]:
     assert principal.unit is not None
     queried = DataQueried(
-        query_id=reading.id,
-        grant_id=reading.grant_id,
+        query_id=plan.id,
+        grant_id=plan.grant_id,
         unit_id=principal.unit,
-        resource_id=reading.resource_id,
-        principal=reading.principal,
-        purpose=reading.purpose,
-        case_number=reading.case_number,
-        fields=list(reading.fields),
-        rows=len(taken.records),
-        origin=reading.origin,
+        resource_id=plan.resource_id,
+        principal=plan.principal,
+        purpose=plan.purpose,
+        case_number=plan.case_number,
+        fields=list(plan.fields),
+        rows=len(result.records),
+        origin=plan.origin,
     )
-    left = _left(found, taken)
+    left = _quota_left(verdict, result)
     used_up = {
         "calls": left.calls == 0,
         "rows": left.rows == 0,
-        "subjects": left.subjects <= 0 < found.left.subjects,
+        "subjects": left.subjects == 0 < verdict.quota_left.subjects,
     }
     reached = [
         QuotaReached.model_validate(
-            {"grant_id": reading.grant_id, "unit_id": principal.unit, "measure": measure, "day": reading.day}
+            {"grant_id": plan.grant_id, "unit_id": principal.unit, "measure": measure, "day": plan.day}
         )
         for measure, is_used_up in used_up.items()
         if is_used_up
@@ -261,18 +281,22 @@ def _events(principal: Principal, reading: Reading, found: Verdict, taken: Taken
     return [queried, *reached]
 
 
-def _left(found: Verdict, taken: Taken) -> Left:
-    return Left(found.left.calls - 1, found.left.rows - len(taken.records), found.left.subjects - taken.new_subjects)
+def _quota_left(verdict: Verdict, result: QueryResult) -> QuotaLeft:
+    left = verdict.quota_left
+    return QuotaLeft(left.calls - 1, left.rows - len(result.records), max(0, left.subjects - result.new_subjects))
 
 
-def _answer(asked: QueryAsked, reading: Reading, found: Verdict, taken: Taken) -> QueryAnswer:
-    masks = [(name, _specs(found.specs)[name].mask) for name in reading.fields]
-    left = _left(found, taken)
-    return QueryAnswer(
-        query_id=reading.id,
-        grant_id=reading.grant_id,
-        fields=list(reading.fields),
-        records=[{name: mask_value(mask, record.get(name)) for name, mask in masks} for record in taken.records],
-        next=cursor_of(taken.last) if taken.more and taken.last is not None else asked.cursor if taken.more else None,
-        quota_left=QuotaLeft(calls=left.calls, rows=left.rows, subjects=max(0, left.subjects)),
+def _response(request: QueryRequest, plan: QueryPlan, verdict: Verdict, result: QueryResult) -> QueryResponse:
+    specs = _parse_specs(verdict.specs)
+    masks = [(name, specs[name].mask) for name in plan.fields]
+    next_cursor = None
+    if result.more:
+        next_cursor = request.cursor if result.last is None else encode_record_cursor(result.last)
+    return QueryResponse(
+        query_id=plan.id,
+        grant_id=plan.grant_id,
+        fields=list(plan.fields),
+        records=[{name: mask_value(mask, record.get(name)) for name, mask in masks} for record in result.records],
+        next=next_cursor,
+        quota_left=_quota_left(verdict, result),
     )

@@ -1,32 +1,28 @@
-"""What is asked about data-security rules."""
+"""Queries of data-security rules."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.data_rules.models import DataRules
 
-__all__ = ["filings_of", "has_current_rules"]
+__all__ = ["current_data_rules_exist", "list_data_rules"]
 
 
-async def has_current_rules(session: AsyncSession, unit_id: UUID, now: datetime) -> bool:
-    """Whether the unit has rules that count now (10.1)."""
+async def current_data_rules_exist(session: AsyncSession, unit_id: UUID, now: datetime) -> bool:
+    """Whether the unit has rules that are valid now (10.1)."""
     current = select(DataRules.id).where(
         DataRules.unit_id == unit_id, DataRules.filed_at <= now, DataRules.valid_until > now
     )
     return await session.scalar(current.limit(1)) is not None
 
 
-async def filings_of(
-    session: AsyncSession, unit_id: UUID | None, after: UUID | None, limit: int
-) -> Sequence[DataRules]:
+async def list_data_rules(session: AsyncSession, unit_id: UUID | None, page: PageRequest) -> Slice[DataRules]:
     """Return the filings of a unit; `unit_id` None: of all."""
-    statement = select(DataRules).order_by(DataRules.id).limit(limit)
+    query = select(DataRules)
     if unit_id:
-        statement = statement.where(DataRules.unit_id == unit_id)
-    if after:
-        statement = statement.where(DataRules.id > after)
-    return list(await session.scalars(statement))
+        query = query.where(DataRules.unit_id == unit_id)
+    return await paginate(session, query, DataRules.id, page)

@@ -1,22 +1,24 @@
-"""Bodies of the data-rules endpoints."""
+"""Bodies of the endpoints of data-security rules."""
 
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DataRulesFiling", "DataRulesView"]
+from datashare.schemas import Digest
+
+__all__ = ["DataRulesRequest", "DataRulesResponse"]
 
 
-class DataRulesFiling(BaseModel):
+class DataRulesRequest(BaseModel):
     """The rules themselves, or the SHA-256 (hex) of a document that the unit keeps."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=2, max_length=200)]
     text: Annotated[str, Field(min_length=20, max_length=200_000)] | None = None
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    digest: Digest | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -25,7 +27,7 @@ class DataRulesFiling(BaseModel):
         return self
 
 
-class DataRulesView(BaseModel):
+class DataRulesResponse(BaseModel):
     """A filing; `current` says whether it counts now."""
 
     id: UUID

@@ -10,24 +10,24 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from datashare.data_rules.models import DataRules
-from datashare.data_rules.schemas import DataRulesFiling
+from datashare.data_rules.schemas import DataRulesRequest
 from datashare.runtime import Runtime
 
-__all__ = ["file_rules"]
+__all__ = ["file_data_rules"]
 
 
-async def file_rules(
-    session: AsyncSession, runtime: Runtime, principal: Principal, filing: DataRulesFiling
+async def file_data_rules(
+    session: AsyncSession, runtime: Runtime, principal: Principal, request: DataRulesRequest
 ) -> DataRules:
-    """File the rules of the principal's unit; they count for `data-rules-term` days. Clause 10.1."""
+    """File the rules of the principal's unit; they are valid for `data-rules-term` days. Clause 10.1."""
     assert principal.unit is not None
     now = runtime.clock.now()
-    digest = filing.digest or hashlib.sha256((filing.text or "").encode()).hexdigest()
+    digest = request.digest or hashlib.sha256((request.text or "").encode()).hexdigest()
     rules = DataRules(
         id=new_id(),
         unit_id=principal.unit,
-        title=filing.title,
-        text=filing.text,
+        title=request.title,
+        text=request.text,
         digest=digest,
         filed_by=principal.uuid,
         filed_at=now,

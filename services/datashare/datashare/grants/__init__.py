@@ -1,1 +1,1 @@
-"""Who may use what: terms, suspensions, revocation."""
+"""Grants: terms, suspensions, revocation."""

@@ -1,16 +1,16 @@
-"""Bodies of the grant endpoints."""
+"""Bodies of the endpoints of grants."""
 
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from datashare.openings.schemas import Quota
+from datashare.schemas import Quota
 
-__all__ = ["GrantView", "SuspensionView"]
+__all__ = ["GrantResponse", "SuspensionResponse"]
 
 
-class SuspensionView(BaseModel):
+class SuspensionResponse(BaseModel):
     """One cause of suspension, open while `lifted_at` is not set."""
 
     id: UUID
@@ -20,8 +20,8 @@ class SuspensionView(BaseModel):
     lifted_at: datetime | None
 
 
-class GrantView(BaseModel):
-    """A grant; `state` comes from its facts, `expired` from its term and the clock."""
+class GrantResponse(BaseModel):
+    """A grant; `state` follows from revocation and suspensions, `expired` from its term and the clock."""
 
     id: UUID
     unit_id: UUID
@@ -38,4 +38,4 @@ class GrantView(BaseModel):
     expired: bool
     revoked_at: datetime | None
     revoked_for: str | None
-    suspensions: list[SuspensionView]
+    suspensions: list[SuspensionResponse]

@@ -1,4 +1,4 @@
-"""The one way in which a grant begins, is suspended, comes back and ends, whichever door asks for it (P2)."""
+"""Activates, suspends, reinstates and revokes grants: each by one function, whichever caller asks (P2)."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,26 +18,35 @@ from common.messaging import outbox
 from common.problems import NotFound
 from datashare.agreements.models import Agreement
 from datashare.applications.problems import TermOver
-from datashare.containment.queries import open_orders_on
+from datashare.containment.queries import list_open_orders
 from datashare.grants import queries
 from datashare.grants.models import Grant, GrantState, Suspension
 from datashare.grants.problems import ContainmentHolds
 from datashare.runtime import Runtime
 
-__all__ = ["ORDER", "activate", "reinstate", "reinstate_by_hand", "revoke", "suspend", "suspend_by_hand"]
+__all__ = [
+    "ORDER_CAUSE_PREFIX",
+    "activate_grant",
+    "reinstate_by_decision",
+    "reinstate_grant",
+    "revoke_by_decision",
+    "revoke_grant",
+    "suspend_by_decision",
+    "suspend_grant",
+]
 
-ORDER = "order:"
-"""How the cause of a suspension by containment begins."""
-SUPERSEDED = "superseded"
-INHERITED = "contained"
+ORDER_CAUSE_PREFIX = "order:"
+"""Prefix of the cause of a suspension by containment, before the order's id."""
+SUPERSEDED_REASON = "superseded"
+CONTAINED_REASON = "contained"
 
 
-async def activate(session: AsyncSession, runtime: Runtime, agreement: Agreement) -> Grant:
-    """Make the grant of an agreement that is now in force. Clause 10.3. The caller holds the unit.
+async def activate_grant(session: AsyncSession, runtime: Runtime, agreement: Agreement) -> Grant:
+    """Create the grant of an agreement that is now in force. Clause 10.3. The caller has locked the unit.
 
-    It takes the place of the unit's earlier grant of the resource, and with it what suspended that one; and open
-    containment orders on the unit or a system concern it too: signing anew is no way out of containment (12.3).
-    Raises `TermOver` when the end that was agreed has passed.
+    It replaces the unit's earlier grant of the resource and inherits that grant's suspensions. Open containment orders
+    on the unit or a system suspend it too: a new signature does not end containment (12.3).
+    Raises `TermOver` when the agreed end has passed.
     """
     now = runtime.clock.now()
     terms = agreement.terms
@@ -46,14 +55,14 @@ async def activate(session: AsyncSession, runtime: Runtime, agreement: Agreement
         until = min(until, datetime.fromisoformat(terms["ends_at"]))
     if until <= now:
         raise TermOver
-    earlier = await queries.lock_live_of_unit(session, agreement.unit_id, now, resource_id=agreement.resource_id)
-    inherited = await queries.open_suspensions(session, [grant.id for grant in earlier])
+    earlier = await queries.lock_live_grants_of_unit(session, agreement.unit_id, now, resource_id=agreement.resource_id)
+    inherited = await queries.list_open_suspensions(session, [grant.id for grant in earlier])
     causes = {(row.cause, row.reason): None for rows in inherited.values() for row in rows}
     systems = [UUID(system) for system in terms["systems"]]
-    for order_id in await open_orders_on(session, [agreement.unit_id, *systems]):
-        causes[f"{ORDER}{order_id}", INHERITED] = None
+    for order_id in await list_open_orders(session, [agreement.unit_id, *systems]):
+        causes[f"{ORDER_CAUSE_PREFIX}{order_id}", CONTAINED_REASON] = None
     for grant in earlier:
-        await revoke(session, runtime, grant, reason=SUPERSEDED, by=f"agreement:{agreement.id}")
+        await revoke_grant(session, runtime, grant, reason=SUPERSEDED_REASON, by=f"agreement:{agreement.id}")
     await session.flush()
     grant = Grant(
         id=new_id(),
@@ -86,18 +95,18 @@ async def activate(session: AsyncSession, runtime: Runtime, agreement: Agreement
     )
     outbox.add(session, event, at=now)
     for cause, reason in causes:
-        await suspend(session, runtime, grant, cause=cause, reason=reason, by=f"agreement:{agreement.id}")
+        await suspend_grant(session, runtime, grant, cause=cause, reason=reason, by=f"agreement:{agreement.id}")
     return grant
 
 
-async def suspend(
+async def suspend_grant(
     session: AsyncSession, runtime: Runtime, grant: Grant, *, cause: str, reason: str, by: str
 ) -> Suspension:
-    """Suspend a locked grant for a cause; under the same cause it is suspended once. Raises `GrantStep`."""
-    known = (await queries.open_suspensions(session, [grant.id]))[grant.id]
-    if same := [row for row in known if row.cause == cause]:
+    """Suspend a locked grant for a cause; the same cause suspends it only once. Raises `GrantStep`."""
+    suspensions = await _open_suspensions(session, grant)
+    if same := [row for row in suspensions if row.cause == cause]:
         return same[0]
-    grant.require_step(known, GrantState.SUSPENDED)
+    grant.require_step(suspensions, GrantState.SUSPENDED)
     now = runtime.clock.now()
     suspension = Suspension(
         id=new_id(), grant_id=grant.id, cause=cause, reason=reason, suspended_by=by, suspended_at=now
@@ -109,16 +118,16 @@ async def suspend(
     return suspension
 
 
-async def reinstate(session: AsyncSession, runtime: Runtime, grant: Grant, *, cause: str, by: str) -> bool:
-    """Lift what suspends a locked grant for `cause`; True when the grant is active again by it."""
-    known = (await queries.open_suspensions(session, [grant.id]))[grant.id]
-    lifted = [row for row in known if row.cause == cause]
+async def reinstate_grant(session: AsyncSession, runtime: Runtime, grant: Grant, *, cause: str, by: str) -> bool:
+    """Lift the suspension of a locked grant for `cause`; True when that makes the grant active."""
+    suspensions = await _open_suspensions(session, grant)
+    lifted = [row for row in suspensions if row.cause == cause]
     if not lifted:
         return False
     now = runtime.clock.now()
     lifted[0].lifted_at, lifted[0].lifted_by = now, by
     await session.flush()
-    remaining = [row for row in known if row.cause != cause]
+    remaining = [row for row in suspensions if row.cause != cause]
     event = GrantSuspensionLifted(
         grant_id=grant.id, unit_id=grant.unit_id, cause=cause, remaining=[row.cause for row in remaining]
     )
@@ -129,42 +138,53 @@ async def reinstate(session: AsyncSession, runtime: Runtime, grant: Grant, *, ca
     return True
 
 
-async def revoke(session: AsyncSession, runtime: Runtime, grant: Grant, *, reason: str, by: str) -> None:
+async def revoke_grant(session: AsyncSession, runtime: Runtime, grant: Grant, *, reason: str, by: str) -> None:
     """End a locked grant for good. Raises `GrantStep`."""
-    known = (await queries.open_suspensions(session, [grant.id]))[grant.id]
-    grant.require_step(known, GrantState.REVOKED)
+    grant.require_step(await _open_suspensions(session, grant), GrantState.REVOKED)
     now = runtime.clock.now()
     grant.revoked_at, grant.revoked_by, grant.revoked_for = now, by, reason
     outbox.add(session, GrantRevoked(grant_id=grant.id, unit_id=grant.unit_id, reason=reason), at=now)
 
 
-async def suspend_by_hand(
+async def revoke_by_decision(
+    session: AsyncSession, runtime: Runtime, principal: Principal, grant_id: UUID, reason: str
+) -> Grant:
+    """Revoke a grant by decision of the authority. Raises `NotFound`, `GrantStep`."""
+    grant = await _lock(session, grant_id)
+    await revoke_grant(session, runtime, grant, reason=reason, by=principal.subject)
+    return grant
+
+
+async def suspend_by_decision(
     session: AsyncSession, runtime: Runtime, principal: Principal, grant_id: UUID, reason: str
 ) -> Grant:
     """Suspend a grant by decision of the authority. Raises `NotFound`, `GrantStep`."""
-    grant = await _locked(session, grant_id)
+    grant = await _lock(session, grant_id)
     cause = f"decision:{new_id()}"
-    await suspend(session, runtime, grant, cause=cause, reason=reason, by=principal.subject)
+    await suspend_grant(session, runtime, grant, cause=cause, reason=reason, by=principal.subject)
     return grant
 
 
-async def reinstate_by_hand(
+async def reinstate_by_decision(
     session: AsyncSession, runtime: Runtime, principal: Principal, grant_id: UUID, suspension_id: UUID
 ) -> Grant:
-    """Lift a suspension by decision. Raises `NotFound`, and `ContainmentHolds` for one that an order made (12.3)."""
-    grant = await _locked(session, grant_id)
-    known = (await queries.open_suspensions(session, [grant.id]))[grant.id]
-    found = next((row for row in known if row.id == suspension_id), None)
-    if found is None:
+    """Lift a suspension by decision. Raises `NotFound`, and `ContainmentHolds` for one by containment (12.3)."""
+    grant = await _lock(session, grant_id)
+    suspension = next((row for row in await _open_suspensions(session, grant) if row.id == suspension_id), None)
+    if suspension is None:
         raise NotFound
-    if found.cause.startswith(ORDER):
-        raise ContainmentHolds(cause=found.cause)
-    await reinstate(session, runtime, grant, cause=found.cause, by=principal.subject)
+    if suspension.cause.startswith(ORDER_CAUSE_PREFIX):
+        raise ContainmentHolds(cause=suspension.cause)
+    await reinstate_grant(session, runtime, grant, cause=suspension.cause, by=principal.subject)
     return grant
 
 
-async def _locked(session: AsyncSession, grant_id: UUID) -> Grant:
-    grant = await queries.grant_of(session, grant_id, None, lock=True)
+async def _open_suspensions(session: AsyncSession, grant: Grant) -> list[Suspension]:
+    return (await queries.list_open_suspensions(session, [grant.id]))[grant.id]
+
+
+async def _lock(session: AsyncSession, grant_id: UUID) -> Grant:
+    grant = await queries.lock_grant(session, grant_id)
     if grant is None:
         raise NotFound
     return grant

@@ -1,1 +1,1 @@
-"""What a leaving person was responsible for and obtained."""
+"""The holdings of a leaving person, for the handover."""

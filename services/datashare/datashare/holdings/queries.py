@@ -1,4 +1,4 @@
-"""What a person did and answers for, as datashare holds it."""
+"""Queries of what a person is responsible for and obtained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,18 @@ from datashare.grants.models import Grant
 from datashare.projections.models import System
 from datashare.resources.models import Resource
 
-__all__ = ["Obtained", "agreements_signed", "applications_made", "grants_resting_on", "obtained"]
+__all__ = [
+    "DataAccessSummary",
+    "list_data_access",
+    "list_held_grants",
+    "list_signed_agreements",
+    "list_submitted_applications",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Obtained:
-    """What was read under one grant on one day; `day` None: on all days before those that are listed one by one."""
+class DataAccessSummary:
+    """Queries under one grant on one day; `day` None: on all days before those that are listed one by one."""
 
     grant_id: UUID
     resource: str
@@ -31,19 +37,19 @@ class Obtained:
     since: datetime
 
 
-async def applications_made(session: AsyncSession, account_id: UUID, most: int) -> Sequence[Any]:
+async def list_submitted_applications(session: AsyncSession, account_id: UUID, limit: int) -> Sequence[Any]:
     """Return id, resource, state and time of the person's newest applications."""
     statement = (
         select(Application.id, Resource.title, Application.state, Application.submitted_at)
         .join(Resource, Resource.id == Application.resource_id)
         .where(Application.applicant == account_id)
         .order_by(Application.id.desc())
-        .limit(most)
+        .limit(limit)
     )
     return (await session.execute(statement)).all()
 
 
-async def agreements_signed(session: AsyncSession, account_id: UUID, most: int) -> Sequence[Any]:
+async def list_signed_agreements(session: AsyncSession, account_id: UUID, limit: int) -> Sequence[Any]:
     """Return id, resource, side and time of the newest agreements that the person signed."""
     statement = (
         select(Agreement.id, Resource.title, Signature.side, Signature.signed_at)
@@ -51,12 +57,12 @@ async def agreements_signed(session: AsyncSession, account_id: UUID, most: int) 
         .join(Resource, Resource.id == Agreement.resource_id)
         .where(Signature.signed_by == account_id)
         .order_by(Agreement.id.desc())
-        .limit(most)
+        .limit(limit)
     )
     return (await session.execute(statement)).all()
 
 
-async def grants_resting_on(session: AsyncSession, account_id: UUID, now: datetime, most: int) -> Sequence[Any]:
+async def list_held_grants(session: AsyncSession, account_id: UUID, now: datetime, limit: int) -> Sequence[Any]:
     """Return id, resource and begin of live grants that the person applied for, or whose systems the person answers for."""
     responsible = select(System.id).where(System.responsible == account_id, System.id == any_(Grant.systems)).exists()
     statement = (
@@ -70,13 +76,13 @@ async def grants_resting_on(session: AsyncSession, account_id: UUID, now: dateti
             or_(Application.applicant == account_id, responsible),
         )
         .order_by(Grant.id.desc())
-        .limit(most)
+        .limit(limit)
     )
     return (await session.execute(statement)).all()
 
 
-async def obtained(session: AsyncSession, account_id: UUID, most: int) -> list[Obtained]:
-    """Return what the person read, by grant and day, newest first; beyond `most` of them, the older ones by grant."""
+async def list_data_access(session: AsyncSession, account_id: UUID, limit: int) -> list[DataAccessSummary]:
+    """Return the person's queries by grant and day, newest first; beyond `limit` of them, the older ones by grant."""
     by_day = (
         select(
             QueryFact.grant_id,
@@ -94,7 +100,7 @@ async def obtained(session: AsyncSession, account_id: UUID, most: int) -> list[O
     ranked = select(
         by_day, func.row_number().over(order_by=(by_day.c.day.desc(), by_day.c.grant_id)).label("nth")
     ).subquery()
-    newest = select(ranked).where(ranked.c.nth <= most).order_by(ranked.c.nth)
+    newest = select(ranked).where(ranked.c.nth <= limit).order_by(ranked.c.nth)
     older = (
         select(
             ranked.c.grant_id,
@@ -103,13 +109,16 @@ async def obtained(session: AsyncSession, account_id: UUID, most: int) -> list[O
             func.sum(ranked.c.rows),
             func.min(ranked.c.since),
         )
-        .where(ranked.c.nth > most)
+        .where(ranked.c.nth > limit)
         .group_by(ranked.c.grant_id, ranked.c.title)
         .order_by(ranked.c.grant_id)
     )
     days = [
-        Obtained(row.grant_id, row.title, row.day, int(row.queries), int(row.rows), row.since)
+        DataAccessSummary(row.grant_id, row.title, row.day, int(row.queries), int(row.rows), row.since)
         for row in await session.execute(newest)
     ]
-    rest = [Obtained(row[0], row[1], None, int(row[2]), int(row[3]), row[4]) for row in await session.execute(older)]
+    rest = [
+        DataAccessSummary(row[0], row[1], None, int(row[2]), int(row[3]), row[4])
+        for row in await session.execute(older)
+    ]
     return days + rest

@@ -1,1 +1,1 @@
-"""What the authority opens, to whom and for what."""
+"""The authority's openings: which fields, to which kinds of unit, for which purposes."""

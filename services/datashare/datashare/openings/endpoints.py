@@ -1,47 +1,40 @@
 """Endpoints of openings."""
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict
 
+from common.enforcement.tenancy import sees_all_units
 from common.problems import NotFound
 from common.web.dependencies import IfMatchDep, SessionDep, WriteDep, etag
 from common.web.openapi import operation
-from common.web.pagination import Page, PageDep, page_of
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from datashare.openings import queries, service
 from datashare.openings.models import Opening
 from datashare.openings.problems import OpeningBeyondPolicy, OpeningFieldUnknown, ResourceNotOpen
-from datashare.openings.schemas import OpeningView, OpeningWanted, Quota, Reason
+from datashare.openings.schemas import OpeningRequest, OpeningResponse
 from datashare.permissions import CanSee, CanSetOpenings
-from datashare.resources.queries import resource_by_code
+from datashare.resources.queries import get_resource
 from datashare.runtime import RuntimeDep
-from datashare.sight import sees_all
+from datashare.schemas import Quota, ReasonRequest
 
 __all__ = ["routes"]
 
 routes = router("/datashare/resources/{code}/opening", "openings")
 
 
-class Withdrawal(BaseModel):
-    """Why the opening ends."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Reason
-
-
 @routes.put("")
 @operation("设定资源开放范围", "Set the opening of a resource", NotFound, OpeningFieldUnknown, OpeningBeyondPolicy)
 async def set_opening(
     code: str,
-    body: OpeningWanted,
+    body: OpeningRequest,
     response: Response,
     *,
     principal: CanSetOpenings,
     if_match: IfMatchDep,
     write: WriteDep,
     runtime: RuntimeDep,
-) -> OpeningView:
-    """Set the opening; a later version says in `If-Match` which one it follows. Live grants narrow with it at once."""
+) -> OpeningResponse:
+    """Set the opening; a later version names in `If-Match` the one that it replaces. Live grants narrow at once."""
     resource, opening = await service.set_opening(write.session, runtime, principal, code, body, if_match=if_match)
     response.headers.update(etag(opening.version))
     return _view(resource.code, opening)
@@ -49,11 +42,11 @@ async def set_opening(
 
 @routes.get("")
 @operation("查看资源开放范围", "Get the opening of a resource", NotFound, ResourceNotOpen)
-async def get_opening(code: str, response: Response, principal: CanSee, session: SessionDep) -> OpeningView:
-    """Return the opening that stands."""
-    resource = await resource_by_code(session, code)
-    opening = await queries.current_opening(session, resource.id) if resource else None
-    if not sees_all(principal) and (
+async def get_opening(code: str, response: Response, principal: CanSee, session: SessionDep) -> OpeningResponse:
+    """Return the newest version of the opening."""
+    resource = await get_resource(session, code)
+    opening = await queries.get_current_opening(session, resource.id) if resource else None
+    if not sees_all_units(principal) and (
         opening is None or opening.withdrawn or principal.unit_kind not in opening.unit_kinds
     ):
         raise ResourceNotOpen
@@ -67,35 +60,39 @@ async def get_opening(code: str, response: Response, principal: CanSee, session:
 @operation("停止开放资源", "Withdraw the opening of a resource", NotFound)
 async def withdraw_opening(
     code: str,
-    body: Withdrawal,
+    body: ReasonRequest,
     response: Response,
     *,
     principal: CanSetOpenings,
     if_match: IfMatchDep,
     write: WriteDep,
     runtime: RuntimeDep,
-) -> OpeningView:
+) -> OpeningResponse:
     """Close the resource; every grant on it stops at once."""
-    resource, opening = await service.withdraw(write.session, runtime, principal, code, body.reason, if_match=if_match)
+    resource, opening = await service.withdraw_opening(
+        write.session, runtime, principal, code, body.reason, if_match=if_match
+    )
     response.headers.update(etag(opening.version))
     return _view(resource.code, opening)
 
 
 @routes.get("/versions")
 @operation("查看资源开放范围的历次版本", "List the versions of an opening", NotFound, ResourceNotOpen)
-async def list_opening_versions(code: str, principal: CanSee, page: PageDep, session: SessionDep) -> Page[OpeningView]:
+async def list_opening_versions(
+    code: str, principal: CanSee, page: PageDep, session: SessionDep
+) -> Page[OpeningResponse]:
     """Return every version, oldest first: for authority and center."""
-    if not sees_all(principal):
+    if not sees_all_units(principal):
         raise ResourceNotOpen
-    resource = await resource_by_code(session, code)
+    resource = await get_resource(session, code)
     if resource is None:
         raise NotFound
-    rows = await queries.openings_of(session, resource.id, page.after, page.limit + 1)
-    return page_of(page, rows, lambda row: _view(resource.code, row), lambda row: row.id)
+    rows = await queries.list_openings(session, resource.id, page)
+    return Page.of(rows, lambda row: _view(resource.code, row))
 
 
-def _view(code: str, opening: Opening) -> OpeningView:
-    return OpeningView(
+def _view(code: str, opening: Opening) -> OpeningResponse:
+    return OpeningResponse(
         id=opening.id,
         resource=code,
         version=opening.version,

@@ -1,9 +1,9 @@
-"""Versions of the openings: each one is appended, the newest stands."""
+"""Versions of openings: rows are added, and the newest is in effect."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Integer, Text, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,17 +18,17 @@ class Opening(Base):
     __tablename__ = "openings"
     __table_args__ = (UniqueConstraint("resource_id", "version"),)
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
-    version: Mapped[int] = mapped_column(Integer)
+    version: Mapped[int]
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
     purposes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     unit_kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    longest_term_days: Mapped[int] = mapped_column(Integer)
-    quota_calls: Mapped[int] = mapped_column(Integer)
-    quota_rows: Mapped[int] = mapped_column(Integer)
-    quota_subjects: Mapped[int] = mapped_column(Integer)
+    longest_term_days: Mapped[int]
+    quota_calls: Mapped[int]
+    quota_rows: Mapped[int]
+    quota_subjects: Mapped[int]
     withdrawn: Mapped[bool]
     reason: Mapped[str] = mapped_column(Text)
-    set_by: Mapped[UUID] = mapped_column(Uuid)
-    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    set_by: Mapped[UUID]
+    set_at: Mapped[datetime]

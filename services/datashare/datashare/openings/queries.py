@@ -1,25 +1,22 @@
-"""What is asked about openings."""
+"""Queries of openings."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.openings.models import Opening
 
-__all__ = ["current_opening", "openings_of"]
+__all__ = ["get_current_opening", "list_openings"]
 
 
-async def current_opening(session: AsyncSession, resource_id: UUID) -> Opening | None:
+async def get_current_opening(session: AsyncSession, resource_id: UUID) -> Opening | None:
     """Return the newest version, which may be a withdrawal."""
-    statement = select(Opening).where(Opening.resource_id == resource_id).order_by(Opening.version.desc()).limit(1)
-    return await session.scalar(statement)
+    query = select(Opening).where(Opening.resource_id == resource_id).order_by(Opening.version.desc()).limit(1)
+    return await session.scalar(query)
 
 
-async def openings_of(session: AsyncSession, resource_id: UUID, after: UUID | None, limit: int) -> Sequence[Opening]:
+async def list_openings(session: AsyncSession, resource_id: UUID, page: PageRequest) -> Slice[Opening]:
     """Return all versions, oldest first."""
-    statement = select(Opening).where(Opening.resource_id == resource_id).order_by(Opening.id).limit(limit)
-    if after:
-        statement = statement.where(Opening.id > after)
-    return list(await session.scalars(statement))
+    return await paginate(session, select(Opening).where(Opening.resource_id == resource_id), Opening.id, page)

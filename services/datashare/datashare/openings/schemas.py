@@ -1,30 +1,17 @@
-"""Bodies of the opening endpoints."""
+"""Bodies of the endpoints of openings."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FieldName", "OpeningView", "OpeningWanted", "Purpose", "Quota", "Reason"]
+from datashare.schemas import FieldName, Purpose, Quota, Reason
 
-Purpose = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,49}$")]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Reason = Annotated[str, Field(min_length=2, max_length=500)]
-Ceiling = Annotated[int, Field(ge=1, le=10_000_000)]
+__all__ = ["OpeningRequest", "OpeningResponse"]
 
 
-class Quota(BaseModel):
-    """What may be used per day of the city: calls, rows, distinct subjects."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    calls: Ceiling
-    rows: Ceiling
-    subjects: Ceiling
-
-
-class OpeningWanted(BaseModel):
+class OpeningRequest(BaseModel):
     """What the authority opens. `reason` gives the basis of the decision."""
 
     model_config = ConfigDict(extra="forbid")
@@ -39,8 +26,8 @@ class OpeningWanted(BaseModel):
     reason: Reason
 
 
-class OpeningView(BaseModel):
-    """A version of an opening; the newest one stands."""
+class OpeningResponse(BaseModel):
+    """A version of an opening; the newest one is in effect."""
 
     id: UUID
     resource: str

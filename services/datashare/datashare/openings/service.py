@@ -1,4 +1,4 @@
-"""Sets and withdraws openings: the authority alone (10.2)."""
+"""Sets and withdraws openings, which only the authority does (10.2)."""
 
 from datetime import datetime
 
@@ -13,13 +13,13 @@ from common.web.dependencies import IfMatch
 from datashare.grants import queries as grants
 from datashare.openings.models import Opening
 from datashare.openings.problems import OpeningBeyondPolicy, OpeningFieldUnknown
-from datashare.openings.queries import current_opening
-from datashare.openings.schemas import OpeningWanted
+from datashare.openings.queries import get_current_opening
+from datashare.openings.schemas import OpeningRequest
 from datashare.resources.models import Resource
-from datashare.resources.queries import resource_by_code
+from datashare.resources.queries import lock_resource
 from datashare.runtime import Runtime
 
-__all__ = ["set_opening", "withdraw"]
+__all__ = ["set_opening", "withdraw_opening"]
 
 
 async def set_opening(
@@ -27,36 +27,36 @@ async def set_opening(
     runtime: Runtime,
     principal: Principal,
     code: str,
-    wanted: OpeningWanted,
+    request: OpeningRequest,
     *,
     if_match: IfMatch,
 ) -> tuple[Resource, Opening]:
-    """Append a version; what it takes away, no grant gives any more once this returns. Clause 10.2.
+    """Add a version: once this returns, no grant gives more than it opens. Clause 10.2.
 
     Raises `NotFound`, `OpeningFieldUnknown`, `OpeningBeyondPolicy`, and for a later version those of `IfMatch`.
     """
     resource, current = await _locked(session, code)
     if current:
         if_match.check(current.version)
-    if unknown := sorted(set(wanted.fields) - {spec.name for spec in resource.specs()}):
+    if unknown := sorted(set(request.fields) - {spec.name for spec in resource.specs()}):
         raise OpeningFieldUnknown(fields=unknown)
     now = runtime.clock.now()
-    longest = runtime.policies.at("opening-longest-term", now).value
-    if wanted.longest_term_days > longest:
-        raise OpeningBeyondPolicy(most=longest)
+    max_term = runtime.policies.at("opening-longest-term", now).value
+    if request.longest_term_days > max_term:
+        raise OpeningBeyondPolicy(most=max_term)
     opening = Opening(
         id=new_id(),
         resource_id=resource.id,
         version=current.version + 1 if current else 1,
-        fields=resource.ordered(set(wanted.fields)),
-        purposes=sorted(set(wanted.purposes)),
-        unit_kinds=sorted(set(wanted.unit_kinds)),
-        longest_term_days=wanted.longest_term_days,
-        quota_calls=wanted.quota.calls,
-        quota_rows=wanted.quota.rows,
-        quota_subjects=wanted.quota.subjects,
+        fields=resource.ordered(set(request.fields)),
+        purposes=sorted(set(request.purposes)),
+        unit_kinds=sorted(set(request.unit_kinds)),
+        longest_term_days=request.longest_term_days,
+        quota_calls=request.quota.calls,
+        quota_rows=request.quota.rows,
+        quota_subjects=request.quota.subjects,
         withdrawn=False,
-        reason=wanted.reason,
+        reason=request.reason,
         set_by=principal.uuid,
         set_at=now,
     )
@@ -68,17 +68,17 @@ async def set_opening(
         purposes=opening.purposes,
         unit_kinds=opening.unit_kinds,
         longest_term_days=opening.longest_term_days,
-        quota=wanted.quota.model_dump(),
+        quota=request.quota.model_dump(),
     )
-    await _append(session, resource, opening, now)
+    await _add_version(session, resource, opening, now)
     outbox.add(session, event, at=now)
     return resource, opening
 
 
-async def withdraw(
+async def withdraw_opening(
     session: AsyncSession, runtime: Runtime, principal: Principal, code: str, reason: str, *, if_match: IfMatch
 ) -> tuple[Resource, Opening]:
-    """Close the resource: every grant on it gives nothing once this returns. Raises `NotFound`, those of `IfMatch`."""
+    """Close the resource: once this returns, no grant on it gives anything. Raises `NotFound`, those of `IfMatch`."""
     resource, current = await _locked(session, code)
     if current is None or current.withdrawn:
         raise NotFound
@@ -100,20 +100,20 @@ async def withdraw(
         set_by=principal.uuid,
         set_at=now,
     )
-    await _append(session, resource, opening, now)
+    await _add_version(session, resource, opening, now)
     outbox.add(session, OpeningWithdrawn(opening_id=opening.id, resource_id=resource.id, reason=reason), at=now)
     return resource, opening
 
 
 async def _locked(session: AsyncSession, code: str) -> tuple[Resource, Opening | None]:
-    resource = await resource_by_code(session, code, lock=True)
+    resource = await lock_resource(session, code)
     if resource is None:
         raise NotFound
-    return resource, await current_opening(session, resource.id)
+    return resource, await get_current_opening(session, resource.id)
 
 
-async def _append(session: AsyncSession, resource: Resource, opening: Opening, now: datetime) -> None:
-    """Add the version, and wait for queries under way: none that saw the version before answers after this one stands."""
+async def _add_version(session: AsyncSession, resource: Resource, opening: Opening, now: datetime) -> None:
+    """Add the version, and wait for queries under way: no query that read the earlier version answers after this."""
     session.add(opening)
     await session.flush()
-    await grants.lock_live_of_resource(session, resource.id, now)
+    await grants.lock_live_grants_of_resource(session, resource.id, now)

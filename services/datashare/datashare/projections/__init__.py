@@ -1,1 +1,1 @@
-"""What datashare knows of units, people and systems, from identity's events."""
+"""Projections of identity's units, accounts, appointments and systems."""

@@ -1,11 +1,11 @@
-"""What identity said of units, accounts, appointments and systems."""
+"""Projections of identity's units, accounts, appointments and systems."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text, Uuid, false, text
+from sqlalchemy import Text, false, text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,32 +13,32 @@ from datashare.tables import Base
 
 __all__ = ["Account", "Appointment", "System", "Unit"]
 
-NONE = text("'{}'")
+EMPTY_ARRAY = text("'{}'")
 
 
 class Unit(Base):
-    """A unit; without a kind it was heard of, and its registration was not."""
+    """A unit; `kind` is None before its registration arrives."""
 
     __tablename__ = "units"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    kind: Mapped[str | None] = mapped_column(Text, default=None)
-    name: Mapped[str | None] = mapped_column(Text, default=None)
-    uscc: Mapped[str | None] = mapped_column(Text, default=None)
-    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NONE, default_factory=list)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str | None] = mapped_column(default=None)
+    name: Mapped[str | None] = mapped_column(default=None)
+    uscc: Mapped[str | None] = mapped_column(default=None)
+    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=EMPTY_ARRAY, default_factory=list)
 
 
 class Account(Base):
-    """A person's account: whether it is active, trained and bound by the undertaking."""
+    """A person's account, its training and its undertaking."""
 
     __tablename__ = "accounts"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    unit_id: Mapped[UUID] = mapped_column(Uuid)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    unit_id: Mapped[UUID]
     activated: Mapped[bool] = mapped_column(server_default=false(), default=False)
     revoked: Mapped[bool] = mapped_column(server_default=false(), default=False)
-    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NONE, default_factory=list)
-    trained_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=EMPTY_ARRAY, default_factory=list)
+    trained_until: Mapped[datetime | None] = mapped_column(default=None)
     undertaking_signed: Mapped[bool] = mapped_column(server_default=false(), default=False)
 
 
@@ -47,11 +47,11 @@ class Appointment(Base):
 
     __tablename__ = "appointments"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(Uuid, index=True)
-    unit_id: Mapped[UUID] = mapped_column(Uuid)
-    post: Mapped[str | None] = mapped_column(Text, default=None)
-    permissions: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NONE, default_factory=list)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(index=True)
+    unit_id: Mapped[UUID]
+    post: Mapped[str | None] = mapped_column(default=None)
+    permissions: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=EMPTY_ARRAY, default_factory=list)
     ended: Mapped[bool] = mapped_column(server_default=false(), default=False)
 
 
@@ -60,16 +60,16 @@ class System(Base):
 
     __tablename__ = "systems"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    unit_id: Mapped[UUID] = mapped_column(Uuid)
-    name: Mapped[str | None] = mapped_column(Text, default=None)
-    origins: Mapped[Sequence[Any]] = mapped_column(ARRAY(CIDR), server_default=NONE, default_factory=list)
-    responsible: Mapped[UUID | None] = mapped_column(Uuid, index=True, default=None)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    unit_id: Mapped[UUID]
+    name: Mapped[str | None] = mapped_column(default=None)
+    origins: Mapped[Sequence[Any]] = mapped_column(ARRAY(CIDR), server_default=EMPTY_ARRAY, default_factory=list)
+    responsible: Mapped[UUID | None] = mapped_column(index=True, default=None)
     approved: Mapped[bool] = mapped_column(server_default=false(), default=False)
     decommissioned: Mapped[bool] = mapped_column(server_default=false(), default=False)
-    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NONE, default_factory=list)
+    suspended_for: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=EMPTY_ARRAY, default_factory=list)
 
     @property
     def usable(self) -> bool:
-        """Whether it may get something."""
+        """Whether the system is approved, not decommissioned and not suspended."""
         return self.approved and not self.decommissioned and not self.suspended_for

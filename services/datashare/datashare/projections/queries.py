@@ -1,4 +1,4 @@
-"""What others ask the projections."""
+"""Queries of the projections, and the lock of a unit."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,20 +8,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datashare.projections.models import System, Unit
 
-__all__ = ["hold_unit", "systems_of_unit", "unit_name"]
+__all__ = ["get_unit_name", "get_unit_of_system", "list_systems", "lock_unit"]
 
 
-async def systems_of_unit(session: AsyncSession, unit_id: UUID, ids: Sequence[UUID]) -> list[System]:
+async def list_systems(session: AsyncSession, unit_id: UUID, ids: Sequence[UUID]) -> Sequence[System]:
     """Return those of `ids` that are the unit's."""
-    found = await session.scalars(select(System).where(System.unit_id == unit_id, System.id.in_(ids)))
-    return list(found)
+    return (await session.scalars(select(System).where(System.unit_id == unit_id, System.id.in_(ids)))).all()
 
 
-async def unit_name(session: AsyncSession, unit_id: UUID) -> str | None:
-    """Return the unit's name, if its registration was heard of."""
+async def get_unit_of_system(session: AsyncSession, system_id: UUID) -> UUID | None:
+    """Return the unit of a system; None before its registration arrives."""
+    return await session.scalar(select(System.unit_id).where(System.id == system_id))
+
+
+async def get_unit_name(session: AsyncSession, unit_id: UUID) -> str | None:
+    """Return the unit's name; None before its registration arrives."""
     return await session.scalar(select(Unit.name).where(Unit.id == unit_id))
 
 
-async def hold_unit(session: AsyncSession, unit_id: UUID) -> None:
-    """Wait for, then keep out, whoever else widens or contains this unit's grants, until the transaction ends."""
+async def lock_unit(session: AsyncSession, unit_id: UUID) -> None:
+    """Exclude other transactions that widen or contain this unit's grants, by an advisory lock."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(unit_id), 0))))

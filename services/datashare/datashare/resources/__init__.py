@@ -1,1 +1,1 @@
-"""What there is: resources, their fields and their records."""
+"""Resources, their fields and their records."""

@@ -10,17 +10,17 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from datashare.resources.csv_rows import Row, rows_of
-from datashare.resources.fields import FieldSpec, ValueRefused, normalise
+from datashare.resources.csv_rows import Row, read_rows
+from datashare.resources.fields import FieldSpec, FieldValueError, normalise
 from datashare.resources.models import Resource
 from datashare.resources.problems import CsvUnreadable
 
-__all__ = ["Counts", "load_rows"]
+__all__ = ["LoadCounts", "load_rows"]
 
-BATCH = 1_000
-KEPT_CONTENT = 4_000
-"""Characters of a rejected row that are kept."""
-WHOLE_ROW = "*"
+BATCH_ROWS = 1_000
+MAX_REJECT_CONTENT = 4_000
+"""Characters of a rejected row that are stored."""
+ENTIRE_ROW = "*"
 
 _INSERT = text("""
     WITH added AS (
@@ -38,7 +38,7 @@ _REJECT = text("""
 
 
 @dataclass(slots=True)
-class Counts:
+class LoadCounts:
     """How a load went: `repeated` rows were there already. `digest` is the SHA-256 of the file."""
 
     loaded: int = 0
@@ -48,22 +48,22 @@ class Counts:
 
 
 @dataclass(slots=True)
-class _Loading:
-    """What a load holds at a time: at most one batch of each."""
+class _BatchWriter:
+    """Collects records and rejects, and writes them in batches of `BATCH_ROWS`."""
 
     session: AsyncSession
     resource: Resource
     load_id: UUID
-    counts: Counts = field(default_factory=Counts)
+    counts: LoadCounts = field(default_factory=LoadCounts)
     records: list[tuple[str, str, str, bytes]] = field(default_factory=list)
     rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
 
-    async def take(self, row: Row, columns: Sequence[FieldSpec | None]) -> None:
-        """Keep the row as a record or as a reject."""
+    async def add_row(self, row: Row, columns: Sequence[FieldSpec | None]) -> None:
+        """Add the row as a record or as a reject."""
         if row.cells is None:
-            self._reject(row, WHOLE_ROW, "not-csv")
+            self._add_reject(row, ENTIRE_ROW, "not-csv")
         elif len(row.cells) != len(columns):
-            self._reject(row, WHOLE_ROW, "wrong-number-of-columns")
+            self._add_reject(row, ENTIRE_ROW, "wrong-number-of-columns")
         else:
             values: dict[str, str | None] = {}
             for spec, cell in zip(columns, row.cells, strict=True):
@@ -71,27 +71,27 @@ class _Loading:
                     continue
                 try:
                     values[spec.name] = normalise(spec, cell)
-                except ValueRefused as refused:
-                    self._reject(row, spec.name, refused.reason)
+                except FieldValueError as error:
+                    self._add_reject(row, spec.name, error.reason)
                     break
             else:
-                self._keep(values)
-        if len(self.records) >= BATCH or len(self.rejects) >= BATCH:
+                self._add_record(values)
+        if len(self.records) >= BATCH_ROWS or len(self.rejects) >= BATCH_ROWS:
             await self.flush()
 
-    def _keep(self, values: dict[str, str | None]) -> None:
+    def _add_record(self, values: dict[str, str | None]) -> None:
         data = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
         subject, name = values[self.resource.subject_field], values[self.resource.name_field]
         assert subject
-        assert name  # both fields are required, so normalise has seen to it
+        assert name  # both fields are required: `normalise` raises without a value
         self.records.append((subject, name, data.decode(), hashlib.sha256(data).digest()))
 
-    def _reject(self, row: Row, name: str, reason: str) -> None:
-        content = row.content.rstrip("\r\n").replace("\x00", "\ufffd")[:KEPT_CONTENT]
+    def _add_reject(self, row: Row, name: str, reason: str) -> None:
+        content = row.content.rstrip("\r\n").replace("\x00", "\ufffd")[:MAX_REJECT_CONTENT]
         self.rejects.append((row.line, name, reason, content))
 
     async def flush(self) -> None:
-        """Write what is held."""
+        """Write the batch."""
         if self.records:
             subjects, names, data, digests = (list(column) for column in zip(*self.records, strict=True))
             added = await self._scalar(_INSERT, subjects=subjects, names=names, data=data, digests=digests)
@@ -112,31 +112,33 @@ class _Loading:
         return int((await self.session.execute(statement, parameters)).scalar_one())
 
 
-async def load_rows(session: AsyncSession, resource: Resource, load_id: UUID, chunks: AsyncIterator[bytes]) -> Counts:
-    """Load the file under `load_id`, whose own row the caller adds. Raises `CsvUnreadable`."""
-    whole = hashlib.sha256()
+async def load_rows(
+    session: AsyncSession, resource: Resource, load_id: UUID, chunks: AsyncIterator[bytes]
+) -> LoadCounts:
+    """Load the file under `load_id`; the caller adds the row of the load. Raises `CsvUnreadable`."""
+    digest = hashlib.sha256()
 
     async def digested() -> AsyncIterator[bytes]:
         async for chunk in chunks:
-            whole.update(chunk)
+            digest.update(chunk)
             yield chunk
 
-    loading = _Loading(session, resource, load_id)
+    writer = _BatchWriter(session, resource, load_id)
     columns: list[FieldSpec | None] | None = None
-    async for row in rows_of(digested()):
+    async for row in read_rows(digested()):
         if columns is None:
             columns = _columns(resource, row)
         else:
-            await loading.take(row, columns)
+            await writer.add_row(row, columns)
     if columns is None:
         raise CsvUnreadable("文件没有表头", "The file has no header")
-    await loading.flush()
-    loading.counts.digest = whole.hexdigest()
-    return loading.counts
+    await writer.flush()
+    writer.counts.digest = digest.hexdigest()
+    return writer.counts
 
 
 def _columns(resource: Resource, header: Row) -> list[FieldSpec | None]:
-    """Return the field of each column; a column without a heading is passed over."""
+    """Return the field of each column; a column without a heading is ignored."""
     known = {key: spec for spec in resource.specs() for key in (spec.name, spec.zh)}
     headings = [cell.replace("\ufeff", "").strip() for cell in header.cells or []]
     if unknown := [heading for heading in headings if heading and heading not in known]:

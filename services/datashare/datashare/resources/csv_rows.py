@@ -8,29 +8,29 @@ from dataclasses import dataclass
 
 from datashare.resources.problems import CsvUnreadable
 
-__all__ = ["LONGEST_ROW", "Row", "rows_of"]
+__all__ = ["MAX_ROW_LENGTH", "Row", "read_rows"]
 
-LONGEST_ROW = 64 * 1024
+MAX_ROW_LENGTH = 64 * 1024
 """Characters of one row."""
-MOST_COLUMNS = 100
+MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the line of the file on which it begins, its cells, and its text as it came; no cells: unreadable."""
+    """One row: the line of the file on which it begins, its cells, and its unparsed text; `cells` None: unreadable."""
 
     line: int
     cells: list[str] | None
     content: str
 
 
-async def rows_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[Row]:
+async def read_rows(chunks: AsyncIterator[bytes]) -> AsyncIterator[Row]:
     """Yield the rows that are not empty.
 
-    Raises `CsvUnreadable` for what is not UTF-8, for a quote that never ends and for a row over `LONGEST_ROW`.
+    Raises `CsvUnreadable` for bytes that are not UTF-8, for an unclosed quote and for a row over `MAX_ROW_LENGTH`.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    text, row, line, begun = "", "", 0, 1
+    text, row, line, row_start = "", "", 0, 1
     async for last, chunk in _with_last(chunks):
         try:
             text += decoder.decode(chunk, last)
@@ -42,17 +42,17 @@ async def rows_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[Row]:
         for part in lines:
             line += 1
             if not row:
-                begun = line
+                row_start = line
             row = f"{row}{part}\n"
-            _bounded(row, begun)
+            _check_length(row, row_start)
             if row.count('"') % 2 == 0:
                 if row.strip():
-                    yield _parse(begun, row)
+                    yield _parse(row_start, row)
                 row = ""
-        _bounded(text, line + 1)
+        _check_length(text, line + 1)
     if row:
         raise CsvUnreadable(
-            f"第 {begun} 行起的引号没有结束", f"A quote that begins on line {begun} never ends", line=begun
+            f"第 {row_start} 行起的引号没有结束", f"A quote that begins on line {row_start} never ends", line=row_start
         )
 
 
@@ -63,8 +63,8 @@ async def _with_last(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bool, 
     yield True, b""
 
 
-def _bounded(text: str, line: int) -> None:
-    if len(text) > LONGEST_ROW:
+def _check_length(text: str, line: int) -> None:
+    if len(text) > MAX_ROW_LENGTH:
         raise CsvUnreadable(f"第 {line} 行过长", f"Line {line} is too long", line=line)
 
 
@@ -73,5 +73,5 @@ def _parse(line: int, content: str) -> Row:
         parsed = list(csv.reader(io.StringIO(content, newline=""), strict=True))
     except csv.Error:
         return Row(line, None, content)
-    cells = parsed[0] if len(parsed) == 1 and len(parsed[0]) <= MOST_COLUMNS else None
+    cells = parsed[0] if len(parsed) == 1 and len(parsed[0]) <= MAX_COLUMNS else None
     return Row(line, cells, content)

@@ -4,21 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    DateTime,
-    ForeignKey,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    Text,
-    UniqueConstraint,
-    Uuid,
-)
+from sqlalchemy import ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.base import BigInt
 from datashare.resources.fields import FieldSpec
 from datashare.tables import Base
 
@@ -30,16 +20,16 @@ class Resource(Base):
 
     __tablename__ = "resources"
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    code: Mapped[str] = mapped_column(Text, unique=True)
-    kind: Mapped[str] = mapped_column(Text)
-    title: Mapped[str] = mapped_column(Text)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    title: Mapped[str]
     fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    subject_field: Mapped[str] = mapped_column(Text)
-    name_field: Mapped[str] = mapped_column(Text)
-    responsible_unit: Mapped[UUID] = mapped_column(Uuid)
-    registered_by: Mapped[UUID] = mapped_column(Uuid)
-    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    subject_field: Mapped[str]
+    name_field: Mapped[str]
+    responsible_unit: Mapped[UUID]
+    registered_by: Mapped[UUID]
+    registered_at: Mapped[datetime]
 
     def specs(self) -> list[FieldSpec]:
         """Return the fields in their order."""
@@ -56,14 +46,14 @@ class Load(Base):
     __tablename__ = "loads"
     __table_args__ = (UniqueConstraint("resource_id", "digest"),)
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
-    digest: Mapped[str] = mapped_column(Text)
-    loaded: Mapped[int] = mapped_column(Integer)
-    repeated: Mapped[int] = mapped_column(Integer)
-    rejected: Mapped[int] = mapped_column(Integer)
-    loaded_by: Mapped[UUID] = mapped_column(Uuid)
-    loaded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    digest: Mapped[str]
+    loaded: Mapped[int]
+    repeated: Mapped[int]
+    rejected: Mapped[int]
+    loaded_by: Mapped[UUID]
+    loaded_at: Mapped[datetime]
 
 
 class Record(Base):
@@ -77,13 +67,13 @@ class Record(Base):
         Index(None, "resource_id", "subject_name", "id"),
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, init=False)
+    id: Mapped[BigInt] = mapped_column(Identity(always=True), primary_key=True, init=False)
     resource_id: Mapped[UUID] = mapped_column(ForeignKey("resources.id"))
     load_id: Mapped[UUID] = mapped_column(ForeignKey("loads.id", deferrable=True, initially="DEFERRED"))
-    subject: Mapped[str] = mapped_column(Text)
-    subject_name: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str]
+    subject_name: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[bytes]
 
 
 class Reject(Base):
@@ -94,7 +84,7 @@ class Reject(Base):
     load_id: Mapped[UUID] = mapped_column(
         ForeignKey("loads.id", deferrable=True, initially="DEFERRED"), primary_key=True
     )
-    line: Mapped[int] = mapped_column(Integer, primary_key=True)
-    field: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    content: Mapped[str] = mapped_column(Text)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    field: Mapped[str]
+    reason: Mapped[str]
+    content: Mapped[str]

@@ -1,4 +1,4 @@
-"""What is asked about resources."""
+"""Queries of resources, loads and rejected rows."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,45 +6,47 @@ from uuid import UUID
 from sqlalchemy import Select, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
+from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.openings.models import Opening
 from datashare.resources.models import Load, Reject, Resource
 
 __all__ = [
-    "load_by_digest",
-    "load_of",
-    "loads_of",
-    "open_resource",
-    "open_resources",
-    "rejects_of",
-    "resource_by_code",
-    "resources_by_id",
-    "resources_of",
+    "get_load",
+    "get_load_by_digest",
+    "get_open_resource",
+    "get_resource",
+    "get_resource_by_id",
+    "list_loads",
+    "list_open_resources",
+    "list_rejects",
+    "list_resources",
+    "lock_resource",
 ]
 
 
-async def resource_by_code(session: AsyncSession, code: str, *, lock: bool = False) -> Resource | None:
-    """Return a resource; `lock` keeps out whoever else loads or opens it."""
-    statement = select(Resource).where(Resource.code == code)
-    if lock:
-        statement = statement.with_for_update(key_share=True)
-    return await session.scalar(statement)
+async def get_resource(session: AsyncSession, code: str) -> Resource | None:
+    """Return the resource with a code."""
+    return await session.scalar(select(Resource).where(Resource.code == code))
 
 
-async def resources_by_id(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Resource]:
-    """Return resources by their ids."""
-    return {row.id: row for row in await session.scalars(select(Resource).where(Resource.id.in_(ids)))}
+async def get_resource_by_id(session: AsyncSession, resource_id: UUID) -> Resource:
+    """Return the resource that a row refers to by foreign key."""
+    return await session.get_one(Resource, resource_id)
 
 
-async def resources_of(session: AsyncSession, after: UUID | None, limit: int) -> Sequence[Resource]:
-    """Return all resources, for those who make them available."""
-    statement = select(Resource).order_by(Resource.id).limit(limit)
-    if after:
-        statement = statement.where(Resource.id > after)
-    return list(await session.scalars(statement))
+async def lock_resource(session: AsyncSession, code: str) -> Resource | None:
+    """Return and lock a resource: one transaction at a time loads or opens it."""
+    return await session.scalar(for_update(select(Resource).where(Resource.code == code)))
+
+
+async def list_resources(session: AsyncSession, page: PageRequest) -> Slice[Resource]:
+    """Return all resources, for authority and center."""
+    return await paginate(session, select(Resource), Resource.id, page)
 
 
 def _open_to(unit_kind: str) -> Select[Resource, Opening]:
-    """Select resources with the opening that stands now, where it includes the kind of unit (10.2)."""
+    """Select resources with their newest opening, where that includes the kind of unit (10.2)."""
     later = select(Opening.resource_id, Opening.version).subquery()
     newest = (
         ~select(later.c.version)
@@ -58,41 +60,35 @@ def _open_to(unit_kind: str) -> Select[Resource, Opening]:
     )
 
 
-async def open_resources(
-    session: AsyncSession, unit_kind: str, after: UUID | None, limit: int
-) -> Sequence[tuple[Resource, Opening]]:
-    """Return what is open to a kind of unit, each with its opening."""
-    statement = _open_to(unit_kind).order_by(Resource.id).limit(limit)
-    if after:
-        statement = statement.where(Resource.id > after)
-    return [(row[0], row[1]) for row in await session.execute(statement)]
+async def list_open_resources(
+    session: AsyncSession, unit_kind: str, page: PageRequest
+) -> Slice[tuple[Resource, Opening]]:
+    """Return the resources that are open to a kind of unit, each with its opening."""
+    return await paginate(session, _open_to(unit_kind), Resource.id, page)
 
 
-async def open_resource(session: AsyncSession, unit_kind: str, code: str) -> tuple[Resource, Opening] | None:
+async def get_open_resource(session: AsyncSession, unit_kind: str, code: str) -> tuple[Resource, Opening] | None:
     """Return a resource and its opening, if it is open to the kind of unit."""
     row = (await session.execute(_open_to(unit_kind).where(Resource.code == code))).first()
     return (row[0], row[1]) if row else None
 
 
-async def load_by_digest(session: AsyncSession, resource_id: UUID, digest: str) -> Load | None:
-    """Return the load of a file that was loaded before."""
+async def get_load_by_digest(session: AsyncSession, resource_id: UUID, digest: str) -> Load | None:
+    """Return the load of the file with this SHA-256."""
     return await session.scalar(select(Load).where(Load.resource_id == resource_id, Load.digest == digest))
 
 
-async def load_of(session: AsyncSession, load_id: UUID) -> Load | None:
+async def get_load(session: AsyncSession, load_id: UUID) -> Load | None:
     """Return a load."""
     return await session.get(Load, load_id)
 
 
-async def loads_of(session: AsyncSession, resource_id: UUID, after: UUID | None, limit: int) -> Sequence[Load]:
+async def list_loads(session: AsyncSession, resource_id: UUID, page: PageRequest) -> Slice[Load]:
     """Return the loads of a resource."""
-    statement = select(Load).where(Load.resource_id == resource_id).order_by(Load.id).limit(limit)
-    if after:
-        statement = statement.where(Load.id > after)
-    return list(await session.scalars(statement))
+    return await paginate(session, select(Load).where(Load.resource_id == resource_id), Load.id, page)
 
 
-async def rejects_of(session: AsyncSession, load_id: UUID, after: int, limit: int) -> Sequence[Reject]:
+async def list_rejects(session: AsyncSession, load_id: UUID, after: int, limit: int) -> Sequence[Reject]:
     """Return rejected rows of a load beyond line `after`."""
-    statement = select(Reject).where(Reject.load_id == load_id, Reject.line > after).order_by(Reject.line).limit(limit)
-    return list(await session.scalars(statement))
+    query = select(Reject).where(Reject.load_id == load_id, Reject.line > after).order_by(Reject.line).limit(limit)
+    return (await session.scalars(query)).all()

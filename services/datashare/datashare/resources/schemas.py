@@ -1,31 +1,30 @@
-"""Bodies of the resource endpoints."""
+"""Bodies of the endpoints of resources."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datashare.resources.fields import FieldSpec, FieldType
+from datashare.schemas import ResourceCode
 
-__all__ = ["Code", "LoadView", "RejectView", "ResourceRegistration", "ResourceView"]
-
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+__all__ = ["LoadResponse", "RejectResponse", "ResourceRequest", "ResourceResponse"]
 
 
-class ResourceRegistration(BaseModel):
+class ResourceRequest(BaseModel):
     """A resource to register. `subject_field` names a required field of type `uscc`, `name_field` one of type `name`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    code: Code
+    code: ResourceCode
     kind: Literal["record", "statistic", "report"] = "record"
     title: Annotated[str, Field(min_length=1, max_length=100)]
     fields: Annotated[list[FieldSpec], Field(min_length=2, max_length=60)]
     subject_field: str
     name_field: str
     responsible_unit: UUID | None = None
-    """The center, where none is named."""
+    """Default: the caller's unit, the center."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -33,17 +32,17 @@ class ResourceRegistration(BaseModel):
         if len(names) != len(set(names)):
             raise ValueError("two fields have the same name or label")
         by_name = {field.name: field for field in self.fields}
-        for wanted, type_ in ((self.subject_field, FieldType.USCC), (self.name_field, FieldType.NAME)):
-            field = by_name.get(wanted)
+        for name, type_ in ((self.subject_field, FieldType.USCC), (self.name_field, FieldType.NAME)):
+            field = by_name.get(name)
             if field is None or field.type != type_ or not field.required:
-                raise ValueError(f"{wanted} is not a required field of type {type_}")
+                raise ValueError(f"{name} is not a required field of type {type_}")
         if masked := [f.name for f in self.fields if f.mask == "amount-band" and f.type != FieldType.AMOUNT]:
             raise ValueError(f"only amounts have bands: {masked}")
         return self
 
 
-class ResourceView(BaseModel):
-    """A resource as its readers see it: units see the fields that are open."""
+class ResourceResponse(BaseModel):
+    """A resource; units see only the fields that are open."""
 
     id: UUID
     code: str
@@ -55,8 +54,8 @@ class ResourceView(BaseModel):
     responsible_unit: UUID
 
 
-class LoadView(BaseModel):
-    """How a load went; `repeated` rows were there already. `again` says that this very file had been loaded before."""
+class LoadResponse(BaseModel):
+    """Counts of a load; `repeated` rows were stored already. `again`: the same file was loaded before."""
 
     id: UUID
     digest: str
@@ -67,7 +66,7 @@ class LoadView(BaseModel):
     again: bool = False
 
 
-class RejectView(BaseModel):
+class RejectResponse(BaseModel):
     """A row that was not loaded; `field` is `*` where the row as a whole is wrong."""
 
     line: int

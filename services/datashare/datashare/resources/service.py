@@ -14,37 +14,37 @@ from datashare.resources import queries
 from datashare.resources.bulk_import import load_rows
 from datashare.resources.models import Load, Resource
 from datashare.resources.problems import CodeTaken
-from datashare.resources.schemas import ResourceRegistration
+from datashare.resources.schemas import ResourceRequest
 from datashare.runtime import Runtime
 
-__all__ = ["LoadedBefore", "load", "register"]
+__all__ = ["AlreadyLoadedError", "load_records", "register_resource"]
 
 
-class LoadedBefore(Exception):  # noqa: N818 - not an error: what was written meanwhile is rolled back, and this is the answer
-    """The very file was loaded before, as load `load_id`."""
+class AlreadyLoadedError(Exception):
+    """The same file was loaded before, as load `load_id`: the transaction is rolled back."""
 
     def __init__(self, load_id: UUID) -> None:
         super().__init__()
         self.load_id = load_id
 
 
-async def register(
-    session: AsyncSession, runtime: Runtime, principal: Principal, wanted: ResourceRegistration
+async def register_resource(
+    session: AsyncSession, runtime: Runtime, principal: Principal, request: ResourceRequest
 ) -> Resource:
-    """Register a resource; nobody else finds it before the authority opens it. Clause 10.2. Raises `CodeTaken`."""
+    """Register a resource; units do not see it before the authority opens it. Clause 10.2. Raises `CodeTaken`."""
     assert principal.unit is not None
-    if await queries.resource_by_code(session, wanted.code):
+    if await queries.get_resource(session, request.code):
         raise CodeTaken
     now = runtime.clock.now()
     resource = Resource(
         id=new_id(),
-        code=wanted.code,
-        kind=wanted.kind,
-        title=wanted.title,
-        fields=[field.model_dump(mode="json") for field in wanted.fields],
-        subject_field=wanted.subject_field,
-        name_field=wanted.name_field,
-        responsible_unit=wanted.responsible_unit or principal.unit,
+        code=request.code,
+        kind=request.kind,
+        title=request.title,
+        fields=[field.model_dump(mode="json") for field in request.fields],
+        subject_field=request.subject_field,
+        name_field=request.name_field,
+        responsible_unit=request.responsible_unit or principal.unit,
         registered_by=principal.uuid,
         registered_at=now,
     )
@@ -52,30 +52,30 @@ async def register(
     event = ResourceRegistered(
         resource_id=resource.id,
         code=resource.code,
-        kind=wanted.kind,
-        fields=[field.name for field in wanted.fields],
+        kind=request.kind,
+        fields=[field.name for field in request.fields],
         responsible_unit=resource.responsible_unit,
     )
     outbox.add(session, event, at=now)
     return resource
 
 
-async def load(
+async def load_records(
     session: AsyncSession, runtime: Runtime, principal: Principal, code: str, chunks: AsyncIterator[bytes]
 ) -> Load:
-    """Load a CSV of records, all of its good rows or, where the file as a whole is wrong, nothing.
+    """Load the valid rows of a CSV file, or nothing where the file as a whole is invalid.
 
-    Raises `NotFound`, `CsvUnreadable`, `LoadedBefore`.
+    Raises `NotFound`, `CsvUnreadable`, `AlreadyLoadedError`.
     """
-    resource = await queries.resource_by_code(session, code, lock=True)
+    resource = await queries.lock_resource(session, code)
     if resource is None:
         raise NotFound
     load_id = new_id()
     counts = await load_rows(session, resource, load_id, chunks)
-    if known := await queries.load_by_digest(session, resource.id, counts.digest):
-        raise LoadedBefore(known.id)
+    if earlier := await queries.get_load_by_digest(session, resource.id, counts.digest):
+        raise AlreadyLoadedError(earlier.id)
     now = runtime.clock.now()
-    done = Load(
+    load = Load(
         id=load_id,
         resource_id=resource.id,
         digest=counts.digest,
@@ -85,9 +85,9 @@ async def load(
         loaded_by=principal.uuid,
         loaded_at=now,
     )
-    session.add(done)
+    session.add(load)
     event = RecordsLoaded(
-        resource_id=resource.id, load_id=load_id, digest=done.digest, loaded=done.loaded, rejected=done.rejected
+        resource_id=resource.id, load_id=load_id, digest=load.digest, loaded=load.loaded, rejected=load.rejected
     )
     outbox.add(session, event, at=now)
-    return done
+    return load
