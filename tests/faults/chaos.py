@@ -1,4 +1,4 @@
-"""`make chaos SEED= RUNS= RACES=`: faults without end on a platform of processes, while lives are lived and tokens revoked.
+"""`make chaos SEED= RUNS= RACES=`: faults without end on a platform of processes, while scenarios are played and tokens revoked.
 
 Three gateways and two of each service, unless GATEWAYS=, IDENTITY= … say otherwise. RUNS faults (kill -9, SIGSTOP for
 10 s, an order to end), each of a process that the seed chooses, stores included, at moments that it chooses; meanwhile one
@@ -18,11 +18,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.chaos_harness import City
+from tests.faults.chaos_harness import ChaosHarness
 from tests.faults.fault_injection import Faults
-from tests.faults.token_race import REFUSED, Door, Race, race, took
+from tests.faults.token_race import REFUSED, Endpoint, Race, accepted, race
+from tests.harness.people import Person, System
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import Person, System, Unit
+from tests.platform.harness import Unit
 
 COUNTS = {"gateway": 3, "identity": 2, "datashare": 2, "incident": 2, "audit": 2}
 """Unless the environment says otherwise: GATEWAYS=, IDENTITY= …"""
@@ -30,11 +31,11 @@ PEOPLE = 4
 """Clerks whose accounts are suspended in a part of the races; each needs a new code of the second factor every time."""
 EXHUMED = 4
 """Tokens of earlier races that are shown again somewhere in each race."""
-TELL_EVERY = 50
+LOG_INTERVAL = 50
 STEP = 30
 
 
-def tell(text: str) -> None:
+def log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
@@ -42,13 +43,13 @@ def tell(text: str) -> None:
 class Races:
     """Revocations one after the other, each while its token is used everywhere."""
 
-    city: City
+    harness: ChaosHarness
     unit: Unit
     systems: list[System]
     clerks: list[Person]
     rng: random.Random
     wanted: int
-    doors: list[Door]
+    endpoints: list[Endpoint]
     run: int = 0
     people: int = 0
     accepted: int = 0
@@ -60,74 +61,76 @@ class Races:
 
     async def one(self) -> None:
         """Revoke one token: of a system, or of a clerk who has a code left to sign in again."""
-        doors = self.doors
+        endpoints = self.endpoints
         ready = [person for person in self.clerks if person.step <= time.time() // STEP - 1]
         if ready and self.rng.random() < 0.25:
-            outcome = await self._clerk(doors, self.rng.choice(ready))
+            outcome = await self._clerk(endpoints, self.rng.choice(ready))
             self.people += 1
         else:
-            outcome = await self._system(doors, self.rng.choice(self.systems))
+            outcome = await self._system(endpoints, self.rng.choice(self.systems))
         self.run += 1
         self.accepted += outcome.accepted
         self.refused += len(outcome.refused)
         self.silent += bool(outcome.acknowledgement["silent"])
         self.violations += outcome.violations
         for violation in outcome.violations:
-            tell(f"✗ {violation}")
-        await self._exhume(doors)
+            log(f"✗ {violation}")
+        await self._exhume(endpoints)
         self._dead.append((time.monotonic(), outcome.token))
-        if self.run % TELL_EVERY == 0:
-            tell(f"{self.run} races, {self.city.lives} lives")
+        if self.run % LOG_INTERVAL == 0:
+            log(f"{self.run} races, {self.harness.scenarios} scenarios")
 
-    async def _system(self, doors: list[Door], system: System) -> Race:
-        outcome = await race(doors, system.access, lambda: self.city.suspend(self.unit.admin, system))
-        await self.city.revive(self.unit.admin, system)
+    async def _system(self, endpoints: list[Endpoint], system: System) -> Race:
+        outcome = await race(endpoints, system.access_token, lambda: self.harness.suspend(self.unit.admin, system))
+        await self.harness.revive(self.unit.admin, system)
         return outcome
 
-    async def _clerk(self, doors: list[Door], clerk: Person) -> Race:
+    async def _clerk(self, endpoints: list[Endpoint], clerk: Person) -> Race:
         path = f"/identity/accounts/{clerk.id}"
 
-        outcome = await race(doors, clerk.access, lambda: self.city.effective(self.city.center, f"{path}/suspend"))
-        await self.city.center.done(f"{path}/reinstate")
+        outcome = await race(
+            endpoints, clerk.access_token, lambda: self.harness.effective(self.harness.center, f"{path}/suspend")
+        )
+        await self.harness.center.done(f"{path}/reinstate")
         answer = await clerk.try_sign_in()
         if answer.is_success:
             clerk.keep(answer, 201)
-        else:  # the answer took longer than the code lives
+        else:  # the answer took longer than the code is valid
             self.clerks.remove(clerk)
-            tell(f"a clerk could not sign in again: {answer.status_code}")
+            log(f"a clerk could not sign in again: {answer.status_code}")
         return outcome
 
-    async def _exhume(self, doors: list[Door]) -> None:
-        """Show tokens of earlier races at some doors: what has just started must know them, too."""
+    async def _exhume(self, endpoints: list[Endpoint]) -> None:
+        """Show tokens of earlier races at some endpoints: what has just started must know them, too."""
         for _, token in self.rng.sample(self._dead, min(EXHUMED, len(self._dead))):
-            door = self.rng.choice(doors)
-            status = await door.use(token)
+            endpoint = self.rng.choice(endpoints)
+            status = await endpoint.use(token)
             self.exhumed += status == REFUSED
-            if took(status):
-                self.violations.append(f"{door.name} answered {status} to a token revoked long ago")
-                tell(f"✗ {self.violations[-1]}")
+            if accepted(status):
+                self.violations.append(f"{endpoint.name} answered {status} to a token revoked long ago")
+                log(f"✗ {self.violations[-1]}")
 
 
-async def _people(city: City) -> tuple[Unit, list[System], list[Person]]:
-    unit = await city.unit()
-    systems = [unit.system, *[await city.system(unit.admin) for _ in range(3)]]
-    clerks = [unit.clerk, *[await city.clerk(unit.admin) for _ in range(PEOPLE - 1)]]
+async def _people(harness: ChaosHarness) -> tuple[Unit, list[System], list[Person]]:
+    unit = await harness.unit()
+    systems = [unit.system, *[await harness.system(unit.admin) for _ in range(3)]]
+    clerks = [unit.clerk, *[await harness.clerk(unit.admin) for _ in range(PEOPLE - 1)]]
     return unit, systems, clerks
 
 
-async def _chaos(city: City, faults: Faults, runs: int, wanted: int, out: Path) -> Races:
-    unit, systems, clerks = await _people(city)
-    races = Races(city, unit, systems, clerks, random.Random(faults.rng.random()), wanted, city.doors())
+async def _chaos(harness: ChaosHarness, faults: Faults, runs: int, wanted: int, out: Path) -> Races:
+    unit, systems, clerks = await _people(harness)
+    races = Races(harness, unit, systems, clerks, random.Random(faults.rng.random()), wanted, harness.endpoints())
     over = asyncio.Event()
 
     async def revoke() -> None:
         while races.run < wanted or not over.is_set():
             await races.one()
 
-    async def live() -> None:
-        while not over.is_set() or races.run < wanted or not city.lives:
-            if why := await city.live(out):
-                tell(f"a life was interrupted: {why}")
+    async def play() -> None:
+        while not over.is_set() or races.run < wanted or not harness.scenarios:
+            if why := await harness.play(out):
+                log(f"a scenario was interrupted: {why}")
 
     async def befall() -> None:
         for _ in range(runs):
@@ -135,7 +138,7 @@ async def _chaos(city: City, faults: Faults, runs: int, wanted: int, out: Path) 
         over.set()
 
     async with asyncio.TaskGroup() as group:
-        for part in (live(), revoke(), befall()):
+        for part in (play(), revoke(), befall()):
             group.create_task(part)
     return races
 
@@ -147,7 +150,7 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
     clean = False
     platform = ProcessPlatform(directory / "data", **_counts())
     try:
-        tell(f"started in {await asyncio.to_thread(platform.start):.0f} s")
+        log(f"started in {await asyncio.to_thread(platform.start):.0f} s")
         await platform.ready()
         clean = await _played(platform, seed, runs, wanted, directory / "life")
     finally:
@@ -155,24 +158,24 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
         if clean:
             shutil.rmtree(directory, ignore_errors=True)
         else:
-            tell(f"kept, with all logs: {directory}")
+            log(f"kept, with all logs: {directory}")
     return 0 if clean else 1
 
 
 async def _played(platform: ProcessPlatform, seed: int, runs: int, wanted: int, out: Path) -> bool:
     begun = time.monotonic()
-    async with City.open(platform, seed) as city:
-        await city.begin()
-        faults = Faults(platform, random.Random(seed), tell=tell)
-        races = await _chaos(city, faults, runs, wanted, out)
-        tell("waiting until everything said has arrived")
-        await city.settle()
+    async with ChaosHarness.open(platform, seed) as harness:
+        await harness.begin()
+        faults = Faults(platform, random.Random(seed), log=log)
+        races = await _chaos(harness, faults, runs, wanted, out)
+        log("waiting until everything said has arrived")
+        await harness.settle()
         findings = [
             *races.violations,
-            *await city.ledger.findings(city.transport.acknowledged),
-            *await city.verified(out),
+            *await harness.checks.findings(harness.transport.acknowledged),
+            *await harness.verified(out),
         ]
-    _summary(seed, time.monotonic() - begun, city, faults, races, findings)
+    _summary(seed, time.monotonic() - begun, harness, faults, races, findings)
     return not findings
 
 
@@ -181,21 +184,23 @@ def _counts() -> dict[str, int]:
     return {kind: int(os.environ.get(names[kind]) or count) for kind, count in COUNTS.items()}
 
 
-def _summary(seed: int, seconds: float, city: City, faults: Faults, races: Races, findings: list[str]) -> None:
-    acknowledged = city.transport.acknowledged
+def _summary(
+    seed: int, seconds: float, harness: ChaosHarness, faults: Faults, races: Races, findings: list[str]
+) -> None:
+    acknowledged = harness.transport.acknowledged
     print(f"\nSEED={seed}  {seconds:.0f} s")
     print(f"  faults   {sum(faults.done.values())}, the longest recovery {faults.longest:.1f} s")
     for name, count in sorted(faults.done.items()):
         print(f"             {count:3d} × {name}")
     print(
-        f"  lives    {city.lives}, and {city.interrupted} interrupted where a code or token that serves once was lost"
+        f"  played   {harness.scenarios}, {harness.interrupted} interrupted where the answer to a one-time code or token was lost"
     )
     print(
         f"  writes   {len(acknowledged)} acknowledged, {sum(each.attempts > 1 for each in acknowledged)} of them repeated"
     )
     print(f"  races    {races.run}, {races.people} of them on people, {races.silent} with a silent point")
     print(
-        f"             {races.accepted} uses before, {races.refused} doors refused after; {races.exhumed} old tokens refused"
+        f"             {races.accepted} uses before, {races.refused} endpoints refused after; {races.exhumed} old tokens refused"
     )
     print(f"  findings {len(findings)}")
     for finding in findings:

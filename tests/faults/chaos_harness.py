@@ -1,9 +1,8 @@
-"""A deployed platform with people on it: who revokes, whose tokens are revoked, and lives that go on meanwhile."""
+"""A deployed platform with people on it: who revokes, whose tokens are revoked, and scenarios that go on meanwhile."""
 
 import asyncio
 import contextlib
 import json
-import random
 import subprocess
 import sys
 import time
@@ -16,15 +15,15 @@ from typing import Any
 import httpx
 
 from demo import actors
-from demo.actors import TOTP_STEP
 from demo.runner import Runner, Step, StepFailedError
 from demo.scenario import Scenario
 from demo.steps import run_scenario
-from tests.faults.consistency_checks import Ledger
-from tests.faults.retrying_client import PatientTransport, lost_once
-from tests.faults.token_race import Door
+from tests.faults.consistency_checks import ConsistencyChecks
+from tests.faults.retrying_client import RetryingTransport, lost_once
+from tests.faults.token_race import Endpoint
+from tests.harness.people import TOTP_STEP, People, Person, System
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import QUOTA, RESOURCE, FlowingClock, Person, System, Unit, World
+from tests.platform.harness import QUOTA, RESOURCE, FlowingClock, PlatformHarness, Unit
 
 PATHS = {
     "gateway": "/identity/me",
@@ -33,10 +32,10 @@ PATHS = {
     "incident": "/incident/breaches",
     "audit": "/audit/records",
 }
-"""What a token is used for at each kind of door; an answer other than 401 and "not now" means that the door took it."""
+"""A read for each kind of process: any status other than 401, 502, 503, 504 means that the token was accepted."""
 PATIENCE = 300.0
 """Seconds in which any request is answered, and any effect there, however often something dies meanwhile."""
-SOON = timedelta(minutes=4)
+SESSION_RESERVE = timedelta(minutes=4)
 
 
 class RealClock(FlowingClock):
@@ -46,7 +45,7 @@ class RealClock(FlowingClock):
         raise AssertionError(f"no code of the second factor for another {by}")
 
 
-class QuietStory(Runner):
+class QuietRunner(Runner):
     """Prints nothing and is patient: processes die while it is told."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -60,43 +59,39 @@ class QuietStory(Runner):
         pass
 
 
-class City(World):
+class ChaosHarness(PlatformHarness):
     """The people of a platform that runs as processes."""
 
-    def __init__(self, processes: ProcessPlatform, client: httpx.AsyncClient, ledger: Ledger, seed: int) -> None:
-        self.processes, self.client, self.ledger = processes, client, ledger
+    def __init__(
+        self, processes: ProcessPlatform, client: httpx.AsyncClient, checks: ConsistencyChecks, seed: int
+    ) -> None:
+        People.__init__(self, seed)
+        self.processes, self.client, self.checks = processes, client, checks
         self.platform, self.clock = self, RealClock()
-        self.rng = random.Random(seed)
-        self._number = iter(range(1, 10**9))
-        self.lives = self.interrupted = 0
-        self._doors: list[Door] = []
+        self.scenarios = self.interrupted = 0
+        self._endpoints: list[Endpoint] = []
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, processes: ProcessPlatform, seed: int) -> AsyncIterator["City"]:
-        transport = PatientTransport(*processes.gateways(), patience=PATIENCE)
+    async def open(cls, processes: ProcessPlatform, seed: int) -> AsyncIterator["ChaosHarness"]:
+        transport = RetryingTransport(*processes.gateways(), patience=PATIENCE)
         async with (
             httpx.AsyncClient(transport=transport, base_url=processes.url, timeout=40) as client,
-            Ledger.open(processes.admin) as ledger,
+            ConsistencyChecks.open(processes.connect) as checks,
         ):
-            city = cls(processes, client, ledger, seed)
-            city.transport = transport
+            harness = cls(processes, client, checks, seed)
+            harness.transport = transport
             try:
-                yield city
+                yield harness
             finally:
-                for door in city._doors:
-                    door.close()
+                for endpoint in harness._endpoints:
+                    endpoint.close()
 
-    transport: PatientTransport
+    transport: RetryingTransport
 
-    async def begin(self) -> "City":
-        known = json.loads(await asyncio.to_thread(self.processes.first_administrators))
-        both = []
-        for role in ("authority", "center"):
-            person = Person(self, known[role]["login"], known[role]["account_id"])
-            both.append(await (await person.activate(known[role]["activation_code"])).sign_in())
-        self.authority, self.center = both
-        await self._open()
+    async def begin(self) -> "ChaosHarness":
+        await self.admit_administrators(json.loads(await asyncio.to_thread(self.processes.first_administrators)))
+        await self.open_resource()
         return self
 
     async def unit(self, *, quota: dict[str, int] | None = None) -> Unit:
@@ -117,21 +112,21 @@ class City(World):
         assert answer.status_code == 200, answer.text
 
     async def settle(self) -> None:
-        await self.ledger.settled(PATIENCE)
+        await self.checks.settled(PATIENCE)
 
-    def doors(self) -> list[Door]:
+    def endpoints(self) -> list[Endpoint]:
         """New connections to every gateway and every service."""
-        doors = [
-            Door(row["name"], row["port"], PATHS[row["kind"]])
+        endpoints = [
+            Endpoint(row["name"], row["port"], PATHS[row["kind"]])
             for row in self.processes.table().values()
             if row["kind"] in PATHS
         ]
-        self._doors += doors
-        return doors
+        self._endpoints += endpoints
+        return endpoints
 
     async def fresh(self, person: Person) -> None:
         """See to it that a session lasts a while: a refresh token whose answer was lost costs a sign-in."""
-        if self.clock.now() + SOON < person.until:
+        if self.clock.now() + SESSION_RESERVE < person.until:
             return
         answer = await person.try_refresh()
         if answer.status_code == 200:
@@ -160,11 +155,11 @@ class City(World):
         await admin.done(f"/identity/systems/{system.id}/reinstate")
         await system.sign_in()
 
-    async def live(self, out: Path) -> str | None:
+    async def play(self, out: Path) -> str | None:
         """Play a life; return what interrupted it: a code or token that serves once, whose answer was lost."""
         await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
         people = [self._played(person) for person in (self.authority, self.center)]
-        story = QuietStory(self.client)
+        story = QuietRunner(self.client)
         try:
             await run_scenario(Scenario(story, self.rng, people[0], people[1], out, short_grant_seconds=None))
         except StepFailedError as failed:
@@ -175,7 +170,7 @@ class City(World):
         finally:
             for person, played in zip((self.authority, self.center), people, strict=True):
                 person.step = played.last_step
-        self.lives += 1
+        self.scenarios += 1
         return None
 
     @staticmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.chaos_harness import City
+from tests.faults.chaos_harness import ChaosHarness
 from tests.harness.process_platform import ProcessPlatform
 
 HERE = Path(__file__).parent
@@ -36,6 +36,6 @@ async def platform() -> AsyncIterator[ProcessPlatform]:
 
 
 @pytest.fixture(scope="session")
-async def city(platform: ProcessPlatform) -> AsyncIterator[City]:
-    async with City.open(platform, SEED) as opened:
+async def harness(platform: ProcessPlatform) -> AsyncIterator[ChaosHarness]:
+    async with ChaosHarness.open(platform, SEED) as opened:
         yield await opened.begin()

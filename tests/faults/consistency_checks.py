@@ -17,17 +17,17 @@ from incident.handlers import handlers as incident
 from tests.faults.retrying_client import Acknowledged
 
 REACTIONS: dict[str, Handlers] = {"identity": identity, "datashare": datashare, "incident": incident}
-UNTOLD = re.compile(r"/identity/training/attempts|/datashare/resources/[^/]+/records")
-"""Writes that may tell nobody of themselves: an attempt that waits is given again, and known records change nothing."""
-LOOK_EVERY = 0.3
-MOST_TOLD = 20
+WITHOUT_EVENT = re.compile(r"/identity/training/attempts|/datashare/resources/[^/]+/records")
+"""Writes that may publish no event: an attempt that waits is given again, and known records change nothing."""
+POLL_INTERVAL = 0.3
+MAX_LISTED = 20
 
-SAID = """
+EVENTS = """
     SELECT (convert_from(body, 'UTF8')::jsonb ->> 'id')::uuid AS id, convert_from(body, 'UTF8')::jsonb ->> 'type' AS type,
            sequence, published_at IS NOT NULL AS published
     FROM outbox WHERE topic <> 'xindun.feed'
 """
-TWICE = """
+REPEATED = """
     SELECT type, requestid, subject, count(*) AS times FROM leaves
     WHERE requestid IS NOT NULL AND type !~ '\\.(refused|sign-in\\.failed|secret-set|activation-begun)\\.v1$'
       AND coalesce(actor, '') NOT LIKE 'service:%'
@@ -36,7 +36,7 @@ TWICE = """
 """Each sign-in, refusal, new secret and begun activation is a fact of its own, also where its request came again."""
 
 
-class Ledger:
+class ConsistencyChecks:
     """Looks as the superuser, past every service."""
 
     def __init__(self, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> None:
@@ -45,13 +45,13 @@ class Ledger:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> AsyncIterator["Ledger"]:
+    async def open(cls, connect: Callable[[str], Awaitable[asyncpg.Connection]]) -> AsyncIterator["ConsistencyChecks"]:
         """`connect(service)` gives a connection into a service's database."""
-        ledger = cls(connect)
+        checks = cls(connect)
         try:
-            yield ledger
+            yield checks
         finally:
-            for connection in ledger._known.values():
+            for connection in checks._known.values():
                 await connection.close()
 
     async def _rows(self, service: str, query: str) -> list[asyncpg.Record]:
@@ -67,8 +67,8 @@ class Ledger:
         deadline = time.monotonic() + within
         while open_ := await self._open():
             if time.monotonic() > deadline:
-                raise AssertionError(f"after {within} s: {open_[:MOST_TOLD]}")
-            await asyncio.sleep(LOOK_EVERY)
+                raise AssertionError(f"after {within} s: {open_[:MAX_LISTED]}")
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _open(self) -> list[str]:
         """Return what is still on its way."""
@@ -80,7 +80,7 @@ class Ledger:
         logged = await self._logged()
         for service, said in (await self._said()).items():
             if missing := set(said.values()) - logged[service]:
-                found.append(f"audit has not the entries {sorted(missing)[:MOST_TOLD]} of {service}")
+                found.append(f"audit has not the entries {sorted(missing)[:MAX_LISTED]} of {service}")
         for service, states in (await self._effects()).items():
             found += [f"{service} has not done {type_} {id_}: {state}" for (id_, type_), state in states.items()]
         return found
@@ -88,7 +88,7 @@ class Ledger:
     async def _said(self) -> dict[str, dict[UUID, int]]:
         """Return by service: the id of each event, and its number."""
         return {
-            service: {row["id"]: row["sequence"] for row in await self._rows(service, SAID)} for service in SERVICES
+            service: {row["id"]: row["sequence"] for row in await self._rows(service, EVENTS)} for service in SERVICES
         }
 
     async def _logged(self) -> dict[str, set[int]]:
@@ -100,7 +100,7 @@ class Ledger:
 
     async def _effects(self) -> dict[str, dict[tuple[UUID, str], str]]:
         """Return by service: the foreign events to which it reacts, and has not yet."""
-        said = {service: await self._rows(service, SAID) for service in SERVICES}
+        said = {service: await self._rows(service, EVENTS) for service in SERVICES}
         undone: dict[str, dict[tuple[UUID, str], str]] = {}
         for service, handlers in REACTIONS.items():
             states = {
@@ -125,14 +125,14 @@ class Ledger:
                 found.append(f"the numbers of {service} have gaps or repeats")
             if set(numbers) != logged[service]:
                 found.append(
-                    f"of {service} the log lacks or invents {sorted(set(numbers) ^ logged[service])[:MOST_TOLD]}"
+                    f"of {service} the log lacks or invents {sorted(set(numbers) ^ logged[service])[:MAX_LISTED]}"
                 )
         recorded = {row["requestid"] for row in await self._rows("audit", "SELECT DISTINCT requestid FROM leaves")}
-        told = [each for each in acknowledged if not UNTOLD.fullmatch(each.path)]
-        lost = [each for each in told if each.request_id not in recorded]
+        checked = [each for each in acknowledged if not WITHOUT_EVENT.fullmatch(each.path)]
+        lost = [each for each in checked if each.request_id not in recorded]
         found += [f"acknowledged and not in the log: {each}" for each in lost]
         found += [
             f"{row['type']} of {row['subject']} {row['times']} times for request {row['requestid']}"
-            for row in await self._rows("audit", TWICE)
+            for row in await self._rows("audit", REPEATED)
         ]
         return found

@@ -13,7 +13,7 @@ KINDS = ("kill", "stop", "term")
 STOPPED_FOR = 10.0
 """Seconds of a SIGSTOP."""
 
-BETWEEN = 2.0
+MAX_PAUSE = 2.0
 """Most seconds between one recovery and the next fault."""
 
 
@@ -24,7 +24,7 @@ class Faults:
     platform: ProcessPlatform
     rng: random.Random
     stopped_for: float = STOPPED_FOR
-    tell: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     done: dict[str, int] = field(default_factory=dict)
     longest: float = 0.0
 
@@ -32,7 +32,7 @@ class Faults:
         """Let one fault befall one process, and return when everything is ready again."""
         name = name or self.rng.choice(sorted(self.platform.table()))
         kind = kind or self.rng.choice(KINDS)
-        await asyncio.sleep(self.rng.uniform(0, BETWEEN))
+        await asyncio.sleep(self.rng.uniform(0, MAX_PAUSE))
         begun = time.monotonic()
         if kind == "stop":
             with self.platform.stopped(name):
@@ -44,7 +44,7 @@ class Faults:
         seconds = time.monotonic() - begun
         self.longest = max(self.longest, seconds)
         self.done[f"{kind} {name}"] = self.done.get(f"{kind} {name}", 0) + 1
-        self.tell(f"{kind} {name}: whole again after {seconds:.1f} s")
+        self.log(f"{kind} {name}: whole again after {seconds:.1f} s")
 
     @staticmethod
     def _number(kind: str, name: str) -> signal.Signals:

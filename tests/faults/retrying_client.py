@@ -11,8 +11,8 @@ import httpx
 from demo.runner import Step
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-NOT_NOW = (502, 503, 504)
-ONCE = ("/identity/sessions", "/identity/sessions/refresh", "/identity/activations/confirm")
+UNAVAILABLE = (502, 503, 504)
+ONE_TIME_PATHS = ("/identity/sessions", "/identity/sessions/refresh", "/identity/activations/confirm")
 """What takes a code or a token that serves once, and for a moment: where its answer is lost, somebody has to begin again."""
 PAUSE = 0.2
 """Seconds between attempts."""
@@ -33,14 +33,14 @@ class Acknowledged:
 
 def lost_once(step: Step) -> bool:
     """Whether the step was refused because it had been done and its answer lost, or its code had run out meanwhile."""
-    return step.status == 401 and step.request.endswith(ONCE)
+    return step.status == 401 and step.request.endswith(ONE_TIME_PATHS)
 
 
 async def pause() -> None:
     await asyncio.sleep(PAUSE)
 
 
-class PatientTransport(httpx.AsyncHTTPTransport):
+class RetryingTransport(httpx.AsyncHTTPTransport):
     """Asks one gateway, and the next where it fails; between attempts it awaits `again`.
 
     Every attempt of a request carries the same Idempotency-Key and the same X-Request-Id.
@@ -86,7 +86,7 @@ class PatientTransport(httpx.AsyncHTTPTransport):
             content = await response.aread()
         except httpx.TransportError:
             response = None
-        if response is None or response.status_code in NOT_NOW:
+        if response is None or response.status_code in UNAVAILABLE:
             self._gateways = [*self._gateways[1:], gateway]
             return None
         return httpx.Response(response.status_code, headers=response.headers, content=content)

@@ -1,7 +1,7 @@
 """The broker is away for a while: what services still write follows in order afterwards; points refuse and say why.
 
 What can be written meanwhile is little, by design (P10): once the bound has passed no point can know who was revoked, so
-whatever needs a token is refused with 503. The doors that take no token go on, with their facts in the outbox: here
+whatever needs a token is refused with 503. The endpoints that take no token go on, with their facts in the outbox: here
 sign-ins that fail, each of which is a fact. A write with a token that came within the bound is in the outbox as well.
 """
 
@@ -11,10 +11,10 @@ import time
 import httpx
 import pytest
 
-from tests.faults.chaos_harness import PATHS, PATIENCE, City
-from tests.faults.token_race import took
+from tests.faults.chaos_harness import PATHS, PATIENCE, ChaosHarness
+from tests.faults.token_race import accepted
+from tests.harness.client import bearer, slug
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import bearer, slug
 
 AWAY_FOR = 60.0
 SIGN_INS = 12
@@ -25,15 +25,17 @@ TOLD = "SELECT requestid, sequence FROM leaves WHERE requestid = ANY($1::text[])
 @pytest.mark.timeout(900)
 @pytest.mark.long
 @pytest.mark.clause("6.5")
-async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_told_in_order_afterwards(city: City):
-    platform, unit = city.processes, await city.unit()
-    await city.settle()
+async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_told_in_order_afterwards(
+    harness: ChaosHarness,
+):
+    platform, unit = harness.processes, await harness.unit()
+    await harness.settle()
     pids = {name: platform.pid(name) for name in platform.serving()}
     async with platform.database("identity") as identity:
         await asyncio.to_thread(platform.control, "stop", "stores:kafka")
         begun = time.monotonic()
         try:
-            refusals = await _refused_everywhere(platform, unit.system.access)
+            refusals = await _refused_everywhere(platform, unit.system.access_token)
             failed = await _failed_sign_ins(platform)
             waiting = await identity.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
             await asyncio.sleep(max(0.0, AWAY_FOR - (time.monotonic() - begun)))
@@ -43,21 +45,21 @@ async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_tol
     assert set(failed.values()) == {(401, "sign-in-refused")}
     assert waiting >= SIGN_INS
     await platform.ready()
-    for door in city.doors():
+    for endpoint in harness.endpoints():
         async with asyncio.timeout(PATIENCE):
-            while not took(await door.use(unit.system.access)):
+            while not accepted(await endpoint.use(unit.system.access_token)):
                 await asyncio.sleep(0.1)
-    await city.settle()
+    await harness.settle()
     assert {name: platform.pid(name) for name in platform.serving()} == pids, "something had to be started again"
     async with platform.database("audit") as audit:
         told = await audit.fetch(TOLD, list(failed))
     assert [row["requestid"] for row in told] == list(failed)
     assert [row["sequence"] for row in told] == sorted(row["sequence"] for row in told)
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
 async def _refused_everywhere(platform: ProcessPlatform, token: str) -> dict[str, str | None]:
-    """Wait until each door refuses with 503, and return which problem it names; every one says when to come again."""
+    """Wait until each endpoint refuses with 503, and return which problem it names; every one says when to come again."""
     refusals = {}
     async with httpx.AsyncClient(timeout=30) as client:
         for name, row in platform.table().items():

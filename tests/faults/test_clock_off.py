@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from deploy.platform_process import free_port
-from tests.faults.chaos_harness import PATHS, City
-from tests.faults.token_race import Door, race
+from tests.faults.chaos_harness import PATHS, ChaosHarness
+from tests.faults.token_race import Endpoint, race
+from tests.harness.client import bearer
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import bearer
 
 INSTANCE = "9"
 SHIFT = """
@@ -64,28 +64,30 @@ async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
 @pytest.mark.clause("6.5")
 @pytest.mark.parametrize("seconds", [30, -30])
 async def test_a_point_whose_clock_is_off_refuses_what_was_revoked_and_nothing_else(
-    city: City, tmp_path: Path, seconds: int
+    harness: ChaosHarness, tmp_path: Path, seconds: int
 ):
-    unit = await city.unit()
-    async with _replica(city.processes, "datashare", seconds, tmp_path) as port:
-        off = Door(f"datashare-{INSTANCE}", port, PATHS["datashare"])
+    unit = await harness.unit()
+    async with _replica(harness.processes, "datashare", seconds, tmp_path) as port:
+        off = Endpoint(f"datashare-{INSTANCE}", port, PATHS["datashare"])
         for _ in range(3):
             outcome = await race(
-                [*city.doors(), off], unit.system.access, lambda: city.suspend(unit.admin, unit.system)
+                [*harness.endpoints(), off], unit.system.access_token, lambda: harness.suspend(unit.admin, unit.system)
             )
             assert outcome.violations == []
             assert f"datashare-{INSTANCE}" in outcome.acknowledgement["receipts"]
-            await city.revive(unit.admin, unit.system)
+            await harness.revive(unit.admin, unit.system)
         off.close()
         # A token that is younger than the clocks are apart is from the future there: refused, until it is old enough.
         expected = 401 if seconds < 0 else 200
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            fresh = await client.get(PATHS["datashare"], headers=bearer(unit.system.access))
+            fresh = await client.get(PATHS["datashare"], headers=bearer(unit.system.access_token))
             assert fresh.status_code == expected, fresh.text
             async with asyncio.timeout(90):
-                while (await client.get(PATHS["datashare"], headers=bearer(unit.system.access))).status_code != 200:
+                while (
+                    await client.get(PATHS["datashare"], headers=bearer(unit.system.access_token))
+                ).status_code != 200:
                     await asyncio.sleep(0.5)
-            answer = await city.query(unit, unit.system.access, client)
+            answer = await harness.query(unit, unit.system.access_token, client)
         assert answer.status_code == 200, answer.text
-    await city.settle()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    await harness.settle()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []

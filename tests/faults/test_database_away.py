@@ -5,23 +5,26 @@ import asyncio
 import httpx
 import pytest
 
-from tests.faults.chaos_harness import City
-from tests.platform.harness import Unit, bearer, slug
+from tests.faults.chaos_harness import ChaosHarness
+from tests.harness.client import bearer, slug
+from tests.platform.harness import Unit
 
 ASKED = 6
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
-async def test_without_the_database_requests_are_refused_with_503_and_all_goes_on_when_it_is_back(city: City):
-    platform, unit = city.processes, await city.unit()
+async def test_without_the_database_requests_are_refused_with_503_and_all_goes_on_when_it_is_back(
+    harness: ChaosHarness,
+):
+    platform, unit = harness.processes, await harness.unit()
     pids = {name: platform.pid(name) for name in platform.serving()}
-    writing = asyncio.create_task(_write_on(city))
-    while not city.transport.acknowledged:
+    writing = asyncio.create_task(_write_on(harness))
+    while not harness.transport.acknowledged:
         await asyncio.sleep(0.01)
     await asyncio.to_thread(platform.control, "stop", "stores:postgresql")
     try:
-        refusals = await _refused(city, unit)
+        refusals = await _refused(harness, unit)
         said = {
             name: await _readiness(platform.process_url(name))
             for name in ("identity", "datashare-2", "incident", "audit")
@@ -32,23 +35,23 @@ async def test_without_the_database_requests_are_refused_with_503_and_all_goes_o
     assert said == dict.fromkeys(said, (503, False))
     await writing  # a careful client comes through
     await platform.ready()
-    answer = await city.query(unit, unit.system.access)
+    answer = await harness.query(unit, unit.system.access_token)
     assert answer.status_code == 200, answer.text
-    await city.settle()
+    await harness.settle()
     assert {name: platform.pid(name) for name in platform.serving()} == pids, "something had to be started again"
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
-async def _write_on(city: City) -> None:
+async def _write_on(harness: ChaosHarness) -> None:
     for _ in range(4):
-        await city.bare_unit()
+        await harness.bare_unit()
 
 
-async def _refused(city: City, unit: Unit) -> set[tuple[int, str | None, bool]]:
+async def _refused(harness: ChaosHarness, unit: Unit) -> set[tuple[int, str | None, bool]]:
     """Query past the gateway and return the different answers, with whether they say when to come again."""
-    async with httpx.AsyncClient(base_url=city.processes.process_url("datashare"), timeout=60) as client:
+    async with httpx.AsyncClient(base_url=harness.processes.process_url("datashare"), timeout=60) as client:
         asked = [
-            client.post("/datashare/queries", json=city.asked(unit), headers=bearer(unit.system.access))
+            client.post("/datashare/queries", json=harness.asked(unit), headers=bearer(unit.system.access_token))
             for _ in range(ASKED)
         ]
         answers = await asyncio.gather(*asked)

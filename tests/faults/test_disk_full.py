@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.chaos_harness import City
+from tests.faults.chaos_harness import ChaosHarness
+from tests.harness.client import bearer, slug
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import bearer, slug
 
 SIZE = 512 << 20
 SPARE = 128 << 10
@@ -34,7 +34,7 @@ def _small_disk(place: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-async def small() -> AsyncIterator[City]:
+async def small() -> AsyncIterator[ChaosHarness]:
     """A platform, one of each kind, whose PostgreSQL has a small disk of its own."""
     if os.geteuid():
         pytest.skip("a file system of limited size takes the right to mount: run this as root")
@@ -45,8 +45,8 @@ async def small() -> AsyncIterator[City]:
             try:
                 await asyncio.to_thread(platform.start)
                 await platform.ready()
-                async with City.open(platform, 1) as city:
-                    yield await city.begin()
+                async with ChaosHarness.open(platform, 1) as harness:
+                    yield await harness.begin()
             finally:
                 await asyncio.to_thread(platform.stop)
 
@@ -63,7 +63,7 @@ def _fill(disk: Path) -> Path:
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
 @pytest.mark.long
-async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(small: City):
+async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(small: ChaosHarness):
     platform, unit = small.processes, await small.unit()
     await small.settle()
     pids = {name: platform.pid(name) for name in platform.serving()}
@@ -77,7 +77,7 @@ async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(sma
         ):
             while not refused or len(answered) > 100_000:
                 answer = await client.post(
-                    "/datashare/queries", json=small.asked(unit), headers=bearer(unit.system.access)
+                    "/datashare/queries", json=small.asked(unit), headers=bearer(unit.system.access_token)
                 )
                 if answer.status_code == 200:
                     answered.append(answer.headers["x-request-id"])
@@ -87,11 +87,11 @@ async def test_a_full_disk_refuses_writes_with_503_and_room_heals_everything(sma
         ballast.unlink()
     assert refused == {(503, "database-unavailable")}
     await platform.ready()
-    answer = await small.query(unit, unit.system.access)
+    answer = await small.query(unit, unit.system.access_token)
     assert answer.status_code == 200, answer.text
     await small.settle()
     assert {name: platform.pid(name) for name in platform.serving()} == pids
-    assert await small.ledger.findings(small.transport.acknowledged) == []
+    assert await small.checks.findings(small.transport.acknowledged) == []
     async with platform.database("audit") as audit:
         recorded = {row["requestid"] for row in await audit.fetch("SELECT requestid FROM leaves")}
     assert [request_id for request_id in answered if request_id not in recorded] == []

@@ -17,8 +17,8 @@ from demo.runner import Runner, StepFailedError
 from demo.scenario import Scenario
 from demo.steps import run_scenario
 from deploy.embedded_platform import Secrets
-from tests.faults.consistency_checks import Ledger
-from tests.faults.retrying_client import PatientTransport, lost_once
+from tests.faults.consistency_checks import ConsistencyChecks
+from tests.faults.retrying_client import RetryingTransport, lost_once
 from tests.harness.embedded_platform import EmbeddedPlatform
 
 SETTLES_WITHIN = 60.0
@@ -70,11 +70,11 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
     platform.kill()
     restarting = Restarting(platform, rng, kills)
     killing = asyncio.create_task(restarting.run())
-    lives: list[Path] = []
+    scenarios: list[Path] = []
     try:
-        transport = PatientTransport(platform.url, again=restarting.running)
+        transport = RetryingTransport(platform.url, again=restarting.running)
         async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
-            while restarting.left or not lives:
+            while restarting.left or not scenarios:
                 story = Runner(client)
                 out = Path(tempfile.mkdtemp(prefix="life-", dir=tmp_path))
                 try:
@@ -83,14 +83,14 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
                     if not lost_once(story.steps[-1]):
                         raise
                 else:
-                    lives.append(out)
+                    scenarios.append(out)
         await killing
-        verify = [sys.executable, "-I", str(lives[-1] / "verify.py"), str(lives[-1] / "evidence")]
+        verify = [sys.executable, "-I", str(scenarios[-1] / "verify.py"), str(scenarios[-1] / "evidence")]
         verified = await asyncio.to_thread(subprocess.run, verify, capture_output=True, check=False)
         assert verified.returncode == 0, (seed, verified.stdout)
-        async with Ledger.open(lambda service: _reader(platform, service)) as ledger:
-            await ledger.settled(SETTLES_WITHIN)
-            assert await ledger.findings(transport.acknowledged) == [], seed
+        async with ConsistencyChecks.open(lambda service: _reader(platform, service)) as checks:
+            await checks.settled(SETTLES_WITHIN)
+            assert await checks.findings(transport.acknowledged) == [], seed
     finally:
         killing.cancel()
         if platform.process and platform.process.poll() is None:

@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaError
 
 from common.ids import new_id
 from common.messaging.topics import FEED_TOPIC, events_topic
-from tests.faults.chaos_harness import City
-from tests.faults.token_race import REFUSED, took
+from tests.faults.chaos_harness import ChaosHarness
+from tests.faults.token_race import REFUSED, accepted
 from tests.platform.harness import PURPOSE, QUOTA, RESOURCE, Unit
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -25,29 +25,29 @@ MANY = 10_000
 TOPIC = events_topic("datashare")
 
 
-def _client(city: City, principal: str) -> dict:
+def _client(harness: ChaosHarness, principal: str) -> dict:
     """Return what an aiokafka client needs to come as a member, or as the super user (`jobs`)."""
     return {
-        "bootstrap_servers": f"127.0.0.1:{city.processes.table()['kafka']['port']}",
+        "bootstrap_servers": f"127.0.0.1:{harness.processes.table()['kafka']['port']}",
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "admin" if principal == "jobs" else principal,
-        "sasl_plain_password": city.processes.secret(principal, "kafka_password"),
+        "sasl_plain_password": harness.processes.secret(principal, "kafka_password"),
         "request_timeout_ms": 20_000,
     }
 
 
-async def _goes_on(city: City) -> None:
+async def _goes_on(harness: ChaosHarness) -> None:
     """Something is written, told, logged, and has its effect with the others."""
-    unit = await city.unit()
-    answer = await city.query(unit, unit.system.access)
+    unit = await harness.unit()
+    answer = await harness.query(unit, unit.system.access_token)
     assert answer.status_code == 200, answer.text
-    await city.settle()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    await harness.settle()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
-async def test_ten_megabytes_are_refused_by_the_broker_and_disturb_nobody(city: City):
-    rogue = AIOKafkaProducer(**_client(city, "datashare"), max_request_size=2 * LARGE)
+async def test_ten_megabytes_are_refused_by_the_broker_and_disturb_nobody(harness: ChaosHarness):
+    rogue = AIOKafkaProducer(**_client(harness, "datashare"), max_request_size=2 * LARGE)
     await rogue.start()
     try:
         for size in (LARGE, LARGE // 4):
@@ -56,13 +56,13 @@ async def test_ten_megabytes_are_refused_by_the_broker_and_disturb_nobody(city: 
                     await rogue.send_and_wait(TOPIC, os.urandom(size), b"large")
     finally:
         await rogue.stop()
-    await _goes_on(city)
+    await _goes_on(harness)
 
 
-async def test_ten_thousand_messages_of_an_unknown_type_hold_up_nobody(city: City):
+async def test_ten_thousand_messages_of_an_unknown_type_hold_up_nobody(harness: ChaosHarness):
     """They come from the owner of the topic, as a newer version of it might send them to an older reader."""
     now = datetime.now(UTC).isoformat()
-    many = AIOKafkaProducer(**_client(city, "datashare"), linger_ms=5)
+    many = AIOKafkaProducer(**_client(harness, "datashare"), linger_ms=5)
     await many.start()
     try:
         sent = [
@@ -87,61 +87,61 @@ async def test_ten_thousand_messages_of_an_unknown_type_hold_up_nobody(city: Cit
         await asyncio.gather(*sent)
     finally:
         await many.stop()
-    await _goes_on(city)
-    assert all(row["pid"] for row in city.processes.table().values())
+    await _goes_on(harness)
+    assert all(row["pid"] for row in harness.processes.table().values())
 
 
-async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(city: City):
+async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(harness: ChaosHarness):
     """What its owner says meanwhile stays in the outbox; what had been read before is lost to nobody."""
-    unit = await city.unit()
-    await city.settle()
-    await _delete(city, TOPIC)
-    assert await _topics(city, "--check") == (1, True)
-    application = await _applied(city, unit)
-    async with city.processes.database("datashare") as datashare:
+    unit = await harness.unit()
+    await harness.settle()
+    await _delete(harness, TOPIC)
+    assert await _topics(harness, "--check") == (1, True)
+    application = await _applied(harness, unit)
+    async with harness.processes.database("datashare") as datashare:
         assert await datashare.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
-    assert (await _topics(city))[0] == 0
-    assert (await _topics(city, "--check"))[0] == 0
-    await city.processes.ready()
-    await city.settle()
-    await city.advise(application)
-    await city.settle()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    assert (await _topics(harness))[0] == 0
+    assert (await _topics(harness, "--check"))[0] == 0
+    await harness.processes.ready()
+    await harness.settle()
+    await harness.advise(application)
+    await harness.settle()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
 @pytest.mark.clause("6.5")
-async def test_a_feed_that_was_deleted_is_told_again_and_who_starts_on_it_knows_who_was_revoked(city: City):
-    unit = await city.unit()
-    other = await city.system(unit.admin)
-    dead = unit.system.access
-    await city.suspend(unit.admin, unit.system)
-    await _delete(city, FEED_TOPIC)
-    doors = city.doors()
-    for door in doors:
-        while took(await door.use(other.access)):  # until it knows that it knows nothing
+async def test_a_feed_that_was_deleted_is_told_again_and_who_starts_on_it_knows_who_was_revoked(harness: ChaosHarness):
+    unit = await harness.unit()
+    other = await harness.system(unit.admin)
+    dead = unit.system.access_token
+    await harness.suspend(unit.admin, unit.system)
+    await _delete(harness, FEED_TOPIC)
+    endpoints = harness.endpoints()
+    for endpoint in endpoints:
+        while accepted(await endpoint.use(other.access_token)):  # until it knows that it knows nothing
             await asyncio.sleep(0.1)
-    assert (await _topics(city))[0] == 0
+    assert (await _topics(harness))[0] == 0
     for name in ("gateway", "datashare-2"):
-        await city.processes.replaced(name, city.processes.kill(name))
-    await city.processes.ready()
-    for door in doors:
+        await harness.processes.replaced(name, harness.processes.kill(name))
+    await harness.processes.ready()
+    for endpoint in endpoints:
         async with asyncio.timeout(60):
-            while not took(await door.use(other.access)):
+            while not accepted(await endpoint.use(other.access_token)):
                 await asyncio.sleep(0.1)  # until the keys are there again
-        assert await door.use(dead) == REFUSED, door.name
-    await city.revive(unit.admin, unit.system)
-    await city.settle()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+        assert await endpoint.use(dead) == REFUSED, endpoint.name
+    await harness.revive(unit.admin, unit.system)
+    await harness.settle()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
-async def _delete(city: City, topic: str) -> None:
-    admin = AIOKafkaAdminClient(**_client(city, "jobs"))
+async def _delete(harness: ChaosHarness, topic: str) -> None:
+    admin = AIOKafkaAdminClient(**_client(harness, "jobs"))
     await admin.start()
     await admin.delete_topics([topic])
     await admin.close()
 
 
-async def _applied(city: City, unit: Unit) -> str:
+async def _applied(harness: ChaosHarness, unit: Unit) -> str:
     """Apply once more: datashare's own fact."""
     wanted = {
         "resource": RESOURCE,
@@ -155,12 +155,12 @@ async def _applied(city: City, unit: Unit) -> str:
     return str((await unit.clerk.done("/datashare/applications", wanted))["id"])
 
 
-async def _topics(city: City, *words: str) -> tuple[int, bool]:
+async def _topics(harness: ChaosHarness, *words: str) -> tuple[int, bool]:
     """Run the job; return its exit status, and whether it names the topic as missing."""
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "deploy.setup_commands", "topics", *words],
-        env=os.environ | city.processes.topology().setup_environment(),
+        env=os.environ | harness.processes.topology().setup_environment(),
         capture_output=True,
         text=True,
         check=False,

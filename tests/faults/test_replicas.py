@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from common.contracts.services import SERVICES
-from tests.faults.chaos_harness import PATIENCE, City
-from tests.platform.harness import SUBJECTS, bearer, slug
+from tests.faults.chaos_harness import PATIENCE, ChaosHarness
+from tests.harness.client import bearer, slug
+from tests.platform.harness import SUBJECTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1200)]
 
@@ -23,11 +24,11 @@ HOLDER = """
 """
 
 
-async def _relay_of(city: City, service: str) -> str | None:
+async def _relay_of(harness: ChaosHarness, service: str) -> str | None:
     """Return the name of the process that holds the relay's lock of `service`."""
-    async with city.processes.database(service) as connection:
+    async with harness.processes.database(service) as connection:
         ports = {row["client_port"] for row in await connection.fetch(HOLDER)}
-    for name, row in city.processes.table().items():
+    for name, row in harness.processes.table().items():
         if row["kind"] == service and row["pid"]:
             held = {each.laddr.port for each in psutil.Process(row["pid"]).net_connections("tcp") if each.laddr}
             if held & ports:
@@ -35,34 +36,34 @@ async def _relay_of(city: City, service: str) -> str | None:
     return None
 
 
-async def test_when_the_relay_is_killed_the_other_replica_takes_over_and_nothing_is_told_twice(city: City):
-    first = await _relay_of(city, "identity")
+async def test_when_the_relay_is_killed_the_other_replica_takes_over_and_nothing_is_told_twice(harness: ChaosHarness):
+    first = await _relay_of(harness, "identity")
     assert first is not None
-    pid = city.processes.kill(first)
-    unit, admin = await city.bare_unit()
+    pid = harness.processes.kill(first)
+    unit, admin = await harness.bare_unit()
     async with asyncio.timeout(PATIENCE):
-        while (second := await _relay_of(city, "identity")) in (None, first):
-            assert city.processes.table()[first]["pid"] in (None, pid) or second != first, "it was back before"
+        while (second := await _relay_of(harness, "identity")) in (None, first):
+            assert harness.processes.table()[first]["pid"] in (None, pid) or second != first, "it was back before"
             await asyncio.sleep(0.05)
-    await city.settle()
+    await harness.settle()
     assert admin.unit == unit
-    await city.processes.replaced(first, pid)
-    await city.processes.ready()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    await harness.processes.replaced(first, pid)
+    await harness.processes.ready()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
 @pytest.mark.clause("10.4")
 @pytest.mark.parametrize(("quota", "most"), [({"calls": 5}, 5), ({"subjects": 3}, 3), ({"rows": 4}, 4)])
-async def test_a_quota_is_exact_while_both_replicas_serve_it(city: City, quota: dict[str, int], most: int):
-    unit = await city.unit(quota={"calls": 100, "rows": 100, "subjects": 10} | quota)
-    replicas = [city.processes.process_url(name) for name in ("datashare", "datashare-2")]
+async def test_a_quota_is_exact_while_both_replicas_serve_it(harness: ChaosHarness, quota: dict[str, int], most: int):
+    unit = await harness.unit(quota={"calls": 100, "rows": 100, "subjects": 10} | quota)
+    replicas = [harness.processes.process_url(name) for name in ("datashare", "datashare-2")]
     async with httpx.AsyncClient(timeout=60) as client:
-        places = itertools.cycle([*replicas, *city.processes.gateways()])
+        places = itertools.cycle([*replicas, *harness.processes.gateways()])
         asked = [
             client.post(
                 f"{place}/datashare/queries",
-                json=city.asked(unit, subject={"uscc": SUBJECTS[n % 8]}, limit=1),
-                headers=bearer(unit.system.access),
+                json=harness.asked(unit, subject={"uscc": SUBJECTS[n % 8]}, limit=1),
+                headers=bearer(unit.system.access_token),
             )
             for n, place in zip(range(24), places, strict=False)
         ]
@@ -76,9 +77,9 @@ async def test_a_quota_is_exact_while_both_replicas_serve_it(city: City, quota: 
     assert {answer.request.url.port for answer in served} & {httpx.URL(each).port for each in replicas}
 
 
-async def test_what_a_replica_answered_before_it_was_killed_is_on_record(city: City):
+async def test_what_a_replica_answered_before_it_was_killed_is_on_record(harness: ChaosHarness):
     """The client repeats nothing; it keeps the id of each query that was answered."""
-    unit = await city.unit()
+    unit = await harness.unit()
     answered: list[str] = []
     statuses: Counter[int] = Counter()
     killed = asyncio.Event()
@@ -89,7 +90,7 @@ async def test_what_a_replica_answered_before_it_was_killed_is_on_record(city: C
                 return
             try:
                 answer = await client.post(
-                    "/datashare/queries", json=city.asked(unit), headers=bearer(unit.system.access)
+                    "/datashare/queries", json=harness.asked(unit), headers=bearer(unit.system.access_token)
                 )
             except httpx.TransportError:
                 continue
@@ -98,27 +99,27 @@ async def test_what_a_replica_answered_before_it_was_killed_is_on_record(city: C
                 answered.append(answer.headers["x-request-id"])
 
     async with asyncio.TaskGroup() as group:
-        clients = [httpx.AsyncClient(base_url=url, timeout=60) for url in city.processes.gateways() * 3]
+        clients = [httpx.AsyncClient(base_url=url, timeout=60) for url in harness.processes.gateways() * 3]
         for client in clients:
             group.create_task(query(client))
         while len(answered) < 20:
             await asyncio.sleep(0.01)
-        pid = city.processes.kill("datashare")
-        await city.processes.replaced("datashare", pid)
+        pid = harness.processes.kill("datashare")
+        await harness.processes.replaced("datashare", pid)
         killed.set()
     for client in clients:
         await client.aclose()
-    await city.processes.ready()
-    await city.settle()
-    async with city.processes.database("audit") as audit:
+    await harness.processes.ready()
+    await harness.settle()
+    async with harness.processes.database("audit") as audit:
         rows = await audit.fetch("SELECT requestid FROM leaves WHERE type = 'cn.xindun.datashare.data.queried.v1'")
     recorded = Counter(row["requestid"] for row in rows)
     assert [request_id for request_id in answered if recorded[request_id] != 1] == []
     assert set(statuses) <= {200, 502, 503}, statuses
 
 
-async def test_migrations_that_run_twice_at_once_all_end_well(city: City):
-    environment = os.environ | city.processes.topology().setup_environment()
+async def test_migrations_that_run_twice_at_once_all_end_well(harness: ChaosHarness):
+    environment = os.environ | harness.processes.topology().setup_environment()
     jobs = [
         await asyncio.create_subprocess_exec(
             sys.executable,

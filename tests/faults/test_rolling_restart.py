@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.faults.chaos_harness import City
+from tests.faults.chaos_harness import ChaosHarness
+from tests.harness.client import bearer
 from tests.harness.process_platform import ProcessPlatform
-from tests.platform.harness import Unit, bearer
+from tests.platform.harness import Unit
 
 CLIENTS = 4
-LOOK_EVERY = 0.25
+POLL_INTERVAL = 0.25
 
 
 class LoadBalancer:
@@ -40,7 +41,7 @@ class LoadBalancer:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
             await self._look()
 
     async def _look(self) -> None:
@@ -54,7 +55,7 @@ class LoadBalancer:
     async def request(self, method: str, path: str, **more) -> str:
         """Return the status of the answer and, where it is a problem, which; the name of the error where there is none."""
         if not self._ready:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
             return "no gateway is ready"
         self._turn += 1
         client = self._clients[self._ready[self._turn % len(self._ready)]]
@@ -68,16 +69,16 @@ class LoadBalancer:
 @pytest.mark.kafka
 @pytest.mark.timeout(1500)
 @pytest.mark.long
-async def test_a_rolling_restart_under_load_loses_no_request(city: City):
+async def test_a_rolling_restart_under_load_loses_no_request(harness: ChaosHarness):
     """No write carries an Idempotency-Key, so that one whose outcome nobody knows would show."""
-    platform, unit = city.processes, await city.unit()
+    platform, unit = harness.processes, await harness.unit()
     answers: Counter[str] = Counter()
     over = asyncio.Event()
 
     async def use(balancer: LoadBalancer) -> None:
         while not over.is_set():
             answers[await _read(balancer, unit)] += 1
-            answers[await _write(city, balancer, unit)] += 1
+            answers[await _write(harness, balancer, unit)] += 1
 
     async with LoadBalancer.running(platform) as balancer, asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
@@ -88,15 +89,15 @@ async def test_a_rolling_restart_under_load_loses_no_request(city: City):
             await platform.ready()
         over.set()
     assert set(answers) == {"200"}, answers
-    await city.settle()
-    assert await city.ledger.findings(city.transport.acknowledged) == []
+    await harness.settle()
+    assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 
 async def _read(balancer: LoadBalancer, unit: Unit) -> str:
-    return await balancer.request("GET", "/identity/me", headers=bearer(unit.system.access))
+    return await balancer.request("GET", "/identity/me", headers=bearer(unit.system.access_token))
 
 
-async def _write(city: City, balancer: LoadBalancer, unit: Unit) -> str:
+async def _write(harness: ChaosHarness, balancer: LoadBalancer, unit: Unit) -> str:
     return await balancer.request(
-        "POST", "/datashare/queries", json=city.asked(unit), headers=bearer(unit.system.access)
+        "POST", "/datashare/queries", json=harness.asked(unit), headers=bearer(unit.system.access_token)
     )

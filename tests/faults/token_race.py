@@ -1,4 +1,4 @@
-"""A token used without a pause at every door while it is revoked: no use that begins after the acknowledgement may succeed."""
+"""Uses a token at every endpoint while it is revoked: no use that begins after the acknowledgement may succeed."""
 
 import asyncio
 import contextlib
@@ -9,23 +9,23 @@ from typing import Any
 
 UNANSWERED = 0
 REFUSED = 401
-NOT_NOW = (UNANSWERED, 502, 503, 504)
+UNAVAILABLE = (UNANSWERED, 502, 503, 504)
 ANSWER_TERM = 30.0
 """Seconds that a use waits for its answer: longer than any process is stopped."""
 PACE = 0.05
-"""Seconds between uses at one door until the acknowledgement, at which each is used at once: others need the machine, too."""
+"""Seconds between uses at one endpoint until the acknowledgement, at which each is used at once: others need the machine, too."""
 WARM_TERM = 3.0
-"""Seconds that a race waits for the doors to be in use before the token is revoked."""
+"""Seconds that a race waits for the endpoints to be in use before the token is revoked."""
 LAST_TERM = 5.0
-"""Seconds after the acknowledgement in which a door that answers "not now" is asked again."""
+"""Seconds after the acknowledgement in which a endpoint that answers "not now" is asked again."""
 
 
-def took(status: int) -> bool:
-    """Whether a door that answered so took the token, whatever it then allowed."""
-    return status != REFUSED and status not in NOT_NOW
+def accepted(status: int) -> bool:
+    """Whether a endpoint that answered so accepted the token, whatever it then allowed."""
+    return status != REFUSED and status not in UNAVAILABLE
 
 
-class Door:
+class Endpoint:
     """One process that takes tokens: a gateway, or a service past it. One use at a time, on a connection that is kept."""
 
     def __init__(self, name: str, port: int, path: str) -> None:
@@ -45,7 +45,7 @@ class Door:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
-        writer.write(f"GET {self._path} HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        writer.write(f"GET {self._path} HTTP/1.1\r\nHost: platform\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         headers = dict(line.split(b":", 1) for line in head.split(b"\r\n")[1:] if line)
         await reader.readexactly(int(headers.get(b"content-length", 0)))
@@ -71,42 +71,42 @@ class Race:
     violations: list[str] = field(default_factory=list)
 
 
-async def race(doors: Sequence[Door], token: str, revoke: Callable[[], Awaitable[dict[str, Any]]]) -> Race:
-    """Use `token` at all doors while `revoke` runs; it returns the acknowledgement."""
+async def race(endpoints: Sequence[Endpoint], token: str, revoke: Callable[[], Awaitable[dict[str, Any]]]) -> Race:
+    """Use `token` at all endpoints while `revoke` runs; it returns the acknowledgement."""
     outcome = Race(token)
     acknowledged: float | None = None
     over = asyncio.Event()
     in_use: set[str] = set()
     warm = asyncio.Event()
 
-    async def storm(door: Door) -> None:
+    async def storm(endpoint: Endpoint) -> None:
         while True:
             began, after = time.monotonic(), acknowledged is not None
-            status = await door.use(token)
+            status = await endpoint.use(token)
             if status == REFUSED:
                 if after:
-                    outcome.refused.add(door.name)
+                    outcome.refused.add(endpoint.name)
                     return
                 await _until(over, PACE)
-            elif not took(status):
+            elif not accepted(status):
                 if acknowledged is not None and time.monotonic() - acknowledged > LAST_TERM:
                     return
                 await asyncio.sleep(0.05)
             else:
                 outcome.accepted += 1
-                in_use.add(door.name)
-                if len(in_use) == len(doors):
+                in_use.add(endpoint.name)
+                if len(in_use) == len(endpoints):
                     warm.set()
                 if not after:
                     await _until(over, PACE)
                 elif acknowledged is not None:
                     late = f"{(began - acknowledged) * 1000:.1f} ms after the acknowledgement {outcome.acknowledgement}"
-                    outcome.violations.append(f"{door.name} answered {status} to a use that began {late}")
+                    outcome.violations.append(f"{endpoint.name} answered {status} to a use that began {late}")
                     return
 
     async with asyncio.TaskGroup() as group:
-        for door in doors:
-            group.create_task(storm(door))
+        for endpoint in endpoints:
+            group.create_task(storm(endpoint))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WARM_TERM):
                 await warm.wait()

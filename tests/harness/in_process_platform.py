@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import httpx
-import orjson
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -20,10 +20,11 @@ from deploy.embedded_platform import Secrets, build_services
 from gateway.in_process import InProcessUpstream
 from gateway.main import create_app
 from gateway.settings import Settings
+from tests.harness.client import asgi_client
 from tests.harness.databases import Databases
+from tests.harness.events import PUBLISHED, select_events
 
 BASE = "http://platform"
-HERE = "127.0.0.1"
 SETTLED_WITHIN = 20
 
 
@@ -42,11 +43,11 @@ class InProcessPlatform:
 
     @property
     def points(self) -> list[EnforcementPoint]:
-        return [_gateway_point(self.gateway), *(app.state.runtime.point for app in self.apps.values())]
+        return [self.gateway.app.point, *(app.state.runtime.point for app in self.apps.values())]
 
-    def from_origin(self, origin: str) -> contextlib.AbstractAsyncContextManager[httpx.AsyncClient]:
+    def client_at(self, address: str) -> contextlib.AbstractAsyncContextManager[httpx.AsyncClient]:
         """A client of the gateway at another network address."""
-        return _client(self.gateway, origin)
+        return asgi_client(self.gateway, address)
 
     async def awake(self) -> None:
         """Return when every point may decide: after the test itself has held the loop up, they know themselves stale."""
@@ -72,24 +73,10 @@ class InProcessPlatform:
         busy: bool = await self.admins[service].fetchval(query)
         return busy
 
-    async def told(self, service: str, name: str) -> list[dict]:
-        """Return the envelopes of an event, such as `access.refused`, that a service told so far, oldest first."""
-        rows = await self.admins[service].fetch(
-            "SELECT body FROM (SELECT id, convert_from(body, 'UTF8')::jsonb AS body FROM outbox WHERE topic <> 'xindun.feed')"
-            " WHERE body->>'type' = $1 ORDER BY id",
-            f"cn.xindun.{service}.{name}.v1",
-        )
-        return [orjson.loads(row["body"]) for row in rows]
-
-
-def _gateway_point(gateway: ASGIApp) -> EnforcementPoint:
-    point: EnforcementPoint = gateway.app.point
-    return point
-
-
-def _client(app: ASGIApp, origin: str = HERE) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=app, client=(origin, 40000), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=BASE, timeout=30)
+    async def events(self, service: str, name: str, **members: Any) -> list[dict[str, Any]]:
+        """Return the envelopes of a service's events under a name, such as `access.refused`, oldest first."""
+        rows = await self.admins[service].fetch(PUBLISHED)
+        return select_events([row["body"] for row in rows], service, name, **members)
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +87,7 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
     bus = InProcessBus(TOPICS)
     later: dict[str, ASGIApp] = {}
 
-    async def door(scope, receive, send) -> None:
+    async def to_gateway(scope, receive, send) -> None:
         await later["gateway"](scope, receive, send)
 
     async with contextlib.AsyncExitStack() as ends:
@@ -109,7 +96,7 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
         for service, copy in copies.items():
             admins[service] = await asyncpg.connect(copy.admin_dsn)
             ends.push_async_callback(admins[service].close)
-        gateway_client = await ends.enter_async_context(_client(door))
+        gateway_client = await ends.enter_async_context(asgi_client(to_gateway))
         urls = {service: copy.app for service, copy in copies.items()}
         apps = build_services(known, urls, bus, BASE, clock=clock, gateway_client=gateway_client)
         ends.push_async_callback(bus.stop)
@@ -120,8 +107,8 @@ async def running_platform(databases: Databases, clock: Clock | None = None) -> 
             Settings(), bus, {name: InProcessUpstream(app) for name, app in apps.items()}, clock=clock
         )
         await ends.enter_async_context(_lifespan(gateway))
-        client = await ends.enter_async_context(_client(gateway))
-        direct = {name: await ends.enter_async_context(_client(app)) for name, app in apps.items()}
+        client = await ends.enter_async_context(asgi_client(gateway))
+        direct = {name: await ends.enter_async_context(asgi_client(app)) for name, app in apps.items()}
         platform = InProcessPlatform(apps, gateway, client, direct, bus, known, admins)
         for point in platform.points:
             await point.loaded()

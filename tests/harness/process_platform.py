@@ -89,18 +89,21 @@ class ProcessPlatform(PlatformProcess):
         process = next(each for each in self.topology().processes if each.name == name)
         return os.environ | self.topology().environment(process)
 
-    @contextlib.asynccontextmanager
-    async def database(self, name: str) -> AsyncIterator[asyncpg.Connection]:
+    async def connect(self, database: str) -> asyncpg.Connection:
         """Connect to a service's database as PostgreSQL's superuser; wait for a server that is starting."""
         deadline = time.monotonic() + READY_TIMEOUT
         while True:
             try:
-                connection = await self.connect_superuser(name)
-                break
+                return await self.connect_superuser(database)
             except (OSError, IndexError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(POLL_INTERVAL)
+
+    @contextlib.asynccontextmanager
+    async def database(self, name: str) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of `connect` for a block."""
+        connection = await self.connect(name)
         try:
             yield connection
         finally:

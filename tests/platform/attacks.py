@@ -33,7 +33,7 @@ BODIES = {
     "many members": json.dumps({f"m{n}": n for n in range(5_000)}).encode(),
     "a form": b"name=a&login=b",
 }
-DOORS = (
+ENDPOINTS = (
     ("POST", "/identity/accounts"),
     ("POST", "/identity/sessions"),
     ("POST", "/identity/activations"),

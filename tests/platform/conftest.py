@@ -6,16 +6,16 @@ import pytest
 
 from tests.harness.databases import Databases
 from tests.harness.in_process_platform import InProcessPlatform, running_platform
-from tests.platform.harness import FlowingClock, World
+from tests.platform.harness import FlowingClock, PlatformHarness
 
 
 @pytest.fixture(scope="module")
-async def world(databases: Databases) -> AsyncIterator[World]:
+async def harness(databases: Databases) -> AsyncIterator[PlatformHarness]:
     clock = FlowingClock()
     async with running_platform(databases, clock) as platform:
-        yield await World(platform, clock).begin()
+        yield await PlatformHarness(platform, clock).begin()
 
 
 @pytest.fixture
-def platform_of(world: World) -> InProcessPlatform:
-    return world.platform
+def platform_of(harness: PlatformHarness) -> InProcessPlatform:
+    return harness.platform

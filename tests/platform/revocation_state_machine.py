@@ -12,7 +12,9 @@ import httpx
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.platform.harness import Person, System, Unit, World, bearer, slug
+from tests.harness.client import bearer, slug
+from tests.harness.people import Person, System
+from tests.platform.harness import PlatformHarness, Unit
 
 T = TypeVar("T")
 SIDES = st.sampled_from(("center", "authority"))
@@ -47,8 +49,8 @@ class Dead:
 class Stage:
     """One platform for all examples, in a loop of its own: rules are plain functions."""
 
-    def __init__(self, runner: asyncio.Runner, world: World, bystander: Unit, order: str) -> None:
-        self.runner, self.world, self.bystander, self.order = runner, world, bystander, order
+    def __init__(self, runner: asyncio.Runner, harness: PlatformHarness, bystander: Unit, order: str) -> None:
+        self.runner, self.harness, self.bystander, self.order = runner, harness, bystander, order
         self.paths: dict[str, int] = {}
         self.checked = 0
 
@@ -57,14 +59,14 @@ class Stage:
 
     async def probe(self, kind: str, subject: str) -> str:
         """A probe credential of the subject, as incident gets them."""
-        platform = self.world.platform
+        platform = self.harness.platform
         client_id = platform.apps["incident"].state.runtime.settings.client_id
-        got = await self.world.client.post(
+        got = await self.harness.client.post(
             "/identity/oauth/token",
             data={"grant_type": "client_credentials"},
             auth=httpx.BasicAuth(quote(client_id, safe=""), quote(platform.secrets.incident_client, safe="")),
         )
-        answer = await self.world.client.post(
+        answer = await self.harness.client.post(
             "/identity/probes",
             json={"order_id": self.order, "kind": "after", "subject": {"kind": kind, "id": subject}},
             headers=bearer(got.json()["access_token"]),
@@ -80,11 +82,11 @@ class RevocationStateMachine(RuleBasedStateMachine):
     stage: ClassVar[Stage]
 
     @property
-    def world(self) -> World:
-        return self.stage.world
+    def harness(self) -> PlatformHarness:
+        return self.stage.harness
 
-    def _lives(self, token: str) -> bool:
-        return bool(claims_of(token)["exp"] > self.world.clock.now().timestamp() + 5)
+    def _is_unexpired(self, token: str) -> bool:
+        return bool(claims_of(token)["exp"] > self.harness.clock.now().timestamp() + 5)
 
     @initialize()
     def arrive(self) -> None:
@@ -96,16 +98,17 @@ class RevocationStateMachine(RuleBasedStateMachine):
         self.stage.run(self._arrive())
 
     async def _arrive(self) -> None:
-        self.unit = await self.world.unit()
+        self.unit = await self.harness.unit()
         admin, clerk = Holder(self.unit.admin, "administrator"), Holder(self.unit.clerk, "clerk")
         for holder in (admin, clerk):
-            holder.sessions.append((holder.what.access, holder.what.refresh))
+            holder.sessions.append((holder.what.access_token, holder.what.refresh_token))
         self.admin, self.clerk = admin, clerk
-        self.system = Holder(self.unit.system, "system", tokens=[self.unit.system.access])
+        self.system = Holder(self.unit.system, "system", tokens=[self.unit.system.access_token])
         self.system.probes.append(await self.stage.probe("system", self.unit.system.id))
         clerk.probes.append(await self.stage.probe("account", self.unit.clerk.id))
-        invited, self.code = await self.world.invite(self.unit.admin)
-        self.invited = Holder(invited, "invited")
+        invited = await self.harness.invite(self.unit.admin)
+        self.code = invited["activation_code"]
+        self.invited = Holder(Person(self.harness, invited["login"], invited["account_id"]), "invited")
         appointments = (
             await self.unit.admin.get("/identity/appointments", params={"account_id": clerk.what.id})
         ).json()
@@ -158,45 +161,45 @@ class RevocationStateMachine(RuleBasedStateMachine):
 
     async def _refused(self, dead: Dead) -> None:
         # A probe credential lives a minute, and codes of second factors move the clock: over is over, and shows nothing.
-        access = [token for token in dead.access if self._lives(token)]
+        access = [token for token in dead.access if self._is_unexpired(token)]
         self.stage.checked += len(access)
-        for told in await asyncio.gather(*map(self.world.refused_by_all, access)):
-            assert {(status, what) for status, what, _ in told} == {(401, "credential-revoked")}, told
-            assert all(reason for _, _, reason in told), told
+        for answers in await asyncio.gather(*map(self.harness.refused_by_all, access)):
+            assert {(status, what) for status, what, _ in answers} == {(401, "credential-revoked")}, answers
+            assert all(reason for _, _, reason in answers), answers
         await self._said(access, alive=False)
         for token in dead.refresh:
             answer = await self.unit.clerk.try_refresh(token)
             assert (answer.status_code, slug(answer)) == (401, "refresh-refused"), answer.text
             assert answer.json()["reason"]
         for client_id, secret in dead.secrets:
-            for client in (self.world.client, self.world.platform.direct["identity"]):
-                answer = await System(self.world, client_id, secret).try_sign_in(client)
+            for client in (self.harness.client, self.harness.platform.direct["identity"]):
+                answer = await System(self.harness, client_id, secret).try_sign_in(client)
                 assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-                answer = await System(self.world, client_id, secret).introspect("any", client)
+                answer = await System(self.harness, client_id, secret).introspect("any", client)
                 assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         for login, code in dead.codes:
             body = {"login": login, "code": code, "password": "Lychee-harbor-4711-x"}
-            answer = await self.world.client.post("/identity/activations", json=body)
+            answer = await self.harness.client.post("/identity/activations", json=body)
             assert slug(answer) in ("activation-refused", "unit-suspended"), answer.text
 
     async def _alive(self) -> None:
         tokens = [access for holder in (self.admin, self.clerk) for access, _ in holder.sessions] + self.system.tokens
-        probes = [token for holder in (self.clerk, self.system) for token in holder.probes if self._lives(token)]
+        probes = [token for holder in (self.clerk, self.system) for token in holder.probes if self._is_unexpired(token)]
         for person in (self.stage.bystander.admin, self.stage.bystander.clerk):
             assert (await person.get("/identity/me")).status_code == 200
-        asked = [self.world.client.get("/identity/me", headers=bearer(token)) for token in (*tokens, *probes)]
+        asked = [self.harness.client.get("/identity/me", headers=bearer(token)) for token in (*tokens, *probes)]
         answers = await asyncio.gather(*asked)
         assert [a.status_code for a in answers] == [200] * len(tokens) + [403] * len(probes), answers[-1].text
         assert {slug(answer) for answer in answers[len(tokens) :]} <= {"probe-refused"}
         await self._said(self.system.tokens, alive=True)
         await self._said(probes, alive=False)
-        used = await self.world.query(self.stage.bystander, self.stage.bystander.clerk.access)
+        used = await self.harness.query(self.stage.bystander, self.stage.bystander.clerk.access_token)
         assert used.status_code == 200, used.text
 
     async def _said(self, tokens: list[str], *, alive: bool) -> None:
-        """Another unit's system, asking at the gateway and past it, hears that the tokens live, or nothing."""
-        doors = (self.world.client, self.world.platform.direct["identity"])
-        asked = [self.stage.bystander.system.introspect(token, client) for token in tokens for client in doors]
+        """Another unit's system, asking at the gateway and past it, learns that the tokens are active, or nothing."""
+        clients = (self.harness.client, self.harness.platform.direct["identity"])
+        asked = [self.stage.bystander.system.introspect(token, client) for token in tokens for client in clients]
         for answer in await asyncio.gather(*asked):
             assert answer.status_code == 200, answer.text
             assert answer.json()["active"] == alive, answer.text
@@ -206,7 +209,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
         """Of the administrator, who signs in where no session is left."""
         if not self.admin.sessions:
             tokens = self.stage.run(self.admin.what.sign_in())
-            self.admin.sessions.append((tokens.access, tokens.refresh))
+            self.admin.sessions.append((tokens.access_token, tokens.refresh_token))
         return bearer(self.admin.sessions[-1][0])
 
     def teardown(self) -> None:
@@ -223,7 +226,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
         if self._unit_stands() and not self.invited.ended:
             assert (await self.invited.what.begin_activation(self.code)).status_code == 201
 
-    # Doors that end or suspend
+    # Rules that end or suspend
 
     @precondition(lambda self: not self.clerk.ended or not self.admin.ended)
     @rule(name=st.sampled_from(("administrator", "clerk")))
@@ -232,16 +235,20 @@ class RevocationStateMachine(RuleBasedStateMachine):
         if holder.ended or not holder.what.secret:
             return
         path = f"/identity/accounts/{holder.what.id}/suspend"
-        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "核查"})), "suspend account")
+        self._acknowledged(self.stage.run(self.harness.center.post(path, {"reason": "核查"})), "suspend account")
         holder.holds["center"] = "account"
         self._lose(holder)
 
     @precondition(lambda self: not self.left and not self.clerk.ended and self._stands(self.admin))
     @rule()
     def the_unit_reports_a_departure(self) -> None:
-        report = {"account_id": self.clerk.what.id, "kind": "departure", "left_at": self.world.clock.now().isoformat()}
+        report = {
+            "account_id": self.clerk.what.id,
+            "kind": "departure",
+            "left_at": self.harness.clock.now().isoformat(),
+        }
         answer = self.stage.run(
-            self.world.client.post("/identity/departures", json=report, headers=self._admin_headers())
+            self.harness.client.post("/identity/departures", json=report, headers=self._admin_headers())
         )
         self.departure = self._acknowledged(answer, "report departure")["departure"]["id"]
         self.left, self.clerk.holds["departure"] = True, "never"
@@ -250,7 +257,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.left and not self.clerk.ended)
     @rule()
     def the_center_cancels_the_account(self) -> None:
-        answer = self.stage.run(self.world.center.post(f"/identity/departures/{self.departure}/cancel-account"))
+        answer = self.stage.run(self.harness.center.post(f"/identity/departures/{self.departure}/cancel-account"))
         self._acknowledged(answer, "cancel account")
         self.clerk.ended = True
         self.appointment = None
@@ -260,7 +267,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule()
     def the_unit_ends_the_appointment(self) -> None:
         path = f"/identity/appointments/{self.appointment}/end"
-        answer = self.stage.run(self.world.client.post(path, json={"reason": "轮岗"}, headers=self._admin_headers()))
+        answer = self.stage.run(self.harness.client.post(path, json={"reason": "轮岗"}, headers=self._admin_headers()))
         self._acknowledged(answer, "end appointment")
         self.appointment = None
         # The person stays: refresh tokens go on, to access tokens without the post.
@@ -280,7 +287,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     def somebody_signs_out(self, which: int) -> None:
         holder = self.clerk if self.clerk.sessions else self.admin
         access, refresh = holder.sessions.pop(which % len(holder.sessions))
-        answer = self.stage.run(self.world.client.delete("/identity/sessions/current", headers=bearer(access)))
+        answer = self.stage.run(self.harness.client.delete("/identity/sessions/current", headers=bearer(access)))
         self._acknowledged(answer, "sign out")
         self.fresh_dead.access.add(access)
         self.fresh_dead.refresh.add(refresh)
@@ -294,7 +301,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
         assert (again.status_code, again.json()["reason"]) == (401, "reused")
         self.stage.paths["refresh re-use"] = self.stage.paths.get("refresh re-use", 0) + 1
         session = claims_of(access)["sid"]
-        self.stage.run(_everywhere(self.world, f"session:{session}"))
+        self.stage.run(_everywhere(self.harness, f"session:{session}"))
         self.fresh_dead.access.update((access, given["access_token"]))
         self.fresh_dead.refresh.update((refresh, given["refresh_token"]))
 
@@ -302,7 +309,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule(side=SIDES)
     def the_unit_is_suspended(self, side: str) -> None:
         path = f"/identity/units/{self.unit.id}/suspend"
-        answer = self.stage.run(getattr(self.world, side).post(path, {"reason": "未整改"}))
+        answer = self.stage.run(getattr(self.harness, side).post(path, {"reason": "未整改"}))
         self._acknowledged(answer, f"suspend unit by {side}")
         self.unit_holds.add(side)
         for holder in (self.admin, self.clerk, self.system):
@@ -312,7 +319,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule()
     def the_unit_is_decommissioned(self) -> None:
         path = f"/identity/units/{self.unit.id}/decommission"
-        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "机构撤并"})), "decommission unit")
+        self._acknowledged(self.stage.run(self.harness.center.post(path, {"reason": "机构撤并"})), "decommission unit")
         self.unit_ended = self.admin.ended = self.clerk.ended = self.invited.ended = self.system.ended = True
         self.appointment = None
         for holder in (self.admin, self.clerk, self.invited, self.system):
@@ -323,9 +330,9 @@ class RevocationStateMachine(RuleBasedStateMachine):
     def the_system_is_suspended(self, by: str) -> None:
         if by == "unit" and not self._stands(self.admin):
             return
-        headers = self._admin_headers() if by == "unit" else bearer(self.world.center.access)
+        headers = self._admin_headers() if by == "unit" else bearer(self.harness.center.access_token)
         path = f"/identity/systems/{self.system.what.id}/suspend"
-        answer = self.stage.run(self.world.client.post(path, json={"reason": "异常"}, headers=headers))
+        answer = self.stage.run(self.harness.client.post(path, json={"reason": "异常"}, headers=headers))
         self._acknowledged(answer, f"suspend system by {by}")
         self.system.holds[by] = "system"
         self._lose(self.system)
@@ -334,7 +341,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule()
     def the_system_is_decommissioned(self) -> None:
         path = f"/identity/systems/{self.system.what.id}/decommission"
-        self._acknowledged(self.stage.run(self.world.center.post(path, {"reason": "下线"})), "decommission system")
+        self._acknowledged(self.stage.run(self.harness.center.post(path, {"reason": "下线"})), "decommission system")
         self.system.ended = True
         self._lose(self.system)
 
@@ -342,7 +349,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule()
     def the_secret_is_rotated(self) -> None:
         path = f"/identity/systems/{self.system.what.id}/secret"
-        answer = self.stage.run(self.world.client.post(path, headers=self._admin_headers()))
+        answer = self.stage.run(self.harness.client.post(path, headers=self._admin_headers()))
         body = self._acknowledged(answer, "rotate secret")
         self.fresh_dead.secrets.add((self.system.what.id, self.system.what.secret))
         self._lose(self.system)
@@ -364,29 +371,29 @@ class RevocationStateMachine(RuleBasedStateMachine):
         self._lose(holder)
 
     async def _report(self, scope: dict[str, list[str]]) -> httpx.Response:
-        await self.world.platform.settle()
-        return await self.world.authority.post(
-            "/incident/breaches", self.world.breach(**scope), params={"wait_ms": 5000}
+        await self.harness.platform.settle()
+        return await self.harness.authority.post(
+            "/incident/breaches", self.harness.breach(**scope), params={"wait_ms": 5000}
         )
 
     @precondition(lambda self: not self.invited.ended and self._stands(self.admin))
     @rule()
     def the_invitation_is_renewed(self) -> None:
         path = f"/identity/accounts/{self.invited.what.id}/invitations"
-        answer = self.stage.run(self.world.client.post(path, headers=self._admin_headers()))
+        answer = self.stage.run(self.harness.client.post(path, headers=self._admin_headers()))
         assert answer.status_code == 201, answer.text
         self.stage.paths["renew invitation"] = self.stage.paths.get("renew invitation", 0) + 1
         self.fresh_dead.codes.add((self.invited.what.login, self.code))
         self.code = answer.json()["activation_code"]
 
-    # Doors that bring back
+    # Rules that bring back
 
     @precondition(lambda self: any("center" in self.people[n].holds for n in ("administrator", "clerk")))
     @rule()
     def the_center_reinstates_accounts(self) -> None:
         for holder in (self.admin, self.clerk):
             if "center" in holder.holds and not holder.ended:
-                self.stage.run(self.world.center.done(f"/identity/accounts/{holder.what.id}/reinstate"))
+                self.stage.run(self.harness.center.done(f"/identity/accounts/{holder.what.id}/reinstate"))
                 del holder.holds["center"]
         self._check(self.dead)
 
@@ -394,7 +401,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
     @rule()
     def the_unit_is_reinstated(self) -> None:
         for side in sorted(self.unit_holds):
-            self.stage.run(getattr(self.world, side).done(f"/identity/units/{self.unit.id}/reinstate"))
+            self.stage.run(getattr(self.harness, side).done(f"/identity/units/{self.unit.id}/reinstate"))
             self.unit_holds.discard(side)
         self._check(self.dead)
 
@@ -404,9 +411,9 @@ class RevocationStateMachine(RuleBasedStateMachine):
         for by in sorted({"center", "unit"} & self.system.holds.keys()):
             if by == "unit" and not self._stands(self.admin):
                 continue
-            headers = self._admin_headers() if by == "unit" else bearer(self.world.center.access)
+            headers = self._admin_headers() if by == "unit" else bearer(self.harness.center.access_token)
             path = f"/identity/systems/{self.system.what.id}/reinstate"
-            assert self.stage.run(self.world.client.post(path, headers=headers)).status_code == 200
+            assert self.stage.run(self.harness.client.post(path, headers=headers)).status_code == 200
             del self.system.holds[by]
         self._check(self.dead)
 
@@ -420,10 +427,10 @@ class RevocationStateMachine(RuleBasedStateMachine):
 
     async def _lift(self) -> None:
         path = f"/incident/breaches/{self.breach}/lift-proposals"
-        proposal = await self.world.center.done(path, {"reason": "核查为误报"})
+        proposal = await self.harness.center.done(path, {"reason": "核查为误报"})
         path = f"/incident/lift-proposals/{proposal['id']}/approve"
-        await self.world.authority.done(path, params={"wait_ms": 0})
-        await self.world.platform.settle()
+        await self.harness.authority.done(path, params={"wait_ms": 0})
+        await self.harness.platform.settle()
 
     @rule(name=st.sampled_from(("administrator", "clerk")))
     def somebody_signs_in(self, name: str) -> None:
@@ -462,7 +469,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-async def _everywhere(world: World, subject: str) -> None:
+async def _everywhere(harness: PlatformHarness, subject: str) -> None:
     """A refresh token that came twice is answered without waiting for the points; this waits."""
-    for point in world.platform.points:
+    for point in harness.platform.points:
         assert await point.until(lambda point=point: point.holds(subject, 1), 5)

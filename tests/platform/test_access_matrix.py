@@ -9,13 +9,15 @@ import pytest
 
 from common.ids import new_id
 from gateway.routes import find_route
+from tests.harness.client import bearer, slug
 from tests.harness.in_process_platform import InProcessPlatform
-from tests.platform.harness import RESOURCE, Person, Unit, World, bearer, slug
+from tests.harness.people import Person
+from tests.platform.harness import RESOURCE, PlatformHarness, Unit
 from tools.access_matrix import OWNED_PATH_PARAMETERS, ROLES, UNIT_ROLES, hides_other_units, is_allowed
 from tools.api_inventory import Endpoint, list_endpoints, service_apps
 
-DOORS = sorted(list_endpoints(service_apps()), key=lambda door: (door.path, door.method))
-GUARDED = [door for door in DOORS if door.requires is not None]
+ENDPOINTS = sorted(list_endpoints(service_apps()), key=lambda endpoint: (endpoint.path, endpoint.method))
+GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.requires is not None]
 SIGN_OUT = ("DELETE", "/identity/sessions/current")
 AT_ONCE = 8
 
@@ -33,33 +35,33 @@ BODIES: dict[str, dict] = {
 """Bodies that pass validation, so that what is asked about is looked up."""
 
 
-def at(door: Endpoint, things: dict[str, str] | None = None) -> str:
-    """The door's path with `things` in it, and what never was for the rest."""
+def at(endpoint: Endpoint, things: dict[str, str] | None = None) -> str:
+    """The endpoint's path with `things` in it, and what never was for the rest."""
     known = {"code": RESOURCE, "name": "access-token-term", "index": "0", "path": "0/000"} | (things or {})
-    return re.sub(r"\{(\w+)(?::path)?\}", lambda named: known.get(named[1]) or str(new_id()), door.path)
+    return re.sub(r"\{(\w+)(?::path)?\}", lambda named: known.get(named[1]) or str(new_id()), endpoint.path)
 
 
 @dataclass
 class Cast:
     """Who plays each role, and two units with one of everything."""
 
-    world: World
+    harness: PlatformHarness
     own: Unit
     other: Unit
     tokens: dict[str, str]
 
 
-async def _everything(world: World, unit: Unit) -> None:
+async def _everything(harness: PlatformHarness, unit: Unit) -> None:
     """Leave one thing of each kind in the unit, and note the ids."""
-    leaver = await world.newcomer(unit.admin)
-    appointment = await world.appoint(unit.admin, leaver)
-    left = {"account_id": leaver.id, "kind": "departure", "left_at": world.clock.now().isoformat()}
+    leaver = await harness.newcomer(unit.admin)
+    appointment = (await harness.appoint(unit.admin, leaver)).json()["id"]
+    left = {"account_id": leaver.id, "kind": "departure", "left_at": harness.clock.now().isoformat()}
     departure = (await unit.admin.done("/identity/departures", left))["departure"]["id"]
-    cancelled = await world.center.done(f"/identity/departures/{departure}/cancel-account")
-    await world.platform.settle()
-    elsewhere = await world.system(unit.admin)
-    await world.platform.settle()
-    breach = await unit.admin.done("/incident/breaches", world.breach(systems=[elsewhere.id]))
+    cancelled = await harness.center.done(f"/identity/departures/{departure}/cancel-account")
+    await harness.platform.settle()
+    elsewhere = await harness.system(unit.admin)
+    await harness.platform.settle()
+    breach = await unit.admin.done("/incident/breaches", harness.breach(systems=[elsewhere.id]))
     attempt = await unit.clerk.done("/identity/training/attempts")
     unit.things = {
         "account_id": unit.clerk.id,
@@ -78,20 +80,20 @@ async def _everything(world: World, unit: Unit) -> None:
 
 
 @pytest.fixture(scope="module")
-async def cast(world: World) -> Cast:
-    own, other = await world.unit(), await world.unit()
-    await _everything(world, own)
-    await _everything(world, other)
+async def cast(harness: PlatformHarness) -> Cast:
+    own, other = await harness.unit(), await harness.unit()
+    await _everything(harness, own)
+    await _everything(harness, other)
     tokens = {
-        "authority-officer": world.authority.access,
-        "center-officer": world.center.access,
-        "unit-administrator": own.admin.access,
-        "credit-clerk": own.clerk.access,
-        "newcomer": (await world.newcomer(own.admin)).access,
-        "connected-system": own.system.access,
+        "authority-officer": harness.authority.access_token,
+        "center-officer": harness.center.access_token,
+        "unit-administrator": own.admin.access_token,
+        "credit-clerk": own.clerk.access_token,
+        "newcomer": (await harness.newcomer(own.admin)).access_token,
+        "connected-system": own.system.access_token,
     }
     assert tokens.keys() == ROLES.keys()
-    return Cast(world, own, other, tokens)
+    return Cast(harness, own, other, tokens)
 
 
 async def _walk(steps) -> list:
@@ -107,33 +109,33 @@ async def _walk(steps) -> list:
 
 
 def test_every_endpoint_says_exactly_once_who_may_use_it():
-    assert len(DOORS) > 90
-    assert [f"{door.method} {door.path}" for door in DOORS if door.markers != 1] == []
+    assert len(ENDPOINTS) > 90
+    assert [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS if endpoint.markers != 1] == []
 
 
 def test_the_gateway_lets_everybody_through_to_the_public_endpoints_and_to_no_other():
     example = {"path:path": "0/x001/234.p/17"}
-    for door in DOORS:
-        path = re.sub(r"\{([\w:]+)\}", lambda named: example.get(named[1], "a1b2"), door.path)
+    for endpoint in ENDPOINTS:
+        path = re.sub(r"\{([\w:]+)\}", lambda named: example.get(named[1], "a1b2"), endpoint.path)
         path = path.replace("tile/entries/0/x001", "tile/entries/x001")
         route = find_route(path)
         assert route is not None
-        assert route.service == door.service
-        assert route.public == (door.requires is None)
+        assert route.service == endpoint.service
+        assert route.public == (endpoint.requires is None)
 
 
 @pytest.mark.clause("7.6")
-async def test_without_a_credential_every_guarded_endpoint_answers_401_at_the_gateway_and_at_the_service(world):
-    platform: InProcessPlatform = world.platform
+async def test_without_a_credential_every_guarded_endpoint_answers_401_at_the_gateway_and_at_the_service(harness):
+    platform: InProcessPlatform = harness.platform
 
-    async def ask(client: httpx.AsyncClient, door: Endpoint, headers: dict[str, str]):
-        answer = await client.request(door.method, at(door), headers=headers, json={})
-        return door.path, headers, answer.status_code, slug(answer), answer.headers.get("www-authenticate", "")[:6]
+    async def ask(client: httpx.AsyncClient, endpoint: Endpoint, headers: dict[str, str]):
+        answer = await client.request(endpoint.method, at(endpoint), headers=headers, json={})
+        return endpoint.path, headers, answer.status_code, slug(answer), answer.headers.get("www-authenticate", "")[:6]
 
     steps = [
-        ask(client, door, headers)
-        for door in GUARDED
-        for client in (platform.client, platform.direct[door.service])
+        ask(client, endpoint, headers)
+        for endpoint in GUARDED
+        for client in (platform.client, platform.direct[endpoint.service])
         for headers in ({}, {"authorization": "Basic YTpi"}, bearer("eyJhbGciOiJub25lIn0.e30."))
     ]
     answers = await _walk(steps)
@@ -142,92 +144,100 @@ async def test_without_a_credential_every_guarded_endpoint_answers_401_at_the_ga
     assert {answer[3] for answer in answers} == {"unauthenticated", "credential-invalid"}
 
 
-async def test_public_endpoints_ask_for_no_credential(world):
-    for door in DOORS:
-        if door.requires is None:
-            answer = await world.client.request(door.method, at(door), json={})
-            assert answer.status_code != 403, door.path
-            assert slug(answer) not in ("unauthenticated", "credential-invalid", "permission-missing"), door.path
+async def test_public_endpoints_ask_for_no_credential(harness):
+    for endpoint in ENDPOINTS:
+        if endpoint.requires is None:
+            answer = await harness.client.request(endpoint.method, at(endpoint), json={})
+            assert answer.status_code != 403, endpoint.path
+            assert slug(answer) not in ("unauthenticated", "credential-invalid", "permission-missing"), endpoint.path
 
 
 @pytest.mark.clause("6.2")
 @pytest.mark.clause("12.4")
 async def test_each_role_opens_what_its_post_includes_and_every_other_refusal_is_on_record(cast):
-    world = cast.world
+    harness = cast.harness
     expected: dict[str, tuple[str, str, str]] = {}
     wrong: list[tuple] = []
 
-    async def ask(role: str, door: Endpoint, token: str) -> None:
+    async def ask(role: str, endpoint: Endpoint, token: str) -> None:
         request = str(new_id())
         headers = bearer(token) | {"x-request-id": request}
-        path = at(door)
-        answer = await world.client.request(door.method, path, headers=headers, json={"nothing": "known"})
+        path = at(endpoint)
+        answer = await harness.client.request(endpoint.method, path, headers=headers, json={"nothing": "known"})
         refused = (answer.status_code, slug(answer)) == (403, "permission-missing")
-        if answer.status_code in (401, 500, 503) or refused == is_allowed(door, role):
-            wrong.append((role, door.method, path, answer.status_code, slug(answer)))
+        if answer.status_code in (401, 500, 503) or refused == is_allowed(endpoint, role):
+            wrong.append((role, endpoint.method, path, answer.status_code, slug(answer)))
         if refused:
             expected[request] = (
-                door.service,
-                door.path,
-                str(door.requires and door.requires.permission and door.requires.permission.name),
+                endpoint.service,
+                endpoint.path,
+                str(endpoint.requires and endpoint.requires.permission and endpoint.requires.permission.name),
             )
             assert answer.json()["clause"], path
             assert answer.headers["x-request-id"] == request
 
     walked = [d for d in GUARDED if (d.method, d.path) != SIGN_OUT]
-    await _walk([ask(role, door, token) for role, token in cast.tokens.items() for door in walked])
+    await _walk([ask(role, endpoint, token) for role, token in cast.tokens.items() for endpoint in walked])
     assert wrong == []
     assert len(expected) > 200
-    for service in world.platform.apps:
-        told = {event["data"]["request_id"]: event for event in await world.platform.told(service, "access.refused")}
+    for service in harness.platform.apps:
+        recorded = {
+            event["data"]["request_id"]: event for event in await harness.platform.events(service, "access.refused")
+        }
         for request, (refuser, route, permission) in expected.items():
             if refuser == service:
-                data = told[request]["data"]
+                data = recorded[request]["data"]
                 assert (data["problem"], data["reason"]) == ("permission-missing", permission)
-                assert told[request]["actor"] == data["subject"]
+                assert recorded[request]["actor"] == data["subject"]
                 assert data["route"] == route
 
 
 async def test_everybody_may_sign_out_and_a_system_has_no_session_to_end(cast):
-    person = await cast.world.newcomer(cast.own.admin)
-    answer = await cast.world.client.request(*SIGN_OUT, headers=bearer(person.access))
+    person = await cast.harness.newcomer(cast.own.admin)
+    answer = await cast.harness.client.request(*SIGN_OUT, headers=bearer(person.access_token))
     assert answer.status_code == 200, answer.text
-    answer = await cast.world.client.request(*SIGN_OUT, headers=bearer(cast.own.system.access))
+    answer = await cast.harness.client.request(*SIGN_OUT, headers=bearer(cast.own.system.access_token))
     assert answer.status_code == 404
 
 
 @pytest.mark.clause("7.5")
 async def test_another_units_thing_is_answered_like_one_that_never_was(cast):
-    world, wrong, walked = cast.world, [], []
+    harness, wrong, walked = cast.harness, [], []
 
-    async def ask(role: str, door: Endpoint) -> None:
+    async def ask(role: str, endpoint: Endpoint) -> None:
         answers = []
         for things in (cast.other.things, {}):
-            answer = await world.client.request(
-                door.method, at(door, things), headers=bearer(cast.tokens[role]), json=BODIES.get(door.path)
+            answer = await harness.client.request(
+                endpoint.method, at(endpoint, things), headers=bearer(cast.tokens[role]), json=BODIES.get(endpoint.path)
             )
-            told = {k: v for k, v in answer.json().items() if k not in ("request_id", "instance")}
-            answers.append((answer.status_code, told))
-        walked.append((role, door.path))
+            body = {k: v for k, v in answer.json().items() if k not in ("request_id", "instance")}
+            answers.append((answer.status_code, body))
+        walked.append((role, endpoint.path))
         if answers[0] != answers[1] or answers[0][0] != 404:
             # That only people are trained is said to a system before anything is looked up: it tells nothing.
             if answers[0] == answers[1] and answers[0][1].get("type", "").endswith((":persons-only", ":person-needed")):
                 return
-            wrong.append((role, door.method, door.path, *answers))
+            wrong.append((role, endpoint.method, endpoint.path, *answers))
 
-    await _walk([ask(role, door) for door in DOORS for role in UNIT_ROLES if hides_other_units(door, role)])
+    await _walk(
+        [ask(role, endpoint) for endpoint in ENDPOINTS for role in UNIT_ROLES if hides_other_units(endpoint, role)]
+    )
     assert wrong == []
     assert len(walked) > 30
 
 
 async def test_the_same_things_are_there_for_their_own_unit(cast):
     """The other half: what was denied above exists, and would be found by its owner."""
-    reading = [door for door in GUARDED if door.method == "GET" and hides_other_units(door, "unit-administrator")]
+    reading = [
+        endpoint
+        for endpoint in GUARDED
+        if endpoint.method == "GET" and hides_other_units(endpoint, "unit-administrator")
+    ]
     assert len(reading) >= 9
     for unit in (cast.own, cast.other):
-        for door in reading:
-            answer = await unit.admin.get(at(door, unit.things))
-            assert answer.status_code == 200, (door.path, answer.text)
+        for endpoint in reading:
+            answer = await unit.admin.get(at(endpoint, unit.things))
+            assert answer.status_code == 200, (endpoint.path, answer.text)
 
 
 @pytest.mark.clause("7.5")
@@ -235,21 +245,21 @@ async def test_the_same_things_are_there_for_their_own_unit(cast):
 async def test_no_list_shows_anything_of_another_unit(cast, role):
     foreign = set(cast.other.things.values()) | {cast.other.admin.id, cast.other.system.id}
     own_seen = 0
-    for door in GUARDED:
-        if door.method != "GET" or "{" in door.path or not is_allowed(door, role):
+    for endpoint in GUARDED:
+        if endpoint.method != "GET" or "{" in endpoint.path or not is_allowed(endpoint, role):
             continue
-        answer = await cast.world.client.get(door.path, headers=bearer(cast.tokens[role]), params={"limit": 100})
+        answer = await cast.harness.client.get(endpoint.path, headers=bearer(cast.tokens[role]), params={"limit": 100})
         if answer.status_code == 422:
-            answer = await cast.world.client.get(door.path, headers=bearer(cast.tokens[role]))
-        assert answer.status_code == 200, (door.path, answer.text)
-        assert [thing for thing in foreign if thing in answer.text] == [], door.path
+            answer = await cast.harness.client.get(endpoint.path, headers=bearer(cast.tokens[role]))
+        assert answer.status_code == 200, (endpoint.path, answer.text)
+        assert [thing for thing in foreign if thing in answer.text] == [], endpoint.path
         own_seen += any(thing in answer.text for thing in cast.own.things.values())
     assert own_seen > 3
 
 
 @pytest.mark.clause("7.5")
 async def test_another_units_things_named_in_a_body_or_query_are_not_there_either(cast):
-    world, own, other = cast.world, cast.own, cast.other
+    harness, own, other = cast.harness, cast.own, cast.other
     posts = (await own.admin.get("/identity/posts")).json()["items"]
     foreign_posts = (await other.admin.get("/identity/posts")).json()["items"]
     never = str(new_id())
@@ -260,12 +270,12 @@ async def test_another_units_things_named_in_a_body_or_query_are_not_there_eithe
         for thing in (of, never):
             text = {k: _with(v, thing) for k, v in request.items()}
             answer = await person.send(method, path, **text)
-            told = {k: v for k, v in answer.json().items() if k not in ("request_id", "instance")}
-            answers.append((answer.status_code, str(told).replace(thing, "THING")))
+            body = {k: v for k, v in answer.json().items() if k not in ("request_id", "instance")}
+            answers.append((answer.status_code, str(body).replace(thing, "THING")))
         assert answers[0] == answers[1]
         assert answers[0][0] in statuses, (path, answers[0])
 
-    left = {"account_id": "THING", "kind": "departure", "left_at": world.clock.now().isoformat()}
+    left = {"account_id": "THING", "kind": "departure", "left_at": harness.clock.now().isoformat()}
     await same(own.admin, "POST", "/identity/departures", other.clerk.id, json=left)
     to = {"account_id": "THING", "post_id": posts[0]["id"]}
     await same(own.admin, "POST", "/identity/appointments", other.clerk.id, json=to)
@@ -276,9 +286,9 @@ async def test_another_units_things_named_in_a_body_or_query_are_not_there_eithe
     for listed in ("/identity/posts", "/identity/appointments", "/identity/accounts"):
         await same(own.admin, "GET", listed, other.id, params={"unit": "THING"})
     for kind, thing in (("systems", other.system.id), ("accounts", other.clerk.id), ("grants", other.grant)):
-        await same(own.admin, "POST", "/incident/breaches", thing, json=world.breach(**{kind: ["THING"]}))
-    await same(own.admin, "POST", "/incident/breaches", other.id, json=world.breach(units=["THING"]))
-    query = world.asked(own) | {"grant_id": "THING"}
+        await same(own.admin, "POST", "/incident/breaches", thing, json=harness.breach(**{kind: ["THING"]}))
+    await same(own.admin, "POST", "/incident/breaches", other.id, json=harness.breach(units=["THING"]))
+    query = harness.asked(own) | {"grant_id": "THING"}
     await same(own.clerk, "POST", "/datashare/queries", other.grant, statuses=(403,), json=query)
     await same(own.clerk, "POST", "/datashare/checks", other.grant, statuses=(403,), json=query)
     wanted = {

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from common.ids import new_id
-from tests.harness.in_process_platform import HERE
-from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, DOORS, HEADERS, PATHS, QUERIES, TIMES, TYPES
+from tests.harness.client import HERE, bearer, slug
+from tests.platform.attacks import AUTHORIZATIONS, BODIES, CSVS, ENDPOINTS, HEADERS, PATHS, QUERIES, TIMES, TYPES
 from tests.platform.bad_cases import BadCase, cases_from
-from tests.platform.harness import RESOURCE, Unit, World, bearer, slug
+from tests.platform.harness import RESOURCE, PlatformHarness, Unit
 from tools.access_matrix import ROLES, is_allowed
 from tools.api_inventory import list_endpoints, service_apps
 
@@ -31,10 +31,10 @@ def cases() -> list[BadCase]:
 
 
 @pytest.fixture(scope="module")
-async def unit(cases, world: World) -> Unit:
+async def unit(cases, harness: PlatformHarness) -> Unit:
     """Only now: making the cases holds everything up for longer than an enforcement point may be without news."""
-    await world.platform.awake()
-    return await world.unit()
+    await harness.platform.awake()
+    return await harness.unit()
 
 
 def well_said(answer: httpx.Response) -> str | None:
@@ -64,24 +64,24 @@ def well_said(answer: httpx.Response) -> str | None:
     return None
 
 
-def _tokens(world: World, unit: Unit) -> dict[str, str]:
+def _tokens(harness: PlatformHarness, unit: Unit) -> dict[str, str]:
     return {
-        "authority-officer": world.authority.access,
-        "center-officer": world.center.access,
-        "unit-administrator": unit.admin.access,
-        "credit-clerk": unit.clerk.access,
-        "newcomer": unit.clerk.access,
-        "connected-system": unit.system.access,
+        "authority-officer": harness.authority.access_token,
+        "center-officer": harness.center.access_token,
+        "unit-administrator": unit.admin.access_token,
+        "credit-clerk": unit.clerk.access_token,
+        "newcomer": unit.clerk.access_token,
+        "connected-system": unit.system.access_token,
     }
 
 
-async def test_no_request_made_from_the_document_brings_anything_but_an_answer_or_a_problem(cases, world, unit):
-    tokens = _tokens(world, unit)
+async def test_no_request_made_from_the_document_brings_anything_but_an_answer_or_a_problem(cases, harness, unit):
+    tokens = _tokens(harness, unit)
     roles = {
-        (door.method, door.path.replace(":path", "")): next(
-            (role for role in ROLES if is_allowed(door, role)), "newcomer"
+        (endpoint.method, endpoint.path.replace(":path", "")): next(
+            (role for role in ROLES if is_allowed(endpoint, role)), "newcomer"
         )
-        for door in list_endpoints(service_apps())
+        for endpoint in list_endpoints(service_apps())
     }
     gate = asyncio.Semaphore(AT_ONCE)
     seen: dict[int, int] = {}
@@ -90,7 +90,7 @@ async def test_no_request_made_from_the_document_brings_anything_but_an_answer_o
     async def one(case: BadCase) -> None:
         async with gate:
             headers = bearer(tokens[roles[case.method, case.template]])
-            answer = await case.send(world.client, headers)
+            answer = await case.send(harness.client, headers)
         seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
         if said := well_said(answer):
             wrong.append(f"{case}: {said}")
@@ -101,12 +101,12 @@ async def test_no_request_made_from_the_document_brings_anything_but_an_answer_o
     assert seen[422] > 120, seen
 
 
-async def test_no_body_in_any_clothes_brings_a_defect(world, unit):
+async def test_no_body_in_any_clothes_brings_a_defect(harness, unit):
     wrong: list[tuple] = []
-    for (method, path), (name, body) in product(DOORS, BODIES.items()):
-        token = world.authority.access if path.startswith("/audit") else unit.admin.access
+    for (method, path), (name, body) in product(ENDPOINTS, BODIES.items()):
+        token = harness.authority.access_token if path.startswith("/audit") else unit.admin.access_token
         if path.endswith("queries"):
-            token = unit.clerk.access
+            token = unit.clerk.access_token
         kinds = TYPES if name in ("nothing", "a form", "an array") else TYPES[:1]
         for kind in kinds:
             headers = (
@@ -114,13 +114,13 @@ async def test_no_body_in_any_clothes_brings_a_defect(world, unit):
                 if path.endswith(("token", "introspect", "sessions", "activations"))
                 else bearer(token)
             )
-            answer = await world.client.request(method, path, content=body, headers=headers | {"content-type": kind})
+            answer = await harness.client.request(method, path, content=body, headers=headers | {"content-type": kind})
             if (said := well_said(answer)) or answer.status_code not in (400, 401, 413, 422):
                 wrong.append((path, name, kind, answer.status_code, said, answer.text[:200]))
     assert wrong == []
 
 
-async def test_an_error_points_to_the_field_in_the_language_of_the_client(world, unit):
+async def test_an_error_points_to_the_field_in_the_language_of_the_client(harness, unit):
     body = {"name": "王", "login": "X", "id_number": 7, "more": 1}
     for language, sentence in (("zh-CN", "不允许的字段"), ("en", "This member is not known here")):
         headers = {"accept-language": language}
@@ -135,28 +135,30 @@ async def test_an_error_points_to_the_field_in_the_language_of_the_client(world,
     assert answer.json()["errors"] == [{"in": "body", "type": "nul", "pointer": "#/text"}]
 
 
-@pytest.mark.parametrize("door", ["gateway", "service"])
-async def test_a_body_over_its_bound_is_refused_however_it_says_its_length(world, unit, door):
-    client = world.client if door == "gateway" else world.platform.direct["identity"]
-    limit = world.platform.apps["identity"].state.runtime.settings.body_limit
+@pytest.mark.parametrize("entry", ["gateway", "service"])
+async def test_a_body_over_its_bound_is_refused_however_it_says_its_length(harness, unit, entry):
+    client = harness.client if entry == "gateway" else harness.platform.direct["identity"]
+    limit = harness.platform.apps["identity"].state.runtime.settings.body_limit
 
     async def stream():
         for _ in range(limit // 65536 + 2):
             yield b"x" * 65536
 
-    headers = bearer(unit.admin.access) | {"content-type": "application/json"}
+    headers = bearer(unit.admin.access_token) | {"content-type": "application/json"}
     for body, more in ((b"x" * (limit + 1), {}), (stream(), {}), (b"{}", {"content-length": "9" * 30})):
         answer = await client.post("/identity/accounts", content=body, headers=headers | more)
         assert (answer.status_code, slug(answer)) == (413, "too-large"), answer.text
         assert well_said(answer) is None
 
 
-async def test_no_path_leads_out_of_the_map_or_to_a_defect(world):
+async def test_no_path_leads_out_of_the_map_or_to_a_defect(harness):
     for path in PATHS:
         for method in ("GET", "POST", "TRACE"):
             scope_path = httpx.URL(f"http://platform{path}").raw_path
-            answer = await world.client.request(
-                method, httpx.URL("http://platform").copy_with(raw_path=scope_path), headers=bearer(world.center.access)
+            answer = await harness.client.request(
+                method,
+                httpx.URL("http://platform").copy_with(raw_path=scope_path),
+                headers=bearer(harness.center.access_token),
             )
             assert answer.status_code < 500, (method, path, answer.text)
             if answer.status_code >= 400 and not path.startswith("/docs"):
@@ -168,25 +170,25 @@ async def test_no_path_leads_out_of_the_map_or_to_a_defect(world):
                 assert answer.request.url.path in ("/identity/accounts", "/audit/records", "/ready"), path
 
 
-async def test_no_query_string_brings_a_defect(world, unit):
+async def test_no_query_string_brings_a_defect(harness, unit):
     lists = [
-        door
-        for door in list_endpoints(service_apps())
-        if door.method == "GET" and "{" not in door.path and door.requires
+        endpoint
+        for endpoint in list_endpoints(service_apps())
+        if endpoint.method == "GET" and "{" not in endpoint.path and endpoint.requires
     ]
-    tokens = _tokens(world, unit)
-    for door in lists:
-        token = tokens[next(role for role in ROLES if is_allowed(door, role))]
+    tokens = _tokens(harness, unit)
+    for endpoint in lists:
+        token = tokens[next(role for role in ROLES if is_allowed(endpoint, role))]
         for query in QUERIES:
-            answer = await world.client.get(door.path, params=query, headers=bearer(token))
-            assert well_said(answer) is None, (door.path, query, answer.status_code, answer.text)
+            answer = await harness.client.get(endpoint.path, params=query, headers=bearer(token))
+            assert well_said(answer) is None, (endpoint.path, query, answer.status_code, answer.text)
 
 
-@pytest.mark.parametrize("door", ["gateway", "service"])
-async def test_no_header_brings_a_defect_or_comes_back(world, unit, door):
-    client = world.client if door == "gateway" else world.platform.direct["identity"]
+@pytest.mark.parametrize("entry", ["gateway", "service"])
+async def test_no_header_brings_a_defect_or_comes_back(harness, unit, entry):
+    client = harness.client if entry == "gateway" else harness.platform.direct["identity"]
     for headers in HEADERS:
-        own = [(b"authorization", f"Bearer {unit.admin.access}".encode()), (b"content-type", b"application/json")]
+        own = [(b"authorization", f"Bearer {unit.admin.access_token}".encode()), (b"content-type", b"application/json")]
         for method, path in (("GET", "/identity/accounts"), ("POST", "/identity/accounts")):
             request = client.build_request(method, path, content=b"{}")
             request.headers = httpx.Headers([*own, *headers])
@@ -196,10 +198,10 @@ async def test_no_header_brings_a_defect_or_comes_back(world, unit, door):
             assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("door", ["gateway", "service"])
-async def test_anything_but_exactly_one_good_authorization_is_401(world, unit, door):
-    client = world.client if door == "gateway" else world.platform.direct["identity"]
-    token = unit.admin.access
+@pytest.mark.parametrize("entry", ["gateway", "service"])
+async def test_anything_but_exactly_one_good_authorization_is_401(harness, unit, entry):
+    client = harness.client if entry == "gateway" else harness.platform.direct["identity"]
+    token = unit.admin.access_token
     head, payload, signature = token.split(".")
     stand_ins = {
         b"GOOD": f"Bearer {token}".encode(),
@@ -227,12 +229,12 @@ LIES = (
 
 
 @pytest.mark.clause("5d.3")
-async def test_no_header_changes_where_a_request_comes_from(world, unit):
+async def test_no_header_changes_where_a_request_comes_from(harness, unit):
     lies = dict.fromkeys(LIES, "203.0.113.9") | {"forwarded": "for=203.0.113.9;host=elsewhere"}
-    for client in (world.client, world.platform.direct["identity"]):
-        answer = await client.get("/identity/me", headers=bearer(unit.admin.access) | lies)
+    for client in (harness.client, harness.platform.direct["identity"]):
+        answer = await client.get("/identity/me", headers=bearer(unit.admin.access_token) | lies)
         assert answer.json()["origin"] == HERE
-    async with world.platform.from_origin("203.0.113.9") as elsewhere:
+    async with harness.platform.client_at("203.0.113.9") as elsewhere:
         truth = dict.fromkeys(LIES, HERE) | {"forwarded": f"for={HERE}"}
         answer = await elsewhere.post(
             "/identity/oauth/token",
@@ -241,33 +243,33 @@ async def test_no_header_changes_where_a_request_comes_from(world, unit):
             headers=truth,
         )
         assert (answer.status_code, slug(answer)) == (403, "origin-not-registered")
-        headers = bearer(unit.system.access) | truth
-        answer = await elsewhere.post("/datashare/queries", json=world.asked(unit), headers=headers)
+        headers = bearer(unit.system.access_token) | truth
+        answer = await elsewhere.post("/datashare/queries", json=harness.asked(unit), headers=headers)
         assert answer.status_code == 403, answer.text
         assert "origin" in str(slug(answer))
-    refused = await world.platform.told("identity", "access.refused")
+    refused = await harness.platform.events("identity", "access.refused")
     assert refused[-1]["data"]["origin"] == "203.0.113.9"
-    refused = await world.platform.told("datashare", "query.refused")
+    refused = await harness.platform.events("datashare", "query.refused")
     assert refused[-1]["data"]["origin"] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("time", TIMES)
-async def test_no_time_at_the_end_of_time_breaks_the_lists_that_it_would_stand_in(world, unit, time):
-    person = await world.newcomer(unit.admin)
+async def test_no_time_at_the_end_of_time_breaks_the_lists_that_it_would_stand_in(harness, unit, time):
+    person = await harness.newcomer(unit.admin)
     post = (await unit.admin.get("/identity/posts")).json()["items"][0]["id"]
     versions = "/identity/policies/access-token-term/versions"
-    current = (await world.authority.get("/identity/policies/access-token-term")).headers["etag"]
+    current = (await harness.authority.get("/identity/policies/access-token-term")).headers["etag"]
     left = {"account_id": person.id, "kind": "departure", "left_at": time}
     appointed = {"account_id": person.id, "post_id": post, "until": time}
     term = {"value": 600, "effective_from": time, "basis": "规程"}
     answers = [
         await unit.admin.post("/identity/departures", left),
         await unit.admin.post("/identity/appointments", appointed),
-        await world.authority.post(versions, term, headers={"if-match": current}),
-        await world.center.get("/audit/records", params={"since": str(time)}),
-        await world.authority.post("/audit/evidence", {"purpose": "留证核查", "scope": {"from_time": time}}),
+        await harness.authority.post(versions, term, headers={"if-match": current}),
+        await harness.center.get("/audit/records", params={"since": str(time)}),
+        await harness.authority.post("/audit/evidence", {"purpose": "留证核查", "scope": {"from_time": time}}),
     ]
-    report = world.breach(accounts=[person.id])
+    report = harness.breach(accounts=[person.id])
     answers += [
         await unit.admin.post("/incident/breaches", report | {name: time})
         for name in ("occurred_at", "detected_at", "aware_at")
@@ -278,15 +280,15 @@ async def test_no_time_at_the_end_of_time_breaks_the_lists_that_it_would_stand_i
         assert answer.json()["errors"], answer.text
     assert (await person.try_refresh()).status_code == 200
     for path in ("/identity/departures", "/identity/appointments", "/identity/policies", "/incident/breaches"):
-        for reader in (unit.admin, world.center):
+        for reader in (unit.admin, harness.center):
             assert (await reader.get(path)).status_code == 200, path
 
 
 @pytest.mark.parametrize("name", CSVS)
-async def test_a_malformed_file_registers_and_loads_nothing_and_says_why(world, unit, name):
+async def test_a_malformed_file_registers_and_loads_nothing_and_says_why(harness, unit, name):
     headers = {"content-type": "text/csv"}
-    units = await world.center.post("/identity/units/import", content=CSVS[name], headers=headers)
-    records = await world.center.post(
+    units = await harness.center.post("/identity/units/import", content=CSVS[name], headers=headers)
+    records = await harness.center.post(
         f"/datashare/resources/{RESOURCE}/records", content=CSVS[name] + str(new_id()).encode(), headers=headers
     )
     for answer in (units, records):
@@ -302,10 +304,10 @@ async def test_a_malformed_file_registers_and_loads_nothing_and_says_why(world, 
         assert refused["reason_zh"]
 
 
-async def test_after_all_that_everything_still_works(world, unit):
-    assert (await world.client.get("/ready")).json()["ready"] is True
-    assert (await world.query(unit, unit.system.access)).status_code == 200
-    await world.platform.settle()
+async def test_after_all_that_everything_still_works(harness, unit):
+    assert (await harness.client.get("/ready")).json()["ready"] is True
+    assert (await harness.query(unit, unit.system.access_token)).status_code == 200
+    await harness.platform.settle()
     for service in ("identity", "datashare", "incident"):
-        letters = await world.center.get(f"/{service}/operations/dead-letters")
+        letters = await harness.center.get(f"/{service}/operations/dead-letters")
         assert letters.json() == []

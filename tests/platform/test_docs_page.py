@@ -45,8 +45,8 @@ class References(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-async def document(world) -> dict[str, Any]:
-    answer = await world.client.get("/openapi.json")
+async def document(harness) -> dict[str, Any]:
+    answer = await harness.client.get("/openapi.json")
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
     return body
@@ -82,14 +82,14 @@ def _schemas(value: Any):
             yield from _schemas(member)
 
 
-async def test_the_page_and_all_that_it_loads_come_from_the_platform(world):
+async def test_the_page_and_all_that_it_loads_come_from_the_platform(harness):
     waiting, seen = ["/docs"], set()
     while waiting:
         path = waiting.pop()
         if path in seen:
             continue
         seen.add(path)
-        answer = await world.client.get(path)
+        answer = await harness.client.get(path)
         assert answer.status_code == 200, path
         assert answer.content, path
         kind = answer.headers["content-type"]
@@ -115,8 +115,8 @@ async def test_the_page_and_all_that_it_loads_come_from_the_platform(world):
     assert {"/docs", "/docs/start.js", "/openapi.json", "/docs/static/swagger-ui-bundle.js"} <= seen
 
 
-async def test_the_content_policy_lets_a_browser_load_from_the_platform_alone(world):
-    policy = (await world.client.get("/docs")).headers["content-security-policy"]
+async def test_the_content_policy_lets_a_browser_load_from_the_platform_alone(harness):
+    policy = (await harness.client.get("/docs")).headers["content-security-policy"]
     rules = {name: sources for name, *sources in (rule.split() for rule in policy.split(";"))}
     assert rules["default-src"] == ["'self'"]
     allowed = {source for sources in rules.values() for source in sources}
@@ -124,8 +124,8 @@ async def test_the_content_policy_lets_a_browser_load_from_the_platform_alone(wo
     assert "script-src" not in rules, "scripts fall under default-src: none but the platform's own files"
 
 
-async def test_the_bundle_is_the_one_of_the_package_and_loads_no_further_script(world):
-    served = await world.client.get("/docs/static/swagger-ui-bundle.js")
+async def test_the_bundle_is_the_one_of_the_package_and_loads_no_further_script(harness):
+    served = await harness.client.get("/docs/static/swagger-ui-bundle.js")
     text = (STATIC / "swagger-ui-bundle.js").read_text()
     assert served.text == text
     assert "importScripts(" not in text
@@ -165,7 +165,7 @@ def test_operations_have_ids_of_their_own_that_make_good_names(document):
 
 def test_every_endpoint_of_the_services_is_in_the_document_and_no_other(document):
     described = {(method.upper(), path) for path, method, _ in _operations(document)}
-    there = {(door.method, door.path.replace(":path", "")) for door in list_endpoints(service_apps())}
+    there = {(endpoint.method, endpoint.path.replace(":path", "")) for endpoint in list_endpoints(service_apps())}
     assert described == there
 
 
@@ -177,9 +177,9 @@ def test_path_parameters_are_described_as_the_path_names_them(document):
 
 def test_every_operation_says_who_may_ask_what_comes_and_what_a_refusal_looks_like(document):
     public = {
-        (door.method, door.path.replace(":path", ""))
-        for door in list_endpoints(service_apps())
-        if door.requires is None
+        (endpoint.method, endpoint.path.replace(":path", ""))
+        for endpoint in list_endpoints(service_apps())
+        if endpoint.requires is None
     }
     for path, method, operation in _operations(document):
         assert operation["summary"] or operation["description"]
@@ -190,23 +190,23 @@ def test_every_operation_says_who_may_ask_what_comes_and_what_a_refusal_looks_li
     assert document["components"]["securitySchemes"].keys() == {"bearer"}
 
 
-async def test_real_answers_are_what_the_document_says(document, world):
-    await world.platform.awake()
+async def test_real_answers_are_what_the_document_says(document, harness):
+    await harness.platform.awake()
     for path in ("/identity/me", "/identity/units", "/identity/policies", "/datashare/resources", "/audit/producers"):
-        answer = await world.center.get(path)
+        answer = await harness.center.get(path)
         assert answer.status_code == 200
         schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         jsonschema_rs.Draft202012Validator(schema | {"components": document["components"]}).validate(answer.json())
-    refused = await world.client.get("/identity/me")
+    refused = await harness.client.get("/identity/me")
     problem = document["components"]["schemas"]["Problem"]
     jsonschema_rs.Draft202012Validator(problem).validate(refused.json())
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
-async def test_a_browser_with_no_other_network_renders_the_operations(world, tmp_path):
-    await world.platform.awake()
+async def test_a_browser_with_no_other_network_renders_the_operations(harness, tmp_path):
+    await harness.platform.awake()
     # Its lifespan runs already.
-    server = uvicorn.Server(uvicorn.Config(world.platform.gateway, port=0, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(harness.platform.gateway, port=0, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.wait([serving], timeout=0.02)

@@ -24,7 +24,7 @@ SECRET_MEMBERS = {
 }  # fmt: skip
 
 
-class Overhearing:
+class SecretCollector:
     """Notes every secret and every piece of record content that passes in the clear between client and gateway."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Overhearing:
         authorization = request.headers.get("authorization", "")
         self.secrets.update(authorization.split()[1:])
         if "json" in request.headers.get("content-type", ""):
-            self._hear(json.loads(request.content))
+            self._collect(json.loads(request.content))
         elif "csv" in request.headers.get("content-type", "") and b"penalty_date" in request.content:
             rows = request.content.decode().splitlines()[1:]
             self.secrets.update(cell for row in rows for cell in row.split(",") if len(cell) > 9)
@@ -42,17 +42,17 @@ class Overhearing:
     async def response(self, response: httpx.Response) -> None:
         if "json" in response.headers.get("content-type", ""):
             await response.aread()
-            self._hear(response.json())
+            self._collect(response.json())
 
-    def _hear(self, body: object) -> None:
+    def _collect(self, body: object) -> None:
         if isinstance(body, dict):
             for name, value in body.items():
                 if name in SECRET_MEMBERS and isinstance(value, str):
                     self.secrets.add(value)
-                self._hear(value)
+                self._collect(value)
         elif isinstance(body, list):
             for value in body:
-                self._hear(value)
+                self._collect(value)
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +131,10 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
     platform.start()
     try:
         people = json.loads(platform.first_administrators())
-        heard = Overhearing()
+        collector = SecretCollector()
 
         async def play() -> None:
-            hooks = {"request": [heard.request], "response": [heard.response]}
+            hooks = {"request": [collector.request], "response": [collector.response]}
             async with httpx.AsyncClient(base_url=platform.url, timeout=30, event_hooks=hooks) as client:
                 rng = Random()
                 authority = first_administrator("authority", people["authority"], rng)
@@ -142,11 +142,11 @@ def test_the_log_of_a_whole_life_holds_no_secret_no_id_number_and_no_record_cont
                 await play_life(Scenario(Runner(client), rng, authority, center, tmp_path))
 
         asyncio.run(play())
-        assert len(heard.secrets) > 100
+        assert len(collector.secrets) > 100
         log = (platform.directory / "platform.log").read_text() + (platform.directory / "output.txt").read_text()
         log += (platform.directory / "postgres" / "server.log").read_text()
         assert len(log.splitlines()) > 200
-        found = [secret for secret in heard.secrets if len(secret) > 7 and secret in log]
+        found = [secret for secret in collector.secrets if len(secret) > 7 and secret in log]
         assert not found, [secret[:6] + "…" for secret in found]
         assert not re.search(r"eyJ[A-Za-z0-9_-]{20,}\.", log)
     finally:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.harness.in_process_platform import running_platform
-from tests.platform.harness import FlowingClock, Unit, World
+from tests.platform.harness import FlowingClock, PlatformHarness, Unit
 from tests.platform.revocation_state_machine import RevocationStateMachine, Stage
 
 EXAMPLES, STEPS = 5, 12
@@ -59,7 +59,7 @@ WALK: tuple[tuple[str, dict[str, str | int]], ...] = (
     ("the_unit_is_decommissioned", {}),
     ("the_code_of_the_invitation_serves_where_it_may", {}),
 )
-"""Every door once, in one order that is possible; hypothesis finds the others."""
+"""Every rule once, in one order that is possible; hypothesis finds the others."""
 PATHS = {
     "cancel account",
     "contain clerk",
@@ -81,7 +81,7 @@ PATHS = {
 
 
 def _walk(machine: Any) -> None:
-    """Go through every door, with the promise held against the platform after each."""
+    """Apply every rule, with the promise held against the platform after each."""
     machine.arrive()
     for step, how in WALK:
         getattr(machine, step)(**how)
@@ -99,9 +99,9 @@ def test_nothing_that_was_ended_authenticates_anywhere(databases):
         running = running_platform(databases, clock)
         platform = runner.run(running.__aenter__())
         try:
-            world = runner.run(World(platform, clock).begin())
-            bystander = runner.run(world.unit())
-            stage = Stage(runner, world, bystander, runner.run(_some_order(world, bystander)))
+            harness = runner.run(PlatformHarness(platform, clock).begin())
+            bystander = runner.run(harness.unit())
+            stage = Stage(runner, harness, bystander, runner.run(_some_order(harness, bystander)))
             machine = type("Machine", (RevocationStateMachine,), {"stage": stage})
             _walk(machine())
             assert stage.paths.keys() == PATHS
@@ -123,10 +123,12 @@ def test_nothing_that_was_ended_authenticates_anywhere(databases):
     assert stage.checked > 100
 
 
-async def _some_order(world: World, bystander: Unit) -> str:
+async def _some_order(harness: PlatformHarness, bystander: Unit) -> str:
     """A containment order that identity knows: what probe credentials are issued for."""
-    system = await world.system(bystander.admin)
-    await world.platform.settle()
-    body = await world.authority.done("/incident/breaches", world.breach(systems=[system.id]), params={"wait_ms": 5000})
+    system = await harness.system(bystander.admin)
+    await harness.platform.settle()
+    body = await harness.authority.done(
+        "/incident/breaches", harness.breach(systems=[system.id]), params={"wait_ms": 5000}
+    )
     order: str = next(order["id"] for order in body["orders"] if order["executor"] == "identity")
     return order

@@ -8,18 +8,20 @@ import httpx
 import pytest
 
 from common.ids import new_id
-from tests.platform.harness import SUBJECTS, Person, Unit, World, bearer, slug
+from tests.harness.client import bearer, slug
+from tests.harness.people import Person
+from tests.platform.harness import SUBJECTS, PlatformHarness, Unit
 
 USERS = 2
 """Who queries at the same time."""
 
 
 @pytest.fixture(scope="module")
-async def unit(world: World) -> Unit:
-    return await world.unit()
+async def unit(harness: PlatformHarness) -> Unit:
+    return await harness.unit()
 
 
-async def _while_querying(world: World, unit: Unit, token: str, end: Callable[[], Awaitable[None]]) -> int:
+async def _while_querying(harness: PlatformHarness, unit: Unit, token: str, end: Callable[[], Awaitable[None]]) -> int:
     """Query without a pause, at the gateway and past it, while `end` runs.
 
     No query that begins after `end` has returned may succeed. Returns how many did before.
@@ -31,7 +33,7 @@ async def _while_querying(world: World, unit: Unit, token: str, end: Callable[[]
         nonlocal served
         while True:
             began_after = ended
-            answer = await world.query(unit, token, client)
+            answer = await harness.query(unit, token, client)
             if answer.status_code == 200:
                 assert not began_after, "a query that began after the end was acknowledged has succeeded"
                 served += 1
@@ -42,9 +44,9 @@ async def _while_querying(world: World, unit: Unit, token: str, end: Callable[[]
             if began_after:
                 return
 
-    doors = itertools.cycle((world.client, world.platform.direct["datashare"]))
+    clients = itertools.cycle((harness.client, harness.platform.direct["datashare"]))
     async with asyncio.TaskGroup() as group:
-        for _, client in zip(range(USERS), doors, strict=False):
+        for _, client in zip(range(USERS), clients, strict=False):
             group.create_task(use(client))
         await warm.wait()
         await end()
@@ -53,84 +55,86 @@ async def _while_querying(world: World, unit: Unit, token: str, end: Callable[[]
 
 
 @pytest.mark.clause("6.5")
-async def test_no_query_that_begins_after_a_suspension_is_answered_succeeds(world, unit):
+async def test_no_query_that_begins_after_a_suspension_is_answered_succeeds(harness, unit):
     served = 0
     for _ in range(8):
 
         async def end():
-            await world.center.done(f"/identity/accounts/{unit.clerk.id}/suspend", {"reason": "核查"})
+            await harness.center.done(f"/identity/accounts/{unit.clerk.id}/suspend", {"reason": "核查"})
 
-        served += await _while_querying(world, unit, unit.clerk.access, end)
-        await world.center.done(f"/identity/accounts/{unit.clerk.id}/reinstate")
+        served += await _while_querying(harness, unit, unit.clerk.access_token, end)
+        await harness.center.done(f"/identity/accounts/{unit.clerk.id}/reinstate")
         await unit.clerk.sign_in()
-        await world.platform.settle()
+        await harness.platform.settle()
     assert served >= 8
 
 
 @pytest.mark.clause("5d.3")
-@pytest.mark.parametrize("door", ["suspend", "secret"])
-async def test_no_query_of_a_system_that_begins_after_its_end_is_answered_succeeds(world, unit, door):
+@pytest.mark.parametrize("act", ["suspend", "secret"])
+async def test_no_query_of_a_system_that_begins_after_its_end_is_answered_succeeds(harness, unit, act):
     served = 0
     for _ in range(6):
 
         async def end():
-            path = f"/identity/systems/{unit.system.id}/{door}"
-            body = await unit.admin.done(path, {"reason": "异常"} if door == "suspend" else None)
+            path = f"/identity/systems/{unit.system.id}/{act}"
+            body = await unit.admin.done(path, {"reason": "异常"} if act == "suspend" else None)
             unit.system.secret = body.get("client_secret", unit.system.secret)
 
-        served += await _while_querying(world, unit, unit.system.access, end)
-        if door == "suspend":
+        served += await _while_querying(harness, unit, unit.system.access_token, end)
+        if act == "suspend":
             await unit.admin.done(f"/identity/systems/{unit.system.id}/reinstate")
         await unit.system.sign_in()
-        await world.platform.settle()
+        await harness.platform.settle()
     assert served >= 6
 
 
 @pytest.mark.clause("10.2")
-async def test_no_query_that_begins_after_the_grant_was_suspended_succeeds(world, unit):
+async def test_no_query_that_begins_after_the_grant_was_suspended_succeeds(harness, unit):
     served = 0
     for _ in range(10):
 
         async def end():
             path = f"/datashare/grants/{unit.grant}/suspensions"
-            grant = await world.authority.done(path, {"reason": "暂停使用"})
+            grant = await harness.authority.done(path, {"reason": "暂停使用"})
             unit.things["suspension"] = next(s["id"] for s in grant["suspensions"] if not s["lifted_at"])
 
-        served += await _while_querying(world, unit, unit.system.access, end)
-        await world.authority.done(f"/datashare/grants/{unit.grant}/suspensions/{unit.things['suspension']}/lift")
+        served += await _while_querying(harness, unit, unit.system.access_token, end)
+        await harness.authority.done(f"/datashare/grants/{unit.grant}/suspensions/{unit.things['suspension']}/lift")
     assert served >= 10
 
 
 @pytest.mark.clause("12.3")
-async def test_no_query_that_begins_after_the_containment_is_answered_succeeds(world, unit):
+async def test_no_query_that_begins_after_the_containment_is_answered_succeeds(harness, unit):
     served = 0
     for _ in range(2):
         breaches: list[str] = []
 
         async def end(breaches=breaches):
-            report = world.breach(systems=[unit.system.id])
+            report = harness.breach(systems=[unit.system.id])
             body = await unit.admin.done("/incident/breaches", report, params={"wait_ms": 5000})
             # Confirmed is enough: the probes, behind all these queries, may take longer than the answer waits.
             assert body["containment"]["confirmed"] == body["containment"]["orders"] == 2, body["containment"]
             breaches.append(body["id"])
 
-        served += await _while_querying(world, unit, unit.system.access, end)
-        proposal = await world.center.done(f"/incident/breaches/{breaches[0]}/lift-proposals", {"reason": "核查为误报"})
-        await world.authority.done(f"/incident/lift-proposals/{proposal['id']}/approve", params={"wait_ms": 5000})
-        await world.platform.settle()
+        served += await _while_querying(harness, unit, unit.system.access_token, end)
+        proposal = await harness.center.done(
+            f"/incident/breaches/{breaches[0]}/lift-proposals", {"reason": "核查为误报"}
+        )
+        await harness.authority.done(f"/incident/lift-proposals/{proposal['id']}/approve", params={"wait_ms": 5000})
+        await harness.platform.settle()
         await unit.system.sign_in()
     assert served >= 2
 
 
 @pytest.mark.clause("10.4")
 @pytest.mark.parametrize(("quota", "most"), [({"calls": 5}, 5), ({"subjects": 3}, 3), ({"rows": 4}, 4)])
-async def test_of_many_queries_at_once_exactly_the_quota_is_answered(world, quota, most):
-    unit = await world.unit(quota={"calls": 100, "rows": 100, "subjects": 10} | quota)
+async def test_of_many_queries_at_once_exactly_the_quota_is_answered(harness, quota, most):
+    unit = await harness.unit(quota={"calls": 100, "rows": 100, "subjects": 10} | quota)
     asked = [
-        world.query(
+        harness.query(
             unit,
-            unit.system.access if n % 2 else unit.clerk.access,
-            (world.client, world.platform.direct["datashare"])[n % 4 < 2],
+            unit.system.access_token if n % 2 else unit.clerk.access_token,
+            (harness.client, harness.platform.direct["datashare"])[n % 4 < 2],
             subject={"uscc": SUBJECTS[n % 8]},
             limit=1,
         )
@@ -144,18 +148,20 @@ async def test_of_many_queries_at_once_exactly_the_quota_is_answered(world, quot
         assert len({answer.request.content.split(b'"uscc":"')[1][:18] for answer in served}) == most
     else:
         assert len(served) == most
-    told = [e for e in await world.platform.told("datashare", "data.queried") if e["data"]["grant_id"] == unit.grant]
-    assert len(told) == len(served)
+    found = [
+        e for e in await harness.platform.events("datashare", "data.queried") if e["data"]["grant_id"] == unit.grant
+    ]
+    assert len(found) == len(served)
 
 
 @pytest.mark.clause("10.2")
-async def test_an_application_is_either_decided_or_withdrawn(world, unit):
+async def test_an_application_is_either_decided_or_withdrawn(harness, unit):
     won = {"decided": 0, "withdrawn": 0}
     for number in range(8):
-        application = await world.apply(unit)
-        await world.advise(application)
+        application = await harness.apply(unit)
+        await harness.advise(application)
         path = f"/datashare/applications/{application}"
-        decide = world.authority.post(f"{path}/decision", {"decision": "approved", "reason": "同意使用"})
+        decide = harness.authority.post(f"{path}/decision", {"decision": "approved", "reason": "同意使用"})
         withdraw = unit.clerk.post(f"{path}/withdraw", {"reason": "不再需要"})
         both = (decide, withdraw) if number % 2 else (withdraw, decide)
         answers = await asyncio.gather(*both)
@@ -170,68 +176,68 @@ async def test_an_application_is_either_decided_or_withdrawn(world, unit):
     assert sum(won.values()) == 8
 
 
-async def _report(world: World, admin: Person, person: Person) -> httpx.Response:
-    left = {"account_id": person.id, "kind": "departure", "left_at": world.clock.now().isoformat()}
+async def _report(harness: PlatformHarness, admin: Person, person: Person) -> httpx.Response:
+    left = {"account_id": person.id, "kind": "departure", "left_at": harness.clock.now().isoformat()}
     return await admin.post("/identity/departures", left)
 
 
-async def _all_dead(world: World, answers: list[httpx.Response]) -> int:
+async def _all_dead(harness: PlatformHarness, answers: list[httpx.Response]) -> int:
     """Whatever tokens the answers gave are refused everywhere; returns how many gave any."""
     given = [answer.json() for answer in answers if answer.is_success]
     for tokens in given:
-        told = await world.refused_by_all(tokens["access_token"])
-        assert {(status, what) for status, what, _ in told} == {(401, "credential-revoked")}
+        found = await harness.refused_by_all(tokens["access_token"])
+        assert {(status, what) for status, what, _ in found} == {(401, "credential-revoked")}
         refresh = {"refresh_token": tokens["refresh_token"]}
-        assert (await world.client.post("/identity/sessions/refresh", json=refresh)).status_code == 401
+        assert (await harness.client.post("/identity/sessions/refresh", json=refresh)).status_code == 401
     return len(given)
 
 
 @pytest.mark.clause("6.5")
 async def test_who_signs_in_or_refreshes_while_the_departure_is_reported_or_the_account_cancelled_holds_nothing(
-    world, unit
+    harness, unit
 ):
     for _ in range(5):
-        person = await world.newcomer(unit.admin)
-        old = person.access
+        person = await harness.newcomer(unit.admin)
+        old = person.access_token
         knocks = [person.try_sign_in(), person.try_refresh()]
-        signed, refreshed, reported = await asyncio.gather(*knocks, _report(world, unit.admin, person))
+        signed, refreshed, reported = await asyncio.gather(*knocks, _report(harness, unit.admin, person))
         departure = reported.json()["departure"]["id"]
         assert reported.json()["effective"]["effective_at"]
-        await _all_dead(world, [signed, refreshed])
-        cancel = world.center.post(f"/identity/departures/{departure}/cancel-account")
+        await _all_dead(harness, [signed, refreshed])
+        cancel = harness.center.post(f"/identity/departures/{departure}/cancel-account")
         again = [person.try_sign_in(), person.try_refresh()]
         signed, refreshed, cancelled = await asyncio.gather(*again, cancel)
         assert cancelled.status_code == 200, cancelled.text
-        assert await _all_dead(world, [signed, refreshed]) == 0
-        assert {status for status, _, _ in await world.refused_by_all(old)} == {401}
+        assert await _all_dead(harness, [signed, refreshed]) == 0
+        assert {status for status, _, _ in await harness.refused_by_all(old)} == {401}
 
 
 @pytest.mark.clause("6.5")
-async def test_a_departure_reported_and_cancelled_by_many_at_once_is_one_departure(world, unit):
-    person = await world.newcomer(unit.admin)
-    left = {"account_id": person.id, "kind": "transfer", "left_at": world.clock.now().isoformat()}
+async def test_a_departure_reported_and_cancelled_by_many_at_once_is_one_departure(harness, unit):
+    person = await harness.newcomer(unit.admin)
+    left = {"account_id": person.id, "kind": "transfer", "left_at": harness.clock.now().isoformat()}
     reports = await asyncio.gather(*(unit.admin.post("/identity/departures", left) for _ in range(4)))
     ids = {report.json()["departure"]["id"] for report in reports}
     assert len(ids) == 1
     path = f"/identity/departures/{ids.pop()}/cancel-account"
-    cancels = await asyncio.gather(*(world.center.post(path) for _ in range(4)))
+    cancels = await asyncio.gather(*(harness.center.post(path) for _ in range(4)))
     assert {cancel.status_code for cancel in cancels} == {200}
     assert len({cancel.json()["departure"]["handover_id"] for cancel in cancels}) == 1
-    revoked = await world.platform.told("identity", "account.revoked")
+    revoked = await harness.platform.events("identity", "account.revoked")
     assert sum(event["data"]["account_id"] == person.id for event in revoked) == 1
 
 
 @pytest.mark.clause("6.6")
-async def test_a_handover_is_countersigned_once_and_only_when_everything_is_settled(world, unit):
+async def test_a_handover_is_countersigned_once_and_only_when_everything_is_settled(harness, unit):
     orders = itertools.cycle(itertools.permutations(("settle", "settle", "sign", "sign")))
     for _ in range(4):
-        leaver = await world.clerk(unit.admin)
+        leaver = await harness.clerk(unit.admin)
         # Something that datashare lists: what was queried.
-        assert (await world.query(unit, leaver.access)).status_code in (200, 403)
-        departure = (await _report(world, unit.admin, leaver)).json()["departure"]["id"]
-        body = await world.center.done(f"/identity/departures/{departure}/cancel-account")
+        assert (await harness.query(unit, leaver.access_token)).status_code in (200, 403)
+        departure = (await _report(harness, unit.admin, leaver)).json()["departure"]["id"]
+        body = await harness.center.done(f"/identity/departures/{departure}/cancel-account")
         path = f"/identity/handovers/{body['departure']['handover_id']}"
-        await world.platform.settle()
+        await harness.platform.settle()
         acts = {
             "settle": lambda path=path: unit.clerk.post(f"{path}/settlements", {"outcome": "taken-over"}),
             "sign": lambda path=path: unit.admin.post(f"{path}/countersign"),
@@ -246,45 +252,45 @@ async def test_a_handover_is_countersigned_once_and_only_when_everything_is_sett
             assert all(item["outcome"] for item in handover["items"])
         else:
             assert (await unit.admin.post(f"{path}/countersign")).status_code == 200
-        completed = await world.platform.told("identity", "handover.completed")
+        completed = await harness.platform.events("identity", "handover.completed")
         handover_id = path.rsplit("/", 1)[1]
         assert sum(event["data"]["handover_id"] == handover_id for event in completed) == 1
 
 
 @pytest.mark.clause("12.3")
-async def test_of_two_lifts_at_once_one_is_proposed_and_one_is_approved(world, unit):
-    system = await world.system(unit.admin)
-    await world.platform.settle()
-    report = world.breach(systems=[system.id])
+async def test_of_two_lifts_at_once_one_is_proposed_and_one_is_approved(harness, unit):
+    system = await harness.system(unit.admin)
+    await harness.platform.settle()
+    report = harness.breach(systems=[system.id])
     breach = (await unit.admin.done("/incident/breaches", report, params={"wait_ms": 5000}))["id"]
     path = f"/incident/breaches/{breach}/lift-proposals"
     reason = {"reason": "核查为误报"}
-    proposals = await asyncio.gather(*(world.center.post(path, reason) for _ in range(3)))
+    proposals = await asyncio.gather(*(harness.center.post(path, reason) for _ in range(3)))
     assert sorted(answer.status_code for answer in proposals) == [201, 409, 409]
     proposal = next(answer.json()["id"] for answer in proposals if answer.is_success)
     path = f"/incident/lift-proposals/{proposal}"
-    approvals = [world.authority.post(f"{path}/approve", params={"wait_ms": 5000}) for _ in range(2)]
-    *approved, withdrawn = await asyncio.gather(*approvals, world.center.post(f"{path}/withdraw"))
+    approvals = [harness.authority.post(f"{path}/approve", params={"wait_ms": 5000}) for _ in range(2)]
+    *approved, withdrawn = await asyncio.gather(*approvals, harness.center.post(f"{path}/withdraw"))
     assert sorted(a.status_code for a in (*approved, withdrawn)) == [200, 409, 409]
-    await world.platform.settle()
+    await harness.platform.settle()
     restored = (await system.try_sign_in()).status_code == 200
     assert restored == any(answer.is_success for answer in approved)
     lifted = [
-        e for e in await world.platform.told("incident", "containment.lifted") if e["data"]["incident_id"] == breach
+        e for e in await harness.platform.events("incident", "containment.lifted") if e["data"]["incident_id"] == breach
     ]
     orders = {event["data"]["order_id"] for event in lifted}
     assert len(lifted) == len(orders)
     assert bool(lifted) == restored
 
 
-async def test_the_same_idempotency_key_many_times_at_once_is_one_act_with_one_answer(world, unit):
+async def test_the_same_idempotency_key_many_times_at_once_is_one_act_with_one_answer(harness, unit):
     for path, body, status in (
-        ("/identity/accounts", world.invitee(), 201),
+        ("/identity/accounts", harness.invitee(), 201),
         ("/identity/systems", {"name": "又一系统", "origins": ["10.1.0.0/16"]}, 201),
         ("/datashare/data-rules", {"title": "数据安全管理细则", "text": "专人专岗，最小授权。" * 4}, 201),
-        ("/incident/breaches", world.breach(accounts=[(await world.newcomer(unit.admin)).id]), 201),
+        ("/incident/breaches", harness.breach(accounts=[(await harness.newcomer(unit.admin)).id]), 201),
     ):
-        await world.platform.settle()
+        await harness.platform.settle()
         key = {"idempotency-key": f"key-{new_id()}"}
         answers = await asyncio.gather(*(unit.admin.post(path, body, headers=key) for _ in range(4)))
         assert {answer.status_code for answer in answers} == {status}, [a.text for a in answers]
@@ -294,27 +300,27 @@ async def test_the_same_idempotency_key_many_times_at_once_is_one_act_with_one_a
         assert len({answer.json()[name] for answer in answers}) == 1
 
 
-async def test_the_same_idempotency_key_for_two_acts_at_once_serves_one_of_them(world, unit):
+async def test_the_same_idempotency_key_for_two_acts_at_once_serves_one_of_them(harness, unit):
     key = {"idempotency-key": f"key-{new_id()}"}
-    bodies = [world.invitee() for _ in range(3)]
+    bodies = [harness.invitee() for _ in range(3)]
     answers = await asyncio.gather(*(unit.admin.post("/identity/accounts", body, headers=key) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422]
-    other = await world.center.post("/identity/accounts", world.invitee(), headers=key)
+    other = await harness.center.post("/identity/accounts", harness.invitee(), headers=key)
     assert other.status_code == 201, "another's key is another key"
 
 
-async def test_one_refresh_token_used_by_many_at_once_gives_at_most_one_session_and_that_one_ends(world, unit):
-    person = await world.newcomer(unit.admin)
+async def test_one_refresh_token_used_by_many_at_once_gives_at_most_one_session_and_that_one_ends(harness, unit):
+    person = await harness.newcomer(unit.admin)
     answers = await asyncio.gather(*(person.try_refresh() for _ in range(4)))
     given = [answer.json() for answer in answers if answer.is_success]
     assert len(given) == 1
     assert {answer.json().get("reason") for answer in answers if not answer.is_success} <= {"reused", "ended"}
-    for point in world.platform.points:
+    for point in harness.platform.points:
         session = next(
             e["data"]["session_id"]
-            for e in await world.platform.told("identity", "session.ended")
+            for e in await harness.platform.events("identity", "session.ended")
             if e["data"]["account_id"] == person.id
         )
         assert await point.until(lambda point=point, session=session: point.holds(f"session:{session}", 1), 5)
-    answer = await world.client.get("/identity/me", headers=bearer(given[0]["access_token"]))
+    answer = await harness.client.get("/identity/me", headers=bearer(given[0]["access_token"]))
     assert (answer.status_code, slug(answer)) == (401, "credential-revoked")

@@ -8,45 +8,46 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.platform.harness import System, Unit, World
+from tests.harness.people import System
+from tests.platform.harness import PlatformHarness, Unit
 
 ROUNDS = 3
 DEAD = {"active": False}
 
 
 @pytest.fixture(scope="module")
-async def unit(world: World) -> Unit:
-    return await world.unit()
+async def unit(harness: PlatformHarness) -> Unit:
+    return await harness.unit()
 
 
 @pytest.fixture(scope="module")
-async def partner(world: World) -> Unit:
-    return await world.unit()
+async def partner(harness: PlatformHarness) -> Unit:
+    return await harness.unit()
 
 
 @dataclass
 class Storm:
     """Systems that ask without a pause; what begins after the end was acknowledged must get and hear nothing."""
 
-    world: World
+    harness: PlatformHarness
     ended: System
     asking: System
     over: bool = False
     tokens: set[str] = field(default_factory=set)
-    heard_alive: int = 0
+    answered_active: int = 0
     going: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until_after(self, end: Callable[[], Awaitable[None]]) -> None:
-        doors = itertools.cycle((self.world.client, self.world.platform.direct["identity"]))
+        clients = itertools.cycle((self.harness.client, self.harness.platform.direct["identity"]))
         kinds = (self._tokens, self._of_it, self._by_it)
         async with asyncio.TaskGroup() as group:
-            for kind, client in itertools.product(kinds, itertools.islice(doors, 2)):
+            for kind, client in itertools.product(kinds, itertools.islice(clients, 2)):
                 group.create_task(self._repeat(kind, client))
             await self.going.wait()
             await end()
             self.over = True
         for token in self.tokens:
-            for client in itertools.islice(doors, 2):
+            for client in itertools.islice(clients, 2):
                 answer = await self.asking.introspect(token, client)
                 assert (answer.status_code, answer.json()) == (200, DEAD)
 
@@ -58,7 +59,7 @@ class Storm:
             assert not (began_after and served), f"{one.__name__}: served after the end was acknowledged"
             if began_after:
                 return
-            if len(self.tokens) > 2 and self.heard_alive > 2:
+            if len(self.tokens) > 2 and self.answered_active > 2:
                 self.going.set()
 
     async def _tokens(self, client: httpx.AsyncClient) -> bool:
@@ -71,24 +72,24 @@ class Storm:
 
     async def _of_it(self, client: httpx.AsyncClient) -> bool:
         """Ask of its token, as the partner."""
-        answer = await self.asking.introspect(self.ended.access, client)
+        answer = await self.asking.introspect(self.ended.access_token, client)
         assert answer.status_code == 200, answer.text
         assert answer.json()["active"] or answer.json() == DEAD
-        self.heard_alive += answer.json()["active"]
+        self.answered_active += answer.json()["active"]
         return bool(answer.json()["active"])
 
     async def _by_it(self, client: httpx.AsyncClient) -> bool:
         """Ask of the partner's token, as the system that ends."""
-        answer = await self.ended.introspect(self.asking.access, client)
+        answer = await self.ended.introspect(self.asking.access_token, client)
         assert answer.status_code in (200, 401), answer.text
         return answer.is_success
 
 
 @pytest.mark.clause("5d.3")
 @pytest.mark.clause("6.5")
-@pytest.mark.parametrize("door", ["suspend", "secret"])
+@pytest.mark.parametrize("act", ["suspend", "secret"])
 async def test_nothing_that_begins_after_a_systems_end_was_acknowledged_gets_a_token_or_hears_that_one_lives(
-    world, unit, partner, door
+    harness, unit, partner, act
 ):
     path = f"/identity/systems/{unit.system.id}"
     issued = 0
@@ -97,44 +98,44 @@ async def test_nothing_that_begins_after_a_systems_end_was_acknowledged_gets_a_t
 
         async def end():
             nonlocal secret
-            body = await unit.admin.done(f"{path}/{door}", {"reason": "异常"} if door == "suspend" else None)
+            body = await unit.admin.done(f"{path}/{act}", {"reason": "异常"} if act == "suspend" else None)
             effective = body["effective"]
             assert effective["effective_at"]
             assert effective["silent"] == []
             secret = body.get("client_secret", secret)
 
-        storm = Storm(world, unit.system, partner.system)
+        storm = Storm(harness, unit.system, partner.system)
         await storm.until_after(end)
         issued += len(storm.tokens)
-        if door == "suspend":
+        if act == "suspend":
             await unit.admin.done(f"{path}/reinstate")
         unit.system.secret = secret
         await unit.system.sign_in()
         await partner.system.sign_in()
-        await world.platform.settle()
-    told = [
+        await harness.platform.settle()
+    events = [
         event["data"]["system_id"]
-        for event in await world.platform.told("identity", "service-token.issued")
+        for event in await harness.platform.events("identity", "service-token.issued")
         if event["data"]["system_id"] == unit.system.id
     ]
-    assert len(told) >= issued > ROUNDS
+    assert len(events) >= issued > ROUNDS
 
 
 @pytest.mark.clause("12.3")
-async def test_no_record_of_a_token_follows_that_of_the_suspension_which_ended_it(world, unit, partner):
+async def test_no_record_of_a_token_follows_that_of_the_suspension_which_ended_it(harness, unit, partner):
     """The log is read in court: a token that seems to be given after the suspension would be one too many."""
     for _ in range(ROUNDS):
 
         async def end():
-            await world.center.done(f"/identity/systems/{unit.system.id}/suspend", {"reason": "异常"})
+            await harness.center.done(f"/identity/systems/{unit.system.id}/suspend", {"reason": "异常"})
 
-        await Storm(world, unit.system, partner.system).until_after(end)
-        await world.center.done(f"/identity/systems/{unit.system.id}/reinstate")
+        await Storm(harness, unit.system, partner.system).until_after(end)
+        await harness.center.done(f"/identity/systems/{unit.system.id}/reinstate")
         await unit.system.sign_in()
-    await world.platform.settle()
-    rows = await world.platform.admins["identity"].fetch(
+    await harness.platform.settle()
+    rows = await harness.platform.admins["identity"].fetch(
         "SELECT body->>'type' AS type FROM (SELECT id, convert_from(body, 'UTF8')::jsonb AS body FROM outbox"
-        " WHERE topic <> 'xindun.feed') told WHERE body->'data'->>'system_id' = $1 ORDER BY id",
+        " WHERE topic <> 'xindun.feed') events WHERE body->'data'->>'system_id' = $1 ORDER BY id",
         unit.system.id,
     )
     stands, issued = True, 0
