@@ -1,4 +1,4 @@
-"""Puts audit together."""
+"""The application factory of audit."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from audit.evidence.endpoints import routes as evidence
 from audit.log.endpoints import routes as log_routes
-from audit.log.sequencer import keep_open
+from audit.log.sequencer import open_log
 from audit.producers.endpoints import routes as producers_routes
 from audit.producers.service import watch_producers
 from audit.runtime import Runtime
@@ -21,23 +21,23 @@ from common.web.application import create_service
 
 __all__ = ["create_app"]
 
-BATCH_LINGER = 0.1
-"""Seconds that events may wait for a batch: each batch is a transaction, a checkpoint and its signature."""
+BATCH_LINGER_SECONDS = 0.1
+"""Seconds for which events wait for a batch: each batch costs a transaction, a checkpoint and its signature."""
 
 
 def create_app(settings: Settings, bus: Bus, *, clock: Clock | None = None) -> FastAPI:
-    """Return the service. It has no inbox: the log itself is what takes every event, once."""
+    """Return the service. It has no inbox: the log itself takes every event once."""
     return create_service(
         Runtime(settings, bus, clock or SystemClock()),
         routers=[log_routes, producers_routes, evidence],
         refused=AccessRefused,
         prepare=_prepare,
-        tasks=[keep_open, watch_producers],
+        tasks=[open_log, watch_producers],
     )
 
 
 async def _prepare(runtime: Runtime) -> None:
-    with contextlib.suppress(Unavailable):  # a broken log or an absent database: deliveries are refused (P10)
+    with contextlib.suppress(Unavailable):  # deliveries are refused while the log is broken or the database away (P10)
         await runtime.sequencer.open()
     topics = [events_topic(publisher) for publisher in MEMBERS]
-    await runtime.bus.subscribe("audit", topics, runtime.sequencer.deliver, linger=BATCH_LINGER)
+    await runtime.bus.subscribe("audit", topics, runtime.sequencer.deliver, linger=BATCH_LINGER_SECONDS)

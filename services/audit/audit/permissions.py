@@ -9,4 +9,4 @@ __all__ = ["CanExportEvidence", "CanReadLog"]
 
 CanReadLog = Annotated[Principal, requires("log.read")]
 CanExportEvidence = Annotated[Principal, requires("evidence.export", class_a=True)]
-"""What leaves cannot be called back: refused while nobody could revoke."""
+"""Class A, because an export cannot be recalled: refused while no revocation could arrive."""

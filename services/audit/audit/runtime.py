@@ -29,11 +29,15 @@ class Runtime(runtime.Runtime):
         self.producers = Producers(
             self.database,
             clock,
-            silence=timedelta(seconds=settings.silence_term),
-            patience=timedelta(seconds=settings.gap_patience),
+            silence_term=timedelta(seconds=settings.silence_term),
+            gap_patience=timedelta(seconds=settings.gap_patience),
         )
         self.sequencer = Sequencer(
-            self.database, clock, self.signer, heard=self.producers.hear, beat=self.producers.hear_beat
+            self.database,
+            clock,
+            self.signer,
+            on_event=self.producers.record_event,
+            on_heartbeat=self.producers.record_heartbeat,
         )
         self.readiness["log"] = self.sequencer.intact
 

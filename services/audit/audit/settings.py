@@ -12,21 +12,21 @@ __all__ = ["Settings"]
 
 
 class Settings(ServiceSettings):
-    """`XINDUN_AUDIT_…`. The log's signing key lives here, outside the database, so that its owner cannot re-sign a log."""
+    """`XINDUN_AUDIT_…`. The log's signing key is a setting, so that the database's owner cannot re-sign a log."""
 
     model_config = SettingsConfigDict(env_prefix="XINDUN_AUDIT_", extra="ignore", hide_input_in_errors=True)
 
     log_key: SecretStr
     """`PRIVATE+KEY+<name>+<hash>+<seed>`, as `audit.tlog.signed_notes.generate_signer` makes it; its name is the origin."""
     log_origin: str
-    """The log's name, for good: it stands in every checkpoint."""
+    """The log's permanent name: every checkpoint contains it."""
     evidence_most_records: int = Field(default=10_000, ge=1)
     evidence_most_bytes: int = Field(default=64 << 20, ge=1)
-    """Of the records of one evidence package."""
+    """Limit of the records' bytes in one evidence package."""
     silence_term: float = Field(default=30.0, gt=0)
-    """Seconds without a sign of a producer after which it counts as silent: three heartbeats."""
+    """Seconds without an event or heartbeat after which a producer counts as silent: three heartbeats."""
     gap_patience: float = Field(default=30.0, ge=0)
-    """Seconds that a missing number may be late, because events of different keys overtake each other on the bus."""
+    """Seconds for which a missing number may be late: events of different keys overtake each other on the bus."""
 
     @model_validator(mode="after")
     def _key_is_of_origin(self) -> Self:

@@ -7,7 +7,7 @@ __all__ = ["Base"]
 
 
 class Base(CommonBase):
-    """Every model of audit: rows that are inserted and read, never changed (P8)."""
+    """The base of every model of audit; their rows are inserted and read, never changed (P8)."""
 
     __abstract__ = True
     metadata = new_metadata()

@@ -103,14 +103,14 @@ async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(harne
     one, two, three = harness.messages(3)
     await harness.deliver(one, three)
     asked = asyncio.Event()
-    missing = service.missing
+    missing = service.list_missing
 
     async def tampering(*arguments, **more):
         found = await missing(*arguments, **more)
         asked.set()
         return found
 
-    monkeypatch.setattr(service, "missing", tampering)
+    monkeypatch.setattr(service, "list_missing", tampering)
     export = asyncio.create_task(exported(harness, tmp_path))
     await asked.wait()
     await harness.deliver(two)
@@ -120,7 +120,7 @@ async def test_an_export_of_the_whole_waits_for_events_that_were_overtaken(harne
 
 
 async def test_nothing_is_signed_as_complete_while_a_number_may_only_be_late(make_harness, tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "SETTLE", 0)
+    monkeypatch.setattr(service, "SETTLE_TIMEOUT_SECONDS", 0)
     harness = await make_harness(clock=ManualClock())
     one, two, three, four, five = harness.messages(5)
     await harness.deliver(one, three, five)
@@ -136,14 +136,14 @@ async def test_nothing_is_signed_as_complete_while_a_number_may_only_be_late(mak
 
 
 async def test_a_number_that_stays_missing_shows_in_the_evidence(make_harness, tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "SETTLE", 0)
+    monkeypatch.setattr(service, "SETTLE_TIMEOUT_SECONDS", 0)
     harness = await make_harness(clock=ManualClock())
     one, _, three = harness.messages(3)
     await harness.deliver(one, three)
-    await harness.producers.look()
+    await harness.producers.scan()
     assert (await harness.export()).status_code == 503
     harness.clock.advance(timedelta(seconds=31))
-    await harness.producers.look()
+    await harness.producers.scan()
     code, verdict = await judge(harness, await exported(harness, tmp_path))
     assert (code, verdict["what"], verdict["name"]) == (1, "gap", "records/00000001.json")
 

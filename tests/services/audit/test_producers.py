@@ -29,13 +29,13 @@ async def gaps(harness, source="/identity"):
 
 async def advance_and_check(harness, seconds):
     harness.clock.advance(timedelta(seconds=seconds))
-    await harness.producers.look()
+    await harness.producers.scan()
 
 
 async def test_numbers_that_only_overtook_each_other_are_no_gap(dated):
     one, two, three = dated.messages(3)
     await dated.deliver(three)
-    await dated.producers.look()
+    await dated.producers.scan()
     assert await gaps(dated) == [(0, 3, 2, False, False)]
     await dated.deliver(one, two)
     await advance_and_check(dated, 31)
@@ -46,7 +46,7 @@ async def test_numbers_that_only_overtook_each_other_are_no_gap(dated):
 async def test_a_number_that_stays_missing_is_published_once_and_seen_to_close(dated):
     one, two, three, _, five = dated.messages(5)
     await dated.deliver(one, three)
-    await dated.producers.look()
+    await dated.producers.scan()
     await dated.deliver(five)
     for _ in range(3):
         await advance_and_check(dated, 20)
@@ -64,16 +64,16 @@ async def test_a_number_that_stays_missing_is_published_once_and_seen_to_close(d
 
 async def test_a_gap_that_grew_while_nobody_looked_is_published_as_far_as_it_was_not(dated):
     await dated.deliver(*dated.messages(2), dated.beat(number=4))
-    await dated.producers.look()
+    await dated.producers.scan()
     await advance_and_check(dated, 31)
     await dated.deliver(dated.message(number=6))
     restarted = Producers(
-        dated.runtime.database, dated.clock, silence=timedelta(minutes=1), patience=timedelta(seconds=30)
+        dated.runtime.database, dated.clock, silence_term=timedelta(minutes=1), gap_patience=timedelta(seconds=30)
     )
-    await restarted.look()
+    await restarted.scan()
     assert restarted.pending == {"/identity": [(4, 6)]}
     dated.clock.advance(timedelta(seconds=31))
-    await restarted.look()
+    await restarted.scan()
     found = await dated.events("gap.found")
     assert [(gap["after"], gap["before"]) for gap in found] == [(2, 5), (4, 6)]
 
@@ -82,7 +82,7 @@ async def test_what_a_heartbeat_says_was_published_and_never_came_is_a_gap(dated
     await dated.deliver(*dated.messages(2))
     await dated.deliver(dated.beat(number=4))
     assert len(await dated.bodies()) == 2, "a heartbeat is no leaf"
-    await dated.producers.look()
+    await dated.producers.scan()
     assert await gaps(dated) == [(2, 5, 2, False, False)]
     await advance_and_check(dated, 31)
     assert [(gap["after"], gap["before"]) for gap in await dated.events("gap.found")] == [(2, 5)]
@@ -92,12 +92,12 @@ async def test_a_gap_of_an_earlier_run_is_found_by_the_next_and_published_once(m
     await dated.deliver(dated.message(number=1), dated.message(number=5))
     again = await make_harness(dated.database, signer=dated.signer, clock=dated.clock)
     for harness in (again, dated, again):
-        await harness.producers.look()
+        await harness.producers.scan()
         await advance_and_check(harness, 31)
     assert len(await dated.events("gap.found")) == 1
     await dated.deliver(dated.message(number=3))
     third = await make_harness(dated.database, signer=dated.signer, clock=dated.clock)
-    await third.producers.look()
+    await third.producers.scan()
     await advance_and_check(third, 31)
     assert len(await dated.events("gap.found")) == 1, "what is left of a known gap is no new one"
     assert await gaps(third) == [(1, 5, 2, False, True)]
@@ -144,7 +144,7 @@ async def replicas(make_harness, dated):
     """Two replicas of audit on one database: the bus gives each some of the partitions."""
     other = await make_harness(dated.database, signer=dated.signer, clock=dated.clock)
     for harness in (dated, other):
-        await harness.producers.look()
+        await harness.producers.scan()
     return dated, other
 
 
@@ -154,7 +154,7 @@ async def test_a_producer_that_one_replica_hears_is_silent_for_none(replicas):
         one.clock.advance(timedelta(seconds=10))
         await one.deliver(one.beat("/incident"))
         for harness in replicas:
-            await harness.producers.look()
+            await harness.producers.scan()
     assert await silences(one, "/incident") == []
     items = {item["source"]: item for item in (await other.read("producers"))["items"]}
     assert items["/incident"]["last_heard_at"] is not None
@@ -164,14 +164,14 @@ async def test_a_producer_that_one_replica_hears_is_silent_for_none(replicas):
 async def test_replicas_tell_of_one_silence_once_and_of_the_next_again(replicas):
     one, other = replicas
     await other.deliver(other.beat("/incident"))
-    await other.producers.look()
+    await other.producers.scan()
     for _ in range(2):
         one.clock.advance(timedelta(seconds=31))
-        await asyncio.gather(*(harness.producers.look() for harness in replicas))
+        await asyncio.gather(*(harness.producers.scan() for harness in replicas))
     assert len(await silences(one, "/incident")) == 1
     assert len(await silences(one, "/datashare")) == 1, "never heard, and watched for by both"
     await one.deliver(one.beat("/incident"))
-    await one.producers.look()
+    await one.producers.scan()
     await advance_and_check(other, 31)
     assert len(await silences(one, "/incident")) == 2
 
@@ -187,19 +187,19 @@ async def test_a_replica_that_joins_later_does_not_tell_again(replicas, make_har
 async def test_numbers_that_another_replica_received_are_missed_here_too(replicas):
     one, other = replicas
     await other.deliver(other.beat(number=4))
-    await other.producers.look()
-    await one.producers.look()
+    await other.producers.scan()
+    await one.producers.scan()
     assert await gaps(one) == [(0, 5, 4, False, False)]
     one.clock.advance(timedelta(seconds=31))
-    await asyncio.gather(*(harness.producers.look() for harness in replicas))
+    await asyncio.gather(*(harness.producers.scan() for harness in replicas))
     assert len(await one.events("gap.found")) == 1
 
 
 async def test_while_the_bus_is_away_nobody_is_taken_to_be_silent(dated):
     await dated.deliver(dated.beat("/incident"))
     dated.clock.advance(timedelta(seconds=300))
-    dated.producers.deaf()
-    await dated.producers.look()
+    dated.producers.mark_disconnected()
+    await dated.producers.scan()
     assert await silences(dated, "/incident") == []
     await advance_and_check(dated, 31)
     assert len(await silences(dated, "/incident")) == 1
@@ -208,9 +208,9 @@ async def test_while_the_bus_is_away_nobody_is_taken_to_be_silent(dated):
 async def test_while_the_bus_is_away_no_number_is_given_up(dated):
     one, _, three = dated.messages(3)
     await dated.deliver(one, three)
-    await dated.producers.look()
+    await dated.producers.scan()
     dated.clock.advance(timedelta(seconds=300))
-    dated.producers.deaf()
+    dated.producers.mark_disconnected()
     await advance_and_check(dated, 29)
     assert await gaps(dated) == [(1, 3, 1, False, False)]
     await advance_and_check(dated, 2)
@@ -220,7 +220,7 @@ async def test_while_the_bus_is_away_no_number_is_given_up(dated):
 @pytest.mark.parametrize("number", [10**18 - 1, (1 << 63) - 1])
 async def test_the_largest_number_that_a_producer_can_give_stops_neither_looks_nor_evidence(dated, number):
     await dated.deliver(dated.message("/datashare", number=number), dated.beat("/incident", number), dated.message())
-    await dated.producers.look()
+    await dated.producers.scan()
     await advance_and_check(dated, 31)
     assert (await dated.export()).status_code == 201
 
@@ -244,12 +244,12 @@ async def test_signs_whose_transaction_failed_are_stored_by_the_next_look(replic
     await one.deliver(one.beat("/incident"))
     await one.sql("ALTER FUNCTION note_signs RENAME TO gone")
     with pytest.raises(ProgrammingError):
-        await one.producers.look()
+        await one.producers.scan()
     await one.sql("ALTER FUNCTION gone RENAME TO note_signs")
     one.clock.advance(timedelta(seconds=25))
-    await one.producers.look()
+    await one.producers.scan()
     await advance_and_check(other, 4)
-    assert other.producers.heard["/incident"].heard_at == one.clock.now() - timedelta(seconds=29)
+    assert other.producers.last_seen["/incident"].seen_at == one.clock.now() - timedelta(seconds=29)
 
 
 async def test_producers_are_listed_with_their_last_numbers(dated):
@@ -267,7 +267,7 @@ async def test_producers_are_listed_with_their_last_numbers(dated):
 
 async def test_what_audit_publishes_is_logged_too(dated):
     await dated.deliver(dated.message(number=2))
-    await dated.producers.look()
+    await dated.producers.scan()
     await advance_and_check(dated, 31)
 
     async def logged() -> bool:

@@ -14,7 +14,7 @@ from audit.tlog.merkle import (
 )
 from audit.tlog.tiles import (
     ENTRIES,
-    MOST_LEAF_BYTES,
+    MAX_LEAF_BYTES,
     LeafTooLongError,
     Tile,
     TileError,
@@ -150,10 +150,10 @@ def test_a_tile_of_another_length_is_refused():
 
 
 def test_the_longest_leaf_fits_and_one_byte_more_is_refused():
-    longest = bytes(MOST_LEAF_BYTES)
+    longest = bytes(MAX_LEAF_BYTES)
     assert decode_bundle(encode_bundle([longest, b""]), 2) == [longest, b""]
     with pytest.raises(LeafTooLongError, match="65536 bytes"):
-        encode_bundle([bytes(MOST_LEAF_BYTES + 1)])
+        encode_bundle([bytes(MAX_LEAF_BYTES + 1)])
 
 
 @pytest.mark.parametrize("data", [b"\x00", b"\x00\x02a", b"\x00\x01ab", b"\x00\x01a" * 257])

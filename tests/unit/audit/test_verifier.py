@@ -254,7 +254,11 @@ def test_the_verifiers_own_tree_is_the_logs():
             ]
             for at, path in [*cases, (size, proof), (index + 2 * size, proof), (index, [b"", *proof[1:]])]:
                 held = merkle.verify_inclusion(hashes[index], at, size, path, root)
-                assert verify.included(hashes[index], at, size, path, root) == held == ((at, path) == (index, proof))
+                assert (
+                    verify.verify_inclusion(hashes[index], at, size, path, root)
+                    == held
+                    == ((at, path) == (index, proof))
+                )
     assert verify.tree_root([]) == merkle.EMPTY_ROOT
 
 

@@ -1,4 +1,4 @@
-"""What left as evidence."""
+"""The record of evidence exports."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["EvidenceExport"]
 
 
 class EvidenceExport(Base):
-    """One package: who took it and why, what it was to hold, the log size it stands on, the digest of the archive."""
+    """One package: person, purpose, scope, size of the log at its checkpoint, digest of the archive."""
 
     __tablename__ = "evidence_exports"
 

@@ -1,14 +1,14 @@
-"""The evidence package: records of the log with everything that is needed to check them without the platform.
+"""The evidence package: records of the log with everything that an offline check needs.
 
     manifest.json               canonical JSON: context, scope, checkpoint, records, and every other file's size and SHA-256
     manifest.sig                signed note by the log's key over the digest of the manifest
     checkpoint                  the log's signed checkpoint, verbatim
     records/<index>.json        the stored leaf, byte for byte; the index has at least 8 digits
     proofs/<index>.tlog-proof   its inclusion proof under that checkpoint
-    README.txt                  what this is and how to check it, zh and en
+    README.txt                  purpose and way of the check, zh and en
 
-The signature fixes the manifest, and the manifest fixes every other file, so that no byte is free. The format's one
-definition besides this text is the verifier, whose names and forms are used here.
+The signature fixes the manifest, and the manifest fixes every other file, so that no byte is free. The verifier
+defines the format besides this text; this module uses its names and forms.
 """
 
 import base64
@@ -45,7 +45,7 @@ Compare the log's public key with the one in verify.py, out of band: no key insi
 
 
 class PackageError(ValueError):
-    """What was given does not make a package that would be confirmed."""
+    """The arguments do not make a package that the verifier would confirm."""
 
 
 def build_package(

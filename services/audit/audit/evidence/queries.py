@@ -1,4 +1,4 @@
-"""Reads what goes into a package, and what went."""
+"""Reads the records of a package, and the exports."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.evidence.models import EvidenceExport
-from audit.evidence.schemas import Scope
+from audit.evidence.schemas import EvidenceScope
 from audit.log.models import Leaf
 from audit.producers.queries import Span
-from common.storage.pagination import PageRequest
+from common.storage.pagination import PageRequest, Slice, paginate
 
-__all__ = ["fillers", "list_exports", "measure", "records_of", "spans"]
+__all__ = ["list_exports", "list_fillers", "list_records", "list_spans", "measure"]
 
 
-def _conditions(scope: Scope, size: int) -> list[ColumnElement[bool]]:
-    """Return what makes a leaf part of the scope in the tree of `size` leaves."""
+def _conditions(scope: EvidenceScope, size: int) -> list[ColumnElement[bool]]:
+    """Return the conditions of a leaf of the scope in the tree of `size` leaves."""
     conditions: list[ColumnElement[bool]] = [
         Leaf.index >= (scope.from_index or 0),
         Leaf.index <= min(size - 1, size if scope.to_index is None else scope.to_index),
@@ -31,8 +31,8 @@ def _conditions(scope: Scope, size: int) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def measure(session: AsyncSession, scope: Scope, size: int) -> tuple[int, int]:
-    """Return how many records the scope holds, and their bytes."""
+async def measure(session: AsyncSession, scope: EvidenceScope, size: int) -> tuple[int, int]:
+    """Return the number of records in the scope, and their bytes."""
     found = await session.execute(
         select(func.count(), func.coalesce(func.sum(func.octet_length(Leaf.body)), 0)).where(*_conditions(scope, size))
     )
@@ -40,14 +40,14 @@ async def measure(session: AsyncSession, scope: Scope, size: int) -> tuple[int, 
     return count, int(total)
 
 
-async def records_of(session: AsyncSession, scope: Scope, size: int) -> list[tuple[int, bytes]]:
+async def list_records(session: AsyncSession, scope: EvidenceScope, size: int) -> list[tuple[int, bytes]]:
     """Return (index, body) of the scope's records, by index."""
     found = await session.execute(select(Leaf.index, Leaf.body).where(*_conditions(scope, size)).order_by(Leaf.index))
     return [(row[0], bytes(row[1])) for row in found]
 
 
-async def spans(session: AsyncSession, scope: Scope, size: int) -> list[Span]:
-    """Return from and to which number of each producer a whole scope reaches; from the log's beginning, that is from 1."""
+async def list_spans(session: AsyncSession, scope: EvidenceScope, size: int) -> list[Span]:
+    """Return the span of numbers of each producer in a complete scope; from the log's beginning it starts at 1."""
     found = await session.execute(
         select(Leaf.source, func.min(Leaf.index), func.min(Leaf.sequence), func.max(Leaf.sequence))
         .where(*_conditions(scope, size))
@@ -58,13 +58,13 @@ async def spans(session: AsyncSession, scope: Scope, size: int) -> list[Span]:
     return [Span(source, 0 if begins else low - 1, high) for source, _, low, high in rows]
 
 
-async def fillers(
+async def list_fillers(
     session: AsyncSession, reach: Sequence[Span], first: int, last: int, size: int
 ) -> list[tuple[int, bytes]]:
-    """Return the leaves outside of first..last whose numbers are within `reach`, and would seem to be missing.
+    """Return the leaves outside of first..last whose numbers are within `reach`: without them they would seem missing.
 
-    Events of one producer may overtake each other on the way to the log, so a number within the range's span may stand
-    before or after it.
+    Events of one producer may overtake each other on the way to the log, so a number of the span may stand before or
+    after the range.
     """
     found = await session.execute(
         text("""
@@ -85,9 +85,6 @@ async def fillers(
     return [(row[0], bytes(row[1])) for row in found]
 
 
-async def list_exports(session: AsyncSession, page: PageRequest) -> Sequence[EvidenceExport]:
-    """Return exports, one more than the page holds."""
-    found = select(EvidenceExport).order_by(EvidenceExport.id).limit(page.limit + 1)
-    if page.after is not None:
-        found = found.where(EvidenceExport.id > page.after)
-    return (await session.scalars(found)).all()
+async def list_exports(session: AsyncSession, page: PageRequest) -> Slice[EvidenceExport]:
+    """Return the exports."""
+    return await paginate(session, select(EvidenceExport), EvidenceExport.id, page)

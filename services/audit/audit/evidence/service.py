@@ -1,4 +1,4 @@
-"""Exports evidence: collects the records, builds the package, and puts the export on record before it leaves."""
+"""Exports evidence: collects the records, builds the package, and records the export before it leaves."""
 
 import asyncio
 import base64
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from audit.evidence import queries
 from audit.evidence.models import EvidenceExport
 from audit.evidence.package import PackageError, build_package
-from audit.evidence.schemas import EvidenceRequest, Scope
+from audit.evidence.problems import EvidenceEmpty, EvidenceTooLarge, EvidenceUnsettled
+from audit.evidence.schemas import EvidenceRequest, EvidenceScope
 from audit.log import service as log
 from audit.log.models import SignedCheckpoint
-from audit.log.queries import with_nodes
-from audit.problems import EvidenceEmpty, EvidenceTooLarge, EvidenceUnsettled, LogBroken
-from audit.producers.queries import missing
+from audit.log.problems import LogBroken
+from audit.log.queries import compute_with_nodes
+from audit.producers.queries import list_missing
 from audit.runtime import Runtime
-from audit.settings import Settings
 from audit.tlog.merkle import NodeReader, inclusion_proof
 from audit.tlog.signed_notes import Signer
 from common.contracts.events.audit import EvidenceExported
@@ -32,15 +32,15 @@ from common.messaging import outbox
 
 __all__ = ["Archive", "export"]
 
-EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of every file: the archive's bytes depend on nothing but its content."""
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+"""The date of every file: the archive's bytes depend on its content alone."""
 
-SETTLE = 2.0
-"""Seconds to wait for events that were overtaken: what claims to be complete must not show a gap that closes a moment later."""
-LOOK_AGAIN = 0.1
-"""Seconds between looks meanwhile: what is missing may come to another replica."""
-MOST_SHOWN = 20
-"""Runs of missing numbers that a refusal names."""
+SETTLE_TIMEOUT_SECONDS = 2.0
+"""How long an export waits for overtaken events: a complete package must not show a gap that closes a moment later."""
+SETTLE_POLL_SECONDS = 0.1
+"""How often it reads the log again meanwhile: a missing event may arrive at another replica."""
+MAX_REPORTED_RUNS = 20
+"""Runs of missing numbers that `EvidenceUnsettled` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Archive:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What an answer with it says of it (RFC 9530 for the digest)."""
+        """The headers of an answer with it (RFC 9530 for the digest)."""
         digest = base64.b64encode(bytes.fromhex(self.digest)).decode()
         return {
             "Content-Disposition": f'attachment; filename="evidence-{self.id}.zip"',
@@ -72,12 +72,12 @@ class _Content:
 
 
 async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest) -> Archive:
-    """Build a package and record that it left; returns once that is durable (P3). Clause 12.4.
+    """Build a package and record the export; returns once the record is durable (P3). Clause 12.4.
 
-    Raises `EvidenceTooLarge`, `EvidenceEmpty`, `EvidenceUnsettled`, and `LogBroken` when a stored record is not the one
-    that was logged.
+    Raises `EvidenceTooLarge`, `EvidenceEmpty`, `EvidenceUnsettled`, `LogNotOpen`, and `LogBroken` when a stored record
+    differs from the logged one.
     """
-    content = await _settled(runtime, wanted)
+    content = await _collect_settled(runtime, wanted)
     now = runtime.clock.now()
     scope = wanted.scope.model_dump(mode="json", exclude_defaults=True)
     context = {
@@ -86,9 +86,8 @@ async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest
         "when": now.isoformat(),
         "scope": orjson.dumps(scope, option=orjson.OPT_SORT_KEYS).decode(),
     }
-    signer: Signer = runtime.signer
     try:
-        data = await asyncio.to_thread(_build, signer, content, context)
+        data = await asyncio.to_thread(_build, runtime.signer, content, context)
     except PackageError as error:
         raise LogBroken(
             "记录与日志不符，无法作为证据", f"the stored records do not prove themselves: {error}"
@@ -120,10 +119,10 @@ async def export(runtime: Runtime, principal: Principal, wanted: EvidenceRequest
     return archive
 
 
-async def _settled(runtime: Runtime, wanted: EvidenceRequest) -> _Content:
-    """Collect, again and again for a while if numbers are missing that may only be late. Raises as `_collect`."""
+async def _collect_settled(runtime: Runtime, wanted: EvidenceRequest) -> _Content:
+    """Collect, and retry until `SETTLE_TIMEOUT_SECONDS` while missing numbers may only be late. Raises as `_collect`."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + SETTLE
+    until = loop.time() + SETTLE_TIMEOUT_SECONDS
     while True:
         try:
             async with runtime.database.transaction() as session:
@@ -131,13 +130,12 @@ async def _settled(runtime: Runtime, wanted: EvidenceRequest) -> _Content:
         except EvidenceUnsettled:
             if loop.time() > until:
                 raise
-        await asyncio.sleep(LOOK_AGAIN)
+        await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
 async def _collect(session: AsyncSession, runtime: Runtime, wanted: EvidenceRequest) -> _Content:
     settings = runtime.settings
-    assert isinstance(settings, Settings)
-    stored = await log.newest(session, runtime)
+    stored = await log.get_newest_checkpoint(session, runtime)
     count, total = await queries.measure(session, wanted.scope, stored.size)
     if not count:
         raise EvidenceEmpty
@@ -149,24 +147,29 @@ async def _collect(session: AsyncSession, runtime: Runtime, wanted: EvidenceRequ
             most_bytes=settings.evidence_most_bytes,
         )
     if wanted.scope.selective:
-        leaves, complete = await queries.records_of(session, wanted.scope, stored.size), None
+        leaves, complete = await queries.list_records(session, wanted.scope, stored.size), None
     else:
-        leaves, complete = await _whole(session, wanted.scope, stored.size)
+        leaves, complete = await _collect_complete(session, wanted.scope, stored.size)
 
     def prove(read: NodeReader) -> dict[int, list[bytes]]:
         return {index: inclusion_proof(index, stored.size, read) for index, _ in leaves}
 
-    return _Content(stored, leaves, await with_nodes(session, stored.size, prove), complete)
+    return _Content(stored, leaves, await compute_with_nodes(session, stored.size, prove), complete)
 
 
-async def _whole(session: AsyncSession, scope: Scope, size: int) -> tuple[list[tuple[int, bytes]], tuple[int, int]]:
-    """Return every leaf from first to last, with what fills their numbers, and (first, last). Raises `EvidenceUnsettled`."""
-    reach = await queries.spans(session, scope, size)
-    if late := await missing(session, reach, size=size):
-        raise EvidenceUnsettled(missing=[each._asdict() for each in late[:MOST_SHOWN]])
-    leaves = await queries.records_of(session, scope, size)
+async def _collect_complete(
+    session: AsyncSession, scope: EvidenceScope, size: int
+) -> tuple[list[tuple[int, bytes]], tuple[int, int]]:
+    """Return every leaf from first to last, with the leaves that complete the numbers, and (first, last).
+
+    Raises `EvidenceUnsettled`.
+    """
+    reach = await queries.list_spans(session, scope, size)
+    if late := await list_missing(session, reach, size=size):
+        raise EvidenceUnsettled(missing=[each._asdict() for each in late[:MAX_REPORTED_RUNS]])
+    leaves = await queries.list_records(session, scope, size)
     first, last = leaves[0][0], leaves[-1][0]
-    return sorted(leaves + await queries.fillers(session, reach, first, last, size)), (first, last)
+    return sorted(leaves + await queries.list_fillers(session, reach, first, last, size)), (first, last)
 
 
 def _build(signer: Signer, content: _Content, context: dict[str, str]) -> bytes:
@@ -186,7 +189,7 @@ def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as whole:
         for name, data in files:
-            entry = zipfile.ZipInfo(name, EPOCH)
+            entry = zipfile.ZipInfo(name, ZIP_DATE)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             whole.writestr(entry, data)
     return archive.getvalue()

@@ -28,9 +28,9 @@ TRUSTED_LOG_KEY = ""
 FORMAT = "xindun-evidence/1"
 SIGNATURE_HEAD = "cn.xindun/evidence-manifest@v1"
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
-OWN_NAMES = {"manifest.json", "manifest.sig", "checkpoint", "README.txt", "records", "proofs"}
-ORDER = ("records/", "proofs/", "checkpoint", "manifest.json", "manifest.sig")
-MOST_FILE_BYTES = 1 << 28
+PACKAGE_NAMES = {"manifest.json", "manifest.sig", "checkpoint", "README.txt", "records", "proofs"}
+FINDING_ORDER = ("records/", "proofs/", "checkpoint", "manifest.json", "manifest.sig")
+MAX_FILE_BYTES = 1 << 28
 KEY_BYTES = HASH_BYTES = 32
 ZH = {
     "altered": "被篡改",
@@ -51,11 +51,11 @@ class UnreadableError(Exception):
     """Nothing can be said about the package (exit 2); the message is for people, zh and en."""
 
 
-class NoteError(ValueError):
+class TamperedNoteError(ValueError):
     """A note that doesn't hold; its one argument is what was done to it."""
 
 
-class Finding(NamedTuple):
+class PackageFinding(NamedTuple):
     """What was done to which file, with a detail in zh and en."""
 
     name: str
@@ -64,7 +64,7 @@ class Finding(NamedTuple):
     en: str
 
 
-class Key(NamedTuple):
+class LogKey(NamedTuple):
     """The log's verifier key: `<name>+<hash>+<base64>`; the name is the log's origin."""
 
     name: str
@@ -72,7 +72,7 @@ class Key(NamedTuple):
     public: bytes
 
 
-class Checkpoint(NamedTuple):
+class TreeHead(NamedTuple):
     """What the log committed to."""
 
     size: int
@@ -142,7 +142,7 @@ def _base64(text: str) -> bytes:
     return data
 
 
-def parse_key(text: str) -> Key:
+def parse_key(text: str) -> LogKey:
     """Read a verifier key; its hash must be that of its name and key."""
     try:
         name, key_hash, key = text.split("+", 2)
@@ -152,44 +152,44 @@ def parse_key(text: str) -> Key:
             and len(data) == KEY_BYTES + 1
             and hashlib.sha256(name.encode() + b"\n" + data).hexdigest()[:8] == key_hash
         ):
-            return Key(name, bytes.fromhex(key_hash), data[1:])
+            return LogKey(name, bytes.fromhex(key_hash), data[1:])
     except ValueError:
         pass
     raise UnreadableError("日志公钥格式不对 / this is not a log's verifier key")
 
 
-def open_note(note: bytes, key: Key, *, alone: bool = False) -> str:
+def open_note(note: bytes, key: LogKey, *, alone: bool = False) -> str:
     """Return the text that the key signed; `alone`: no other signature may stand beside it."""
     try:
         head, separator, tail = note.decode().rpartition("\n\n")
         lines = [re.fullmatch(r"— ([^\s+]+) (\S+)", line) for line in tail.removesuffix("\n").split("\n")]
         parsed = [(line[1], _base64(line[2])) for line in lines if line]
     except ValueError:
-        raise NoteError("altered") from None
+        raise TamperedNoteError("altered") from None
     text = head + "\n"
     if not separator or not tail.endswith("\n") or not all(lines) or (alone and len(lines) > 1):
-        raise NoteError("altered")
+        raise TamperedNoteError("altered")
     for name, data in parsed:
         holds = ed25519_verify(key.public, text.encode(), data[4:])
         if (name, data[:4]) == (key.name, key.key_hash) and holds:
             return text
         # Another name or hash in front of the right signature is damage; another signature is somebody else's.
         if holds or (name, data[:4]) == (key.name, key.key_hash):
-            raise NoteError("altered")
-    raise NoteError("re-signed")
+            raise TamperedNoteError("altered")
+    raise TamperedNoteError("re-signed")
 
 
-def open_checkpoint(note: bytes, key: Key) -> Checkpoint:
+def open_checkpoint(note: bytes, key: LogKey) -> TreeHead:
     """Return the size and root that the log signed; its origin is the key's name."""
     lines = open_note(note, key).split("\n")
     try:
         origin, size, root = lines[:3]
-        checkpoint = Checkpoint(int(size), _base64(root))
+        checkpoint = TreeHead(int(size), _base64(root))
         if origin == key.name and str(checkpoint.size) == size and len(checkpoint.root) == HASH_BYTES:
             return checkpoint
     except ValueError:
         pass
-    raise NoteError("altered")
+    raise TamperedNoteError("altered")
 
 
 def parse_proof(data: bytes) -> tuple[int, list[bytes], bytes]:
@@ -228,7 +228,7 @@ def tree_root(hashes: Iterable[bytes]) -> bytes:
     return root
 
 
-def included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Check that the leaf hash stands at `index` of the tree (size, root)."""
     node, last, computed = index, size - 1, leaf
     for part in proof:
@@ -256,16 +256,16 @@ def read_package(root: Path) -> Files:
             children = list(path.iterdir()) if path == root or (path.is_dir() and not path.is_symlink()) else []
             pending += children
             if path != root and not children:
-                ordinary = path.is_file() and not path.is_symlink() and path.stat().st_size <= MOST_FILE_BYTES
+                ordinary = path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_FILE_BYTES
                 files[path.relative_to(root).as_posix()] = path.read_bytes() if ordinary else None
     except OSError as error:
         raise UnreadableError(f"读不了 / cannot be read: {root}: {error.strerror}") from error
-    if not OWN_NAMES & {name.split("/")[0] for name in files}:
+    if not PACKAGE_NAMES & {name.split("/")[0] for name in files}:
         raise UnreadableError(f"目录里没有证据包 / nothing of an evidence package in {root}")
     return files
 
 
-def compare(listed: Mapping[str, tuple[int, str]], files: Files) -> Iterator[Finding]:
+def compare(listed: Mapping[str, tuple[int, str]], files: Files) -> Iterator[PackageFinding]:
     """Find every difference between the signed list (name to size and SHA-256) and the files found."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if data is not None}
     places = {digest: name for name, (_, digest) in listed.items()}
@@ -277,26 +277,28 @@ def compare(listed: Mapping[str, tuple[int, str]], files: Files) -> Iterator[Fin
             continue
         if name not in files and digest in strays:
             moved.add(strays[digest])
-            where = shown(strays[digest])
-            yield Finding(name, "deleted", f"它的内容在 {where}", f"its content is at {where}")
+            where = printable(strays[digest])
+            yield PackageFinding(name, "deleted", f"它的内容在 {where}", f"its content is at {where}")
         elif name not in files:
-            yield Finding(name, "deleted", "文件不在了", "the file is missing")
+            yield PackageFinding(name, "deleted", "文件不在了", "the file is missing")
         elif data is None:
-            yield Finding(name, "altered", "它不是普通文件", "it is not an ordinary file")
+            yield PackageFinding(name, "altered", "它不是普通文件", "it is not an ordinary file")
         elif place is not None:
             what = "altered" if digests.get(place) == listed[place][1] else "reordered"
-            yield Finding(name, what, f"里面是 {place} 的内容", f"it holds the content of {place}")
+            yield PackageFinding(name, what, f"里面是 {place} 的内容", f"it holds the content of {place}")
         elif len(data) < size:
-            yield Finding(name, "truncated", f"{size} 字节只剩 {len(data)}", f"{len(data)} of {size} bytes are left")
+            yield PackageFinding(
+                name, "truncated", f"{size} 字节只剩 {len(data)}", f"{len(data)} of {size} bytes are left"
+            )
         else:
-            yield Finding(name, "altered", "内容与签名的摘要不符", "its content is not what was signed")
+            yield PackageFinding(name, "altered", "内容与签名的摘要不符", "its content is not what was signed")
     for name, data in files.items():
         needed = data is None and any(other.startswith(f"{name}/") for other in listed)
         if name not in listed and name not in moved and not needed:
-            yield Finding(name, "inserted", "签名的清单里没有它", "the signed list does not have it")
+            yield PackageFinding(name, "inserted", "签名的清单里没有它", "the signed list does not have it")
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return foreign text fit for a terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:200])
 
@@ -330,18 +332,18 @@ def signature_text(origin: str, manifest: bytes) -> str:
     return f"{SIGNATURE_HEAD}\nlog {origin}\nmanifest.json {len(manifest)} {hashlib.sha256(manifest).hexdigest()}\n"
 
 
-def open_manifest(files: Files, key: Key) -> Finding | dict[str, Any]:
+def open_manifest(files: Files, key: LogKey) -> PackageFinding | dict[str, Any]:
     """Return the manifest if it's the one the log signed, else what was done to it or its signature."""
     signature, manifest = files.get("manifest.sig"), files.get("manifest.json")
     try:
         if signature is None:
-            raise NoteError("altered" if "manifest.sig" in files else "deleted")
+            raise TamperedNoteError("altered" if "manifest.sig" in files else "deleted")
         text = open_note(signature, key, alone=True)
         signed = re.fullmatch(r".*\nmanifest\.json ([0-9]{1,12}) ([0-9a-f]{64})\n", text, re.DOTALL)
         if not signed or not text.startswith(f"{SIGNATURE_HEAD}\nlog {key.name}\n"):
-            raise NoteError("altered")
-    except NoteError as error:
-        return Finding(
+            raise TamperedNoteError("altered")
+    except TamperedNoteError as error:
+        return PackageFinding(
             "manifest.sig", str(error), "没有日志密钥对清单的签名", "it is not the log's signature of the manifest"
         )
     for finding in compare({"manifest.json": (int(signed[1]), signed[2])}, files):
@@ -353,7 +355,7 @@ def open_manifest(files: Files, key: Key) -> Finding | dict[str, Any]:
     return value
 
 
-def damaged_records(files: Files, key: Key) -> Iterator[Finding]:
+def damaged_records(files: Files, key: LogKey) -> Iterator[PackageFinding]:
     """Find the records that their own proofs refute: what can be told when the manifest can't be believed."""
     for name, leaf in sorted(files.items()):
         proof = files.get(name.replace("records/", "proofs/").replace(".json", ".tlog-proof"))
@@ -364,11 +366,13 @@ def damaged_records(files: Files, key: Key) -> Iterator[Finding]:
             except ValueError:
                 continue
             what = "altered" if record_name(index) == name else "reordered"
-            if what == "reordered" or not included(leaf_hash(leaf), index, size, hashes, root):
-                yield Finding(name, what, f"它不是日志的第 {index} 条", f"it is not entry {index} of the log")
+            if what == "reordered" or not verify_inclusion(leaf_hash(leaf), index, size, hashes, root):
+                yield PackageFinding(name, what, f"它不是日志的第 {index} 条", f"it is not entry {index} of the log")
 
 
-def check_records(manifest: dict[str, Any], files: Files, key: Key, checkpoint: Checkpoint) -> Iterator[Finding]:
+def check_records(
+    manifest: dict[str, Any], files: Files, key: LogKey, checkpoint: TreeHead
+) -> Iterator[PackageFinding]:
     """Check that each record is the log's entry at its index, and stands once and in order."""
     previous = -1
     for record in manifest["records"]:
@@ -376,24 +380,26 @@ def check_records(manifest: dict[str, Any], files: Files, key: Key, checkpoint: 
         name, proof = record_name(index), proof_name(index)
         if record != {"index": index, "file": name, "proof": proof} or index <= previous:
             what = "altered" if index > previous else "inserted" if index == previous else "reordered"
-            yield Finding(str(record["file"]), what, "清单里位置不对", "it stands at a wrong place of the manifest")
+            yield PackageFinding(
+                str(record["file"]), what, "清单里位置不对", "it stands at a wrong place of the manifest"
+            )
         previous = index
         try:
             at, hashes, note = parse_proof(files[proof] or b"")
             stated = open_checkpoint(note, key)
         except ValueError:
-            yield Finding(proof, "altered", "证明不成立", "it is not a proof by this log")
+            yield PackageFinding(proof, "altered", "证明不成立", "it is not a proof by this log")
             continue
         if stated != checkpoint:
             what = "forked" if stated.size == checkpoint.size else "altered"
-            yield Finding(proof, what, "证明用的是另一个检查点", "it proves another checkpoint")
+            yield PackageFinding(proof, what, "证明用的是另一个检查点", "it proves another checkpoint")
         elif at != index:
-            yield Finding(proof, "reordered", f"它证明的是第 {at} 条", f"it proves entry {at}")
-        elif not included(leaf_hash(files[name] or b""), index, *checkpoint[:1], hashes, checkpoint.root):
-            yield Finding(name, "altered", f"它不是日志的第 {index} 条", f"it is not entry {index} of the log")
+            yield PackageFinding(proof, "reordered", f"它证明的是第 {at} 条", f"it proves entry {at}")
+        elif not verify_inclusion(leaf_hash(files[name] or b""), index, *checkpoint[:1], hashes, checkpoint.root):
+            yield PackageFinding(name, "altered", f"它不是日志的第 {index} 条", f"it is not entry {index} of the log")
 
 
-def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterator[Finding]:
+def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterator[PackageFinding]:
     """Check that within entries first..last no number of a producer is missing, or given twice.
 
     Producers number from 1, and their events may overtake each other on the way to the log: records outside of the range
@@ -409,28 +415,34 @@ def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterato
             )
             if other != index:
                 what = "inserted" if leaves[other] == leaf else "forked"
-                detail = f"{shown(source)} {sequence}: {record_name(other)}"
-                yield Finding(record_name(index), what, f"编号重复 {detail}", f"its number was given twice, {detail}")
+                detail = f"{printable(source)} {sequence}: {record_name(other)}"
+                yield PackageFinding(
+                    record_name(index), what, f"编号重复 {detail}", f"its number was given twice, {detail}"
+                )
     for source, numbers in sorted(producers.items()):
         inside = [number for number, index in numbers.items() if first <= index <= last]
         expected = min([*inside, 1]) if first == 0 else min(inside, default=0)
         for number in sorted(number for number in numbers if expected <= number <= max(inside, default=0)):
             if number > expected:
-                detail = f"{shown(source)} {expected}..{number - 1}"
-                yield Finding(record_name(numbers[number]), "gap", f"缺少 {detail}", f"missing before it: {detail}")
+                detail = f"{printable(source)} {expected}..{number - 1}"
+                yield PackageFinding(
+                    record_name(numbers[number]), "gap", f"缺少 {detail}", f"missing before it: {detail}"
+                )
             expected = number + 1
 
 
-def check_log(manifest: dict[str, Any], files: Files, key: Key, known: Checkpoint | None) -> Iterator[Finding]:
+def check_log(manifest: dict[str, Any], files: Files, key: LogKey, known: TreeHead | None) -> Iterator[PackageFinding]:
     """Check what the signed manifest claims against the log's checkpoint and proofs."""
     try:
         checkpoint = open_checkpoint(files["checkpoint"] or b"", key)
-    except NoteError as error:
-        yield Finding("checkpoint", str(error), "它不是日志的检查点", "it is not a checkpoint of the log")
+    except TamperedNoteError as error:
+        yield PackageFinding("checkpoint", str(error), "它不是日志的检查点", "it is not a checkpoint of the log")
         return
     root = base64.b64encode(checkpoint.root).decode()
     if manifest["checkpoint"] != {"file": "checkpoint", "size": checkpoint.size, "root": root}:
-        yield Finding("checkpoint", "forked", "清单说的是另一个检查点", "the manifest tells of another checkpoint")
+        yield PackageFinding(
+            "checkpoint", "forked", "清单说的是另一个检查点", "the manifest tells of another checkpoint"
+        )
     yield from check_records(manifest, files, key, checkpoint)
     leaves = {record["index"]: files[record["file"]] or b"" for record in manifest["records"]}
     first, last, complete = (manifest["scope"][word] for word in ("first", "last", "complete"))
@@ -438,26 +450,26 @@ def check_log(manifest: dict[str, Any], files: Files, key: Key, known: Checkpoin
     if complete:
         missing = next((index for index in range(first, last + 1) if index not in leaves), None)
         if missing is not None:
-            yield Finding(record_name(missing), "deleted", "范围内缺这一条", "the range claims to have it")
+            yield PackageFinding(record_name(missing), "deleted", "范围内缺这一条", "the range claims to have it")
         yield from check_numbers(leaves, first, last)
         hashes = [leaf_hash(leaf) for index, leaf in sorted(leaves.items()) if index <= last and first == 0]
     for trusted in (checkpoint, known):
         if trusted and trusted.size <= len(hashes) and tree_root(hashes[: trusted.size]) != trusted.root:
-            yield Finding(
+            yield PackageFinding(
                 "checkpoint", "forked", f"前 {trusted.size} 条与之不符", f"the first {trusted.size} entries differ"
             )
     if known and known.size == checkpoint.size and known.root != checkpoint.root:
-        yield Finding(
+        yield PackageFinding(
             "checkpoint", "forked", "与先前保存的检查点不符", "it contradicts the checkpoint kept from earlier"
         )
     elif known and known.size > len(hashes) and known.size != checkpoint.size:
         raise UnreadableError("此包不足以对照先前的检查点 / this package cannot be compared with that checkpoint")
 
 
-def check(files: Files, key: Key, known: Checkpoint | None = None) -> tuple[list[Finding], dict[str, Any]]:
+def check(files: Files, key: LogKey, known: TreeHead | None = None) -> tuple[list[PackageFinding], dict[str, Any]]:
     """Return everything that is wrong, first the first record, and the manifest as far as it is to be believed."""
     manifest = open_manifest(files, key)
-    if isinstance(manifest, Finding):
+    if isinstance(manifest, PackageFinding):
         return [*damaged_records(files, key), manifest], {}
     try:
         if canonical(manifest) != files["manifest.json"]:
@@ -466,9 +478,11 @@ def check(files: Files, key: Key, known: Checkpoint | None = None) -> tuple[list
         rest = {name: data for name, data in files.items() if name not in ("manifest.json", "manifest.sig")}
         found = list(compare(listed, rest)) or list(check_log(manifest, files, key, known))
     except (KeyError, TypeError, AttributeError, ValueError):
-        found = [Finding("manifest.json", "altered", "签名有效但内容不成清单", "it is signed, but is not a manifest")]
+        found = [
+            PackageFinding("manifest.json", "altered", "签名有效但内容不成清单", "it is signed, but is not a manifest")
+        ]
     ranks = {
-        finding: next((rank for rank, start in enumerate(ORDER) if finding.name.startswith(start)), 9)
+        finding: next((rank for rank, start in enumerate(FINDING_ORDER) if finding.name.startswith(start)), 9)
         for finding in found
     }
     return sorted(found, key=lambda finding: (ranks[finding], finding.name)), manifest
@@ -477,7 +491,7 @@ def check(files: Files, key: Key, known: Checkpoint | None = None) -> tuple[list
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def report(found: Sequence[Finding], manifest: dict[str, Any], files: Files, key: Key) -> dict[str, Any]:
+def report(found: Sequence[PackageFinding], manifest: dict[str, Any], files: Files, key: LogKey) -> dict[str, Any]:
     """Return the answer for `--json`; its `zh` and `en` are what people are shown."""
     if not found:
         checkpoint, scope, count = manifest["checkpoint"], manifest["scope"], len(manifest["records"])
@@ -494,8 +508,8 @@ def report(found: Sequence[Finding], manifest: dict[str, Any], files: Files, key
         }
     name, what, zh, en = found[0]
     event = json_object(files.get(re.sub(r"^proofs/(.*)\.tlog-proof$", r"records/\1.json", name)))
-    kind, number = (shown(event[word]) if isinstance(event.get(word), str) else None for word in ("type", "id"))
-    whole = shown(name) + (f" ({kind}, {number})" if kind or number else "")
+    kind, number = (printable(event[word]) if isinstance(event.get(word), str) else None for word in ("type", "id"))
+    whole = printable(name) + (f" ({kind}, {number})" if kind or number else "")
     more_zh, more_en = (f";另有 {len(found) - 1} 处", f"; {len(found) - 1} more") if len(found) > 1 else ("", "")
     return {
         "ok": False,
@@ -509,7 +523,7 @@ def report(found: Sequence[Finding], manifest: dict[str, Any], files: Files, key
     }
 
 
-def trusted_key(given: str | None) -> Key:
+def trusted_key(given: str | None) -> LogKey:
     """Return the key to trust; one that is given must be the one in this file, if that has one."""
     if TRUSTED_LOG_KEY and given and given != TRUSTED_LOG_KEY:
         raise UnreadableError("--key 与本程序内的公钥不同 / --key is not the key in this program")
@@ -518,11 +532,11 @@ def trusted_key(given: str | None) -> Key:
     return parse_key(given or TRUSTED_LOG_KEY)
 
 
-def known_checkpoint(path: Path | None, key: Key) -> Checkpoint | None:
+def known_checkpoint(path: Path | None, key: LogKey) -> TreeHead | None:
     """Return the checkpoint kept from earlier; it must be one of the log."""
     try:
         return open_checkpoint(path.read_bytes(), key) if path else None
-    except (OSError, NoteError) as error:
+    except (OSError, TamperedNoteError) as error:
         raise UnreadableError(
             "先前的检查点读不了或不是此日志的 / the known checkpoint is not one of this log"
         ) from error

@@ -8,13 +8,13 @@ import sys
 
 from pydantic import ValidationError
 
-from audit.fsck.check import Finding, check
+from audit.fsck.check import LogFinding, check
 from audit.settings import Settings
 from common.problems import Unavailable
 from common.storage.database import Database
 
 
-async def _run(settings: Settings) -> tuple[int, list[Finding]]:
+async def _run(settings: Settings) -> tuple[int, list[LogFinding]]:
     database = Database.of(settings, pool_size=1)
     try:
         return await check(database, settings.signer().verifier)

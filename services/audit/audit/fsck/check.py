@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from audit.log import integrity, queries
-from audit.log.entries import Arrival, read
+from audit.log.entries import LogEntry, classify
 from audit.log.models import Leaf, SignedCheckpoint, StoredTile
-from audit.problems import LogBroken
+from audit.log.problems import LogBroken
 from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from audit.tlog.signed_notes import Verifier
 from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
@@ -20,15 +20,15 @@ from common.messaging.bus import Message
 from common.messaging.topics import events_topic
 from common.storage.database import Database
 
-__all__ = ["Finding", "check"]
+__all__ = ["LogFinding", "check"]
 
-STEP = TILE_WIDTH * 4
+LEAVES_PER_READ = TILE_WIDTH * 4
 """Leaves read at once."""
-MOST_FINDINGS = 100
+MAX_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """What is wrong where: `index` is the record, None where it is not one record."""
 
     index: int | None
@@ -37,7 +37,7 @@ class Finding:
     en: str
 
 
-async def check(database: Database, log: Verifier) -> tuple[int, list[Finding]]:
+async def check(database: Database, log: Verifier) -> tuple[int, list[LogFinding]]:
     """Return the number of signed leaves and all that is wrong, first the first record. Raises `Unavailable`."""
     async with database.transaction() as session:
         await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -45,7 +45,7 @@ async def check(database: Database, log: Verifier) -> tuple[int, list[Finding]]:
         found = []
         async for finding in whole.findings():
             found.append(finding)
-            if len(found) == MOST_FINDINGS:
+            if len(found) == MAX_FINDINGS:
                 break
         found.sort(key=lambda finding: (finding.index is None, finding.index or 0))
         return whole.size, found
@@ -63,7 +63,7 @@ class _Check:
         self._bottom: bytes | None = None
         self.size = 0
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self) -> AsyncIterator[LogFinding]:
         """Go through the checkpoints, then the leaves with their tiles."""
         for finding in await self._checkpoints():
             yield finding
@@ -81,46 +81,50 @@ class _Check:
         if extra := await self._beyond():
             yield extra
 
-    async def _checkpoints(self) -> list[Finding]:
+    async def _checkpoints(self) -> list[LogFinding]:
         found = []
         for stored in await self._session.scalars(select(SignedCheckpoint).order_by(SignedCheckpoint.size)):
             try:
                 checkpoint = integrity.open_signed(stored, self._log)
             except LogBroken as error:
-                found.append(Finding(None, "checkpoint", error.detail_zh or "", error.detail_en or ""))
+                found.append(LogFinding(None, "checkpoint", error.detail_zh or "", error.detail_en or ""))
             else:
                 self._roots[checkpoint.size] = checkpoint.root
         self.size = max(self._roots, default=0)
         if self._roots.get(0) != EMPTY_ROOT:
             zh, en = "缺少空日志的检查点", "the checkpoint of the empty log is missing"
-            found.append(Finding(None, "checkpoint", zh, en))
+            found.append(LogFinding(None, "checkpoint", zh, en))
         return found
 
     async def _leaves(self, begin: int) -> list[Leaf]:
         found = await self._session.scalars(
-            select(Leaf).where(Leaf.index >= begin).order_by(Leaf.index).limit(STEP).options(undefer(Leaf.body))
+            select(Leaf)
+            .where(Leaf.index >= begin)
+            .order_by(Leaf.index)
+            .limit(LEAVES_PER_READ)
+            .options(undefer(Leaf.body))
         )
         leaves = list(found)
         self._session.expunge_all()
         return leaves
 
-    async def _check_leaf(self, leaf: Leaf) -> list[Finding]:
+    async def _check_leaf(self, leaf: Leaf) -> list[LogFinding]:
         if leaf.index >= self.size:
-            return [Finding(leaf.index, "inserted", "没有检查点包含它", "no checkpoint has it")]
+            return [LogFinding(leaf.index, "inserted", "没有检查点包含它", "no checkpoint has it")]
         found = await self._missing(leaf.index, "deleted")
         return [*found, *await self._append(leaf), *_columns(leaf)]
 
-    async def _missing(self, end: int, what: str) -> list[Finding]:
+    async def _missing(self, end: int, what: str) -> list[LogFinding]:
         """Pass over leaves that are not there, up to `end`."""
         first = self._frontier.size
         if first >= end:
             return []
-        found = [Finding(first, what, f"至第 {end - 1} 条都不在了", f"up to {end - 1} they are gone")]
+        found = [LogFinding(first, what, f"至第 {end - 1} 条都不在了", f"up to {end - 1} they are gone")]
         while self._frontier.size < end:
             found += await self._append(None)
         return found
 
-    async def _append(self, leaf: Leaf | None) -> list[Finding]:
+    async def _append(self, leaf: Leaf | None) -> list[LogFinding]:
         """Add the next leaf to the tree and check what it completes; None: it is not there, its hash may be."""
         index, found = self._frontier.size, []
         logged = await self._logged_hash(index)
@@ -130,9 +134,9 @@ class _Check:
             taken = logged
             other = await self._place_of(own)
             if other is None:
-                found.append(Finding(index, "altered", "内容不是当时记录的", "its content is not what was logged"))
+                found.append(LogFinding(index, "altered", "内容不是当时记录的", "its content is not what was logged"))
             else:
-                found.append(Finding(index, "reordered", f"里面是第 {other} 条", f"it holds entry {other}"))
+                found.append(LogFinding(index, "reordered", f"里面是第 {other} 条", f"it holds entry {other}"))
         for node in self._frontier.append(taken):
             if node.level % TILE_HEIGHT == 0:
                 level = node.level // TILE_HEIGHT
@@ -142,13 +146,17 @@ class _Check:
         size = self._frontier.size
         if not self._forked and self._roots.get(size, b"") not in (b"", self._frontier.root()):
             self._forked = True
-            found.append(Finding(index, "forked", f"与检查点 {size} 不符", f"it is not what checkpoint {size} signs"))
+            found.append(
+                LogFinding(index, "forked", f"与检查点 {size} 不符", f"it is not what checkpoint {size} signs")
+            )
         return found
 
     async def _is_signed(self, index: int, own: bytes) -> bool:
         """Whether the newest checkpoint has this hash at `index`: then it is the tile that was changed, not the leaf."""
         try:
-            proof = await queries.with_nodes(self._session, self.size, partial(inclusion_proof, index, self.size))
+            proof = await queries.compute_with_nodes(
+                self._session, self.size, partial(inclusion_proof, index, self.size)
+            )
         except LogBroken:
             return False
         return verify_inclusion(own, index, self.size, proof, self._roots[self.size])
@@ -176,7 +184,7 @@ class _Check:
         )
         return next((row[0] * TILE_WIDTH + row[1] // HASH_SIZE for row in found if row[1] % HASH_SIZE == 0), None)
 
-    async def _check_tile(self, level: int) -> list[Finding]:
+    async def _check_tile(self, level: int) -> list[LogFinding]:
         """Compare every stored version of the tile that has been computed, and begin the next one."""
         row = self._rows[level]
         if not row:
@@ -196,31 +204,31 @@ class _Check:
                 at = next((n for n in range(width) if content[n * 32 : n * 32 + 32] != data[n * 32 : n * 32 + 32]), 0)
                 begin = (index * TILE_WIDTH + at) << level * TILE_HEIGHT
                 path = f"tile {level}/{index}.p/{width}"
-                found.append(Finding(begin, "tile", f"{path} 被改动", f"{path} was changed"))
+                found.append(LogFinding(begin, "tile", f"{path} 被改动", f"{path} was changed"))
         if widest < len(row):
             path = f"tile {level}/{index}"
-            found.append(Finding(None, "tile", f"{path} 不全", f"{path} is not whole"))
+            found.append(LogFinding(None, "tile", f"{path} 不全", f"{path} is not whole"))
         self._rows[level] = []
         return found
 
-    async def _beyond(self) -> Finding | None:
+    async def _beyond(self) -> LogFinding | None:
         """Find a tile that no leaf accounts for."""
         for level, index, width in await self._session.execute(
             text("SELECT level, index, max(width) FROM tiles GROUP BY level, index ORDER BY level, index")
         ):
             if index * TILE_WIDTH + width > self._frontier.size >> level * TILE_HEIGHT:
-                return Finding(
+                return LogFinding(
                     None, "tile", f"tile {level}/{index} 超出日志", f"tile {level}/{index} goes beyond the log"
                 )
         return None
 
 
-def _columns(leaf: Leaf) -> Iterator[Finding]:
+def _columns(leaf: Leaf) -> Iterator[LogFinding]:
     """Compare what a leaf is found by with what it says."""
     for publisher in MEMBERS:
         if leaf.source.split("/")[1:2] == [publisher]:
-            arrival = read(Message(events_topic(publisher), "", leaf.body))
-            if isinstance(arrival, Arrival):
+            arrival = classify(Message(events_topic(publisher), "", leaf.body))
+            if isinstance(arrival, LogEntry):
                 row = arrival.row(leaf.index, leaf.logged_at)
                 kept = (
                     leaf.index,
@@ -235,4 +243,4 @@ def _columns(leaf: Leaf) -> Iterator[Finding]:
                 )
                 if row[: len(kept)] == kept:
                     return
-    yield Finding(leaf.index, "columns", "检索列与内容不符", "its search columns are not what it says")
+    yield LogFinding(leaf.index, "columns", "检索列与内容不符", "its search columns are not what it says")

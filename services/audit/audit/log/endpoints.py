@@ -1,21 +1,26 @@
-"""Where the log is read, proved and checked: what proves itself is public, what it says needs `log.read`."""
+"""Endpoints of the log: what proves itself is public, the records require `log.read`."""
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
 
 from audit.log import queries, service
-from audit.log.queries import RecordFilter
-from audit.log.schemas import ConsistencyProof, InclusionProof, LogKey, RecordView, RejectedView, WholeRecord
+from audit.log.problems import LogBroken, LogNotOpen, RecordUnknown, SizeUnknown, TileUnknown
+from audit.log.queries import MAX_INDEX, RecordFilter
+from audit.log.schemas import (
+    ConsistencyProof,
+    InclusionProof,
+    LogKey,
+    Record,
+    RecordSummary,
+    RejectedMessageResponse,
+)
 from audit.permissions import CanReadLog
-from audit.problems import RecordUnknown
 from audit.runtime import RuntimeDep
-from audit.tlog.signed_notes import Signer
-from common.problems import Invalid
 from common.web.authorization import Anonymous
 from common.web.dependencies import SessionDep
-from common.web.pagination import Page, PageDep, page_of
+from common.web.openapi import operation
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from common.web.timestamps import Timestamp
 
@@ -23,130 +28,130 @@ __all__ = ["routes"]
 
 routes = router("/audit", "log")
 
-MOST_NUMBER = (1 << 63) - 1
-Number = Annotated[int, Path(ge=0, le=MOST_NUMBER)]
-Asked = Annotated[int, Query(ge=0, le=MOST_NUMBER)]
-Word = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
-FOREVER = "public, max-age=31536000, immutable"
+IndexPath = Annotated[int, Path(ge=0, le=MAX_INDEX)]
+IndexQuery = Annotated[int, Query(ge=0, le=MAX_INDEX)]
+SearchQuery = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
+IMMUTABLE = "public, max-age=31536000, immutable"
 """A tile never changes: a wider one has another name."""
-PLAIN = "text/plain; charset=utf-8"
+PLAIN_TEXT = "text/plain; charset=utf-8"
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
 
-class _Raw(Response):
-    """Lets the document say of an answer only what `responses` says."""
+class _RawResponse(Response):
+    """Leaves the documented media type of an answer to `responses`."""
 
     media_type = None
 
 
-@routes.get("/checkpoint", response_class=_Raw, responses=TEXT)
-async def read_checkpoint(_: Anonymous, session: SessionDep, runtime: RuntimeDep) -> Response:
-    """Read the newest checkpoint: a signed note (C2SP tlog-checkpoint)."""
-    stored = await service.newest(session, runtime)
-    return Response(stored.note, media_type=PLAIN, headers={"Cache-Control": "no-cache"})
+@routes.get("/checkpoint", response_class=_RawResponse, responses=TEXT)
+@operation("获取最新检查点", "Get the newest checkpoint", LogBroken, LogNotOpen)
+async def get_checkpoint(_: Anonymous, session: SessionDep, runtime: RuntimeDep) -> Response:
+    """Return the newest checkpoint: a signed note (C2SP tlog-checkpoint)."""
+    stored = await service.get_newest_checkpoint(session, runtime)
+    return Response(stored.note, media_type=PLAIN_TEXT, headers={"Cache-Control": "no-cache"})
 
 
 @routes.get("/log-key")
-async def read_log_key(_: Anonymous, runtime: RuntimeDep) -> LogKey:
-    """Read the log's verifier key. Compare it with what the authority publishes elsewhere before trusting it."""
-    signer: Signer = runtime.signer
-    return LogKey(origin=signer.name, key=str(signer.verifier))
+@operation("获取日志公钥", "Get the log's verifier key")
+async def get_log_key(_: Anonymous, runtime: RuntimeDep) -> LogKey:
+    """Return the log's verifier key. Compare it with the authority's publication elsewhere before trusting it."""
+    return LogKey(origin=runtime.signer.name, key=str(runtime.signer.verifier))
 
 
-@routes.get("/verify.py", response_class=_Raw, responses=TEXT)
-async def read_verifier(_: Anonymous, runtime: RuntimeDep) -> Response:
-    """Get the offline verifier of evidence packages with the log's key in it: one file, standard library only."""
-    source: str = runtime.verifier_source
+@routes.get("/verify.py", response_class=_RawResponse, responses=TEXT)
+@operation("下载离线核验程序", "Get the offline verifier")
+async def get_verifier(_: Anonymous, runtime: RuntimeDep) -> Response:
+    """Return the offline verifier of evidence packages with the log's key in it: one file, standard library only."""
     headers = {"Cache-Control": "no-cache", "Content-Disposition": 'attachment; filename="verify.py"'}
-    return Response(source, media_type="text/x-python; charset=utf-8", headers=headers)
+    return Response(runtime.verifier_source, media_type="text/x-python; charset=utf-8", headers=headers)
 
 
-# Before the hash tiles, whose path takes everything.
-@routes.get("/tile/entries/{path:path}", response_class=_Raw, responses=BYTES)
-async def read_entries(path: str, _: CanReadLog, session: SessionDep) -> Response:
-    """Read an entry bundle (C2SP tlog-tiles): up to 256 leaves, each after its length in two bytes."""
-    data = await service.entry_bundle(session, path)
+# Before the hash tiles, whose path matches everything.
+@routes.get("/tile/entries/{path:path}", response_class=_RawResponse, responses=BYTES)
+@operation("获取日志条目包", "Get an entry bundle", TileUnknown, LogBroken)
+async def get_entry_bundle(path: str, _: CanReadLog, session: SessionDep) -> Response:
+    """Return an entry bundle (C2SP tlog-tiles): up to 256 leaves, each after its length in two bytes."""
+    data = await service.get_entry_bundle(session, path)
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "private, no-store"})
 
 
-@routes.get("/tile/{path:path}", response_class=_Raw, responses=BYTES)
-async def read_tile(path: str, _: Anonymous, session: SessionDep) -> Response:
-    """Read a hash tile (C2SP tlog-tiles), such as `tile/0/x001/234.p/17`."""
-    data = await service.hash_tile(session, path)
-    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": FOREVER})
+@routes.get("/tile/{path:path}", response_class=_RawResponse, responses=BYTES)
+@operation("获取哈希切片", "Get a hash tile", TileUnknown)
+async def get_hash_tile(path: str, _: Anonymous, session: SessionDep) -> Response:
+    """Return a hash tile (C2SP tlog-tiles), such as `tile/0/x001/234.p/17`."""
+    data = await service.get_hash_tile(session, path)
+    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": IMMUTABLE})
 
 
-async def asked_for(
+async def record_filter(
     *,
-    subject: Word = None,
-    actor: Word = None,
-    type: Word = None,  # noqa: A002 - the member's name
-    request_id: Word = None,
+    subject: SearchQuery = None,
+    actor: SearchQuery = None,
+    type: SearchQuery = None,  # noqa: A002 - the member's name
+    request_id: SearchQuery = None,
     since: Timestamp | None = None,
     until: Timestamp | None = None,
     order: Literal["newest", "oldest"] = "newest",
 ) -> RecordFilter:
-    """Return what the query asks for; `async` because a plain function would cost a thread hop per request."""
+    """Return the filter of a request; `async` because a plain function would cost a thread hop per request."""
     return RecordFilter(subject, actor, type, request_id, since, until, order)
 
 
 @routes.get("/records")
+@operation("检索日志记录", "List records")
 async def list_records(
-    wanted: Annotated[RecordFilter, Depends(asked_for)],
-    page: PageDep,
-    _: CanReadLog,
-    session: SessionDep,
-) -> Page[RecordView]:
-    """List records by index, the newest first unless asked otherwise; times are `since` (included) to `until`."""
-    after = page.after.int if page.after else None
-    if after is not None and after > MOST_NUMBER:
-        raise Invalid("cursor 无效", "The cursor is not valid", parameter="cursor")
-    rows = await queries.list_records(session, wanted, after, page)
-    return page_of(page, rows, lambda leaf: RecordView(**RecordView.members(leaf)), lambda leaf: UUID(int=leaf.index))
+    wanted: Annotated[RecordFilter, Depends(record_filter)], page: PageDep, _: CanReadLog, session: SessionDep
+) -> Page[RecordSummary]:
+    """List records by index, by default the newest first; times are from `since` (included) to `until`."""
+    return Page.of(await queries.list_records(session, wanted, page), RecordSummary.of)
 
 
 @routes.get("/records/{index}")
-async def read_record(index: Number, _: CanReadLog, session: SessionDep) -> WholeRecord:
-    """Read a record with its stored bytes."""
-    leaf = await queries.record(session, index)
+@operation("查看日志记录", "Get a record", RecordUnknown)
+async def get_record(index: IndexPath, _: CanReadLog, session: SessionDep) -> Record:
+    """Return a record with its stored bytes."""
+    leaf = await queries.get_record(session, index)
     if leaf is None:
         raise RecordUnknown
-    return WholeRecord.of(leaf)
+    return Record.with_bytes(leaf)
 
 
-@routes.get("/records/{index}/proof", response_class=_Raw, responses=TEXT)
-async def read_proof(index: Number, _: CanReadLog, session: SessionDep, runtime: RuntimeDep) -> Response:
-    """Read the proof of a record (C2SP tlog-proof): its place, and the signed checkpoint that it stands under."""
-    proof = await service.proof_of_record(session, runtime, index)
+@routes.get("/records/{index}/proof", response_class=_RawResponse, responses=TEXT)
+@operation("获取记录的存在证明", "Get the proof of a record", RecordUnknown, LogBroken, LogNotOpen)
+async def get_record_proof(index: IndexPath, _: CanReadLog, session: SessionDep, runtime: RuntimeDep) -> Response:
+    """Return the proof of a record (C2SP tlog-proof): its index, its inclusion proof and the signed checkpoint."""
+    proof = await service.get_record_proof(session, runtime, index)
     headers = {"Content-Disposition": f'attachment; filename="{index:08d}.tlog-proof"'}
-    return Response(proof.to_bytes(), media_type=PLAIN, headers=headers)
+    return Response(proof.to_bytes(), media_type=PLAIN_TEXT, headers=headers)
 
 
 @routes.get("/proofs/inclusion")
-async def prove_inclusion(
-    index: Asked,
+@operation("获取包含证明", "Get an inclusion proof", SizeUnknown, LogBroken, LogNotOpen)
+async def get_inclusion_proof(
+    index: IndexQuery,
     _: CanReadLog,
     session: SessionDep,
     runtime: RuntimeDep,
-    size: Annotated[int | None, Query(ge=0, le=MOST_NUMBER)] = None,
+    size: Annotated[int | None, Query(ge=0, le=MAX_INDEX)] = None,
 ) -> InclusionProof:
-    """Prove that a leaf stands in the tree of `size` leaves (the newest one, if not said)."""
-    return await service.inclusion(session, runtime, index, size)
+    """Prove that a leaf stands in the tree of `size` leaves, by default the newest one."""
+    return await service.get_inclusion_proof(session, runtime, index, size)
 
 
 @routes.get("/proofs/consistency")
-async def prove_consistency(
-    old: Asked, new: Asked, _: CanReadLog, session: SessionDep, runtime: RuntimeDep
+@operation("获取一致性证明", "Get a consistency proof", SizeUnknown, LogBroken, LogNotOpen)
+async def get_consistency_proof(
+    old: IndexQuery, new: IndexQuery, _: CanReadLog, session: SessionDep, runtime: RuntimeDep
 ) -> ConsistencyProof:
     """Prove that a later tree continues an earlier one."""
-    return await service.consistency(session, runtime, old, new)
+    return await service.get_consistency_proof(session, runtime, old, new)
 
 
 @routes.get("/rejected")
-async def list_rejected(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[RejectedView]:
+@operation("查看被拒收的消息列表", "List rejected messages")
+async def list_rejected_messages(page: PageDep, _: CanReadLog, session: SessionDep) -> Page[RejectedMessageResponse]:
     """List the messages that could not become records, by digest and reason."""
-    rows = await queries.list_rejected(session, page)
-    return page_of(page, rows, RejectedView.of, lambda row: row.id)
+    return Page.of(await queries.list_rejected_messages(session, page), RejectedMessageResponse.of)

@@ -1,4 +1,4 @@
-"""Tells what a message of the bus is to the log: a leaf, a heartbeat, or nothing that it can take."""
+"""Classifies messages of the bus: a log entry, a heartbeat, or a rejection."""
 
 import functools
 import hashlib
@@ -10,23 +10,23 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from audit.tlog.merkle import leaf_hash
-from audit.tlog.tiles import MOST_LEAF_BYTES
+from audit.tlog.tiles import MAX_LEAF_BYTES
 from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope
 from common.messaging.topics import topic_owner
 
-__all__ = ["Arrival", "Reason", "Rejection", "Sign", "read"]
+__all__ = ["HeartbeatSeen", "LogEntry", "Reason", "Rejection", "classify"]
 
-MOST_NAME = 200
-"""Characters of a source and of a type: an index row has to hold them."""
-MOST_WORD = 300
-"""Characters of a search column: what is longer is found by its beginning, and read in the leaf."""
-MOST_NUMBER = 10**18 - 1
-"""The largest number that the evidence's verifier reads, and one to which PostgreSQL's bigint can add."""
+MAX_NAME_CHARS = 200
+"""Limit of a source and of a type: an index row has to hold them."""
+MAX_SEARCH_CHARS = 300
+"""Limit of a search column: longer text is truncated there, and whole in the leaf."""
+MAX_SEQUENCE = 10**18 - 1
+"""The largest producer number: the evidence verifier reads it, and PostgreSQL's bigint can still add to it."""
 
 
 class Reason(StrEnum):
-    """Why a message is no leaf."""
+    """Why a message cannot become a leaf."""
 
     NOT_AN_EVENT = "not-an-event"
     TOO_LONG = "too-long"
@@ -35,8 +35,8 @@ class Reason(StrEnum):
     NUMBER_USED_TWICE = "number-used-twice"
 
 
-class Arrival(NamedTuple):
-    """A message that can be a leaf: what it is found by, and its bytes; nothing more, since thousands wait at a time."""
+class LogEntry(NamedTuple):
+    """A message that can become a leaf: its search columns and its bytes; small, because thousands wait at a time."""
 
     topic: str
     id: UUID
@@ -52,12 +52,12 @@ class Arrival(NamedTuple):
 
     @property
     def number(self) -> tuple[str, int]:
-        """What its producer numbered it."""
+        """The producer and its number."""
         return self.source, self.sequence
 
     @property
     def digest(self) -> bytes:
-        """Tells a repetition from another message under the same name."""
+        """The SHA-256 of the bytes; it distinguishes a repetition from another message with the same id or number."""
         return hashlib.sha256(self.body).digest()
 
     def row(self, index: int, logged_at: datetime) -> tuple[object, ...]:
@@ -65,19 +65,19 @@ class Arrival(NamedTuple):
         return (index, *self[1:9], logged_at, self.body)
 
     def rejected(self, reason: Reason) -> "Rejection":
-        """Return it as a rejection."""
+        """Return the rejection of this entry."""
         return Rejection(self.topic, self.digest, reason, len(self.body), self.source)
 
 
-class Sign(NamedTuple):
-    """A heartbeat: its producer lives, and `number` was its last one."""
+class HeartbeatSeen(NamedTuple):
+    """A heartbeat of a producer whose last number was `number`."""
 
     source: str
     number: int
 
 
 class Rejection(NamedTuple):
-    """A message that the log cannot take; `source` is whose it claims to be, None where it does not say."""
+    """A message that the log cannot take; `source` is the claimed source, None without one."""
 
     topic: str
     digest: bytes
@@ -86,14 +86,16 @@ class Rejection(NamedTuple):
     source: str | None
 
 
-def read(message: Message) -> Arrival | Sign | Rejection:
-    """Return what `message` is; it never raises, since one bad message must not stop the others."""
+def classify(message: Message) -> LogEntry | HeartbeatSeen | Rejection:
+    """Return the class of `message`; never raises, because one bad message must not stop the others."""
     body = message.value or b""
 
     def refused(reason: Reason, source: str | None = None) -> Rejection:
-        return Rejection(message.topic, hashlib.sha256(body).digest(), reason, len(body), _word(source, MOST_NAME))
+        return Rejection(
+            message.topic, hashlib.sha256(body).digest(), reason, len(body), _search_text(source, MAX_NAME_CHARS)
+        )
 
-    if len(body) > MOST_LEAF_BYTES:
+    if len(body) > MAX_LEAF_BYTES:
         return refused(Reason.TOO_LONG)
     try:
         envelope = Envelope.model_validate_json(body)
@@ -103,47 +105,47 @@ def read(message: Message) -> Arrival | Sign | Rejection:
     source, sequence, publisher = envelope.source, envelope.sequence, envelope.publisher
     if publisher != topic_owner(message.topic):
         return refused(Reason.FOREIGN_PUBLISHER, source)
-    names = _judge_names(publisher, source, envelope.type)
-    if names is Names.BAD or time is None or envelope.specversion != "1.0" or not 0 <= sequence <= MOST_NUMBER:
+    names = _classify_names(publisher, source, envelope.type)
+    if names is NameKind.BAD or time is None or envelope.specversion != "1.0" or not 0 <= sequence <= MAX_SEQUENCE:
         return refused(Reason.NOT_AN_EVENT, source)
-    if names is Names.HEARTBEAT:
-        return Sign(source, sequence)
+    if names is NameKind.HEARTBEAT:
+        return HeartbeatSeen(source, sequence)
     if sequence == 0:
         return refused(Reason.NOT_AN_EVENT, source)
-    return Arrival(
+    return LogEntry(
         message.topic,
         envelope.id,
         source,
         sequence,
         envelope.type,
-        _word(envelope.subject),
+        _search_text(envelope.subject),
         time,
-        _word(envelope.actor),
-        _word(envelope.requestid),
+        _search_text(envelope.actor),
+        _search_text(envelope.requestid),
         body,
         leaf_hash(body),
     )
 
 
-class Names(Enum):
-    """What source and type together say of a message."""
+class NameKind(Enum):
+    """The class of a message by its source and type."""
 
     BAD = auto()
     HEARTBEAT = auto()
     EVENT = auto()
 
 
-@functools.lru_cache(maxsize=4096)  # producers say the same few names again and again
-def _judge_names(publisher: str, source: str, type_: str) -> Names:
-    if not all(0 < len(name) <= MOST_NAME and name.isprintable() for name in (source, type_)):
-        return Names.BAD
-    return Names.HEARTBEAT if type_ == f"{PREFIX}.{publisher}.heartbeat.v1" else Names.EVENT
+@functools.lru_cache(maxsize=4096)  # producers repeat a few names
+def _classify_names(publisher: str, source: str, type_: str) -> NameKind:
+    if not all(0 < len(name) <= MAX_NAME_CHARS and name.isprintable() for name in (source, type_)):
+        return NameKind.BAD
+    return NameKind.HEARTBEAT if type_ == f"{PREFIX}.{publisher}.heartbeat.v1" else NameKind.EVENT
 
 
 @overload
-def _word(text: str, most: int = MOST_WORD) -> str: ...
+def _search_text(text: str, limit: int = MAX_SEARCH_CHARS) -> str: ...
 @overload
-def _word(text: str | None, most: int = MOST_WORD) -> str | None: ...
-def _word(text: str | None, most: int = MOST_WORD) -> str | None:
-    """Return `text` as a search column holds it: PostgreSQL's text has no NUL, and its index rows are short."""
-    return None if text is None else text[:most].replace("\x00", "\ufffd")
+def _search_text(text: str | None, limit: int = MAX_SEARCH_CHARS) -> str | None: ...
+def _search_text(text: str | None, limit: int = MAX_SEARCH_CHARS) -> str | None:
+    """Return `text` as a search column stores it: without NUL, which PostgreSQL's text cannot hold, and truncated."""
+    return None if text is None else text[:limit].replace("\x00", "\ufffd")

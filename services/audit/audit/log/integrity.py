@@ -1,17 +1,15 @@
-"""Checks that what is stored is what the log signed: a little at each batch, more at each start, all by `audit.fsck`."""
+"""Checks the stored log against its signatures: the edge at each batch, the last tile at each start; `audit.fsck` checks all."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import queries
 from audit.log.models import SignedCheckpoint
-from audit.problems import LogBroken
-from audit.tlog.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from audit.log.problems import LogBroken
+from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, leaf_hash
 from audit.tlog.signed_notes import Checkpoint, NoteError, Verifier, open_checkpoint
 from audit.tlog.tiles import TILE_WIDTH, Tile, node_reader
 
 __all__ = ["Tree", "check_edge", "check_last_leaves", "open_signed"]
-
-HASH = 32
 
 
 class Tree:
@@ -22,7 +20,7 @@ class Tree:
 
 
 def open_signed(stored: SignedCheckpoint, log: Verifier) -> Checkpoint:
-    """Return what a stored checkpoint says. Raises `LogBroken` when the log's key did not sign it."""
+    """Return the content of a stored checkpoint. Raises `LogBroken` when the log's key did not sign it."""
     try:
         checkpoint = open_checkpoint(stored.note, log)
     except NoteError:
@@ -33,12 +31,12 @@ def open_signed(stored: SignedCheckpoint, log: Verifier) -> Checkpoint:
 
 
 async def check_edge(session: AsyncSession, log: Verifier) -> Tree | None:
-    """Return the newest tree if its signature, its root from the stored tiles and its number of leaves hold.
+    """Return the newest tree after a check of its signature, its root by the stored tiles and its number of leaves.
 
-    None: there is no checkpoint. Raises `LogBroken`.
+    Returns None for a log without checkpoint. Raises `LogBroken`.
     """
-    stored = await queries.newest_checkpoint(session)
-    last = await queries.last_index(session)
+    stored = await queries.get_newest_checkpoint(session)
+    last = await queries.get_last_index(session)
     if stored is None:
         if last >= 0:
             raise LogBroken("没有检查点", "there is no checkpoint")
@@ -47,7 +45,7 @@ async def check_edge(session: AsyncSession, log: Verifier) -> Tree | None:
     size = checkpoint.size
     if last != size - 1:
         raise LogBroken(f"检查点有 {size} 条，实有 {last + 1} 条", f"{size} entries are signed, {last + 1} are stored")
-    edge = await queries.read_tiles(session, queries.edge_tiles(size))
+    edge = await queries.get_tiles(session, queries.edge_tiles(size))
     root = Frontier.load(size, node_reader(size, edge.__getitem__)).root() if size else EMPTY_ROOT
     if root != checkpoint.root:
         raise LogBroken(f"切片与检查点 {size} 不符", f"the tiles are not those of checkpoint {size}")
@@ -61,9 +59,9 @@ async def check_last_leaves(session: AsyncSession, size: int) -> None:
     index = (size - 1) // TILE_WIDTH
     begin = index * TILE_WIDTH
     tile = Tile(0, index, size - begin)
-    hashes = (await queries.read_tiles(session, [tile]))[tile]
-    stored = dict(await queries.bodies(session, begin, size))
+    hashes = (await queries.get_tiles(session, [tile]))[tile]
+    stored = dict(await queries.list_bodies(session, begin, size))
     for at in range(begin, size):
-        expected = hashes[(at - begin) * HASH : (at - begin + 1) * HASH]
+        expected = hashes[(at - begin) * HASH_SIZE : (at - begin + 1) * HASH_SIZE]
         if at not in stored or leaf_hash(stored[at]) != expected:
             raise LogBroken(f"第 {at} 条与日志不符", f"entry {at} is not the one that was logged", index=at)

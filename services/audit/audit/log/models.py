@@ -1,4 +1,4 @@
-"""What the log keeps: leaves with what they are searched by, hash tiles, checkpoints, and what was no leaf."""
+"""The stored log: leaves with their search columns, hash tiles, checkpoints, and rejected messages."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit.tables import Base
 from common.storage.base import BigInt
 
-__all__ = ["Leaf", "Rejected", "SignedCheckpoint", "StoredTile"]
+__all__ = ["Leaf", "RejectedMessage", "SignedCheckpoint", "StoredTile"]
 
 
 class Leaf(Base):
-    """One entry. `body` is what the bus brought, byte for byte; the other columns only find it and prove nothing."""
+    """One entry. `body` is the message byte for byte; the other columns serve the search and prove nothing."""
 
     __tablename__ = "leaves"
     __table_args__ = (UniqueConstraint("source", "sequence"),)
@@ -44,7 +44,7 @@ class StoredTile(Base):
 
 
 class SignedCheckpoint(Base):
-    """What the log has committed itself to; `note` is the signed text, the columns repeat it."""
+    """A commitment of the log; `note` is the signed text, the columns repeat it."""
 
     __tablename__ = "checkpoints"
 
@@ -54,8 +54,8 @@ class SignedCheckpoint(Base):
     signed_at: Mapped[datetime]
 
 
-class Rejected(Base):
-    """A message that could not become a leaf: its digest, why, and whose it claims to be. Its content is not kept."""
+class RejectedMessage(Base):
+    """A message that could not become a leaf: its digest, the reason, and its claimed source. Its content is not stored."""
 
     __tablename__ = "rejected"
     __table_args__ = (UniqueConstraint("topic", "digest", "reason"),)

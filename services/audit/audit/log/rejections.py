@@ -1,4 +1,4 @@
-"""What the log cannot take is recorded, counted and told of; a flood of it neither fills the database nor the warnings."""
+"""Stores, counts and publishes rejected messages, within limits, so that a flood fills neither database nor warnings."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,21 +6,22 @@ from typing import Any
 
 import prometheus_client
 import structlog
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from audit.log import queries
 from audit.log.entries import Reason, Rejection
-from audit.log.models import Rejected
+from audit.log.models import RejectedMessage
 from common.contracts.events.audit import AnomalyDetected
 from common.ids import new_id
 from common.messaging import outbox
 
-__all__ = ["Kind", "note_rejected", "record_rejections"]
+__all__ = ["RejectionKind", "record_rejections", "report_rejections"]
 
-MOST_KEPT = 1_000
-"""Rejections of one topic and reason that are kept one by one each day; those after them are only counted."""
-TOLD_SINGLY = 10
-"""Of one topic, reason and day: the first ones are told one by one, later ones at every power of ten."""
+MAX_STORED_REJECTIONS = 1_000
+"""Rejections of one topic and reason that are stored each day; later ones are only counted."""
+MAX_SINGLE_ANOMALIES = 10
+"""Of one topic, reason and day, the first rejections are published one by one, later ones at every power of ten."""
 
 REJECTED = prometheus_client.Counter(
     "xindun_audit_rejected_total", "Messages that could not become leaves, each once", ["topic", "reason"]
@@ -28,64 +29,47 @@ REJECTED = prometheus_client.Counter(
 
 log = structlog.get_logger()
 
-Kind = tuple[str, Reason]
+RejectionKind = tuple[str, Reason]
 """Topic and reason."""
 
 
-async def record_rejections(session: AsyncSession, rejections: Sequence[Rejection], now: datetime) -> dict[Kind, int]:
-    """Record those that are new and tell of them (clause 7.4); return how many they were. The log's lock is held.
+async def record_rejections(
+    session: AsyncSession, rejections: Sequence[Rejection], now: datetime
+) -> dict[RejectionKind, int]:
+    """Store and publish the new rejections (clause 7.4); return their numbers. The caller holds the log's lock.
 
-    Beyond `MOST_KEPT` a repetition cannot be told from a new one: the count may then hold it twice.
+    Beyond `MAX_STORED_REJECTIONS` repetitions are not recognized: the count may then include one twice.
     """
     if not rejections:
         return {}
     each = {(rejection.topic, rejection.digest, rejection.reason): rejection for rejection in rejections}
-    by_kind: dict[Kind, list[Rejection]] = {}
-    known = await _known(session, list(each.values()))
+    by_kind: dict[RejectionKind, list[Rejection]] = {}
+    known = await queries.list_known_rejections(session, list(each.values()))
     for key, rejection in each.items():
         if key not in known:
             by_kind.setdefault((rejection.topic, rejection.reason), []).append(rejection)
-    kept: list[Rejection] = []
+    stored: list[Rejection] = []
     for (topic, reason), fresh in by_kind.items():
-        counted = await session.scalar(
-            text("SELECT count_rejected(:topic, :reason, :day, :more)"),
-            {"topic": topic, "reason": reason, "day": now.astimezone(UTC).date(), "more": len(fresh)},
-        )
+        counted = await queries.count_rejected(session, topic, reason, now.astimezone(UTC).date(), len(fresh))
         first = counted - len(fresh) + 1
-        kept += fresh[: max(0, MOST_KEPT + 1 - first)]
+        stored += fresh[: max(0, MAX_STORED_REJECTIONS + 1 - first)]
         for nth, rejection in enumerate(fresh, first):
-            if _is_told(nth):
+            if _is_published(nth):
                 outbox.add(session, _anomaly(rejection, nth, now), at=now)
-    if kept:
-        await session.execute(insert(Rejected), [_row(rejection, now) for rejection in kept])
+    if stored:
+        await session.execute(insert(RejectedMessage), [_row(rejection, now) for rejection in stored])
     return {kind: len(fresh) for kind, fresh in by_kind.items()}
 
 
-def note_rejected(counts: dict[Kind, int]) -> None:
-    """Say of rejections that are recorded that they are, in metrics and log."""
+def report_rejections(counts: dict[RejectionKind, int]) -> None:
+    """Report committed rejections in metrics and log."""
     for (topic, reason), count in counts.items():
         REJECTED.labels(topic, reason).inc(count)
         log.warning("message.rejected", topic=topic, reason=reason, count=count)
 
 
-async def _known(session: AsyncSession, rejections: Sequence[Rejection]) -> set[tuple[str, bytes, Reason]]:
-    found = await session.execute(
-        text("""
-            SELECT r.topic, r.digest, r.reason
-            FROM unnest(CAST(:topics AS text[]), CAST(:digests AS bytea[]), CAST(:reasons AS text[]))
-                AS w (topic, digest, reason)
-            JOIN rejected r ON r.topic = w.topic AND r.digest = w.digest AND r.reason = w.reason"""),
-        {
-            "topics": [rejection.topic for rejection in rejections],
-            "digests": [rejection.digest for rejection in rejections],
-            "reasons": [rejection.reason.value for rejection in rejections],
-        },
-    )
-    return {(row[0], bytes(row[1]), Reason(row[2])) for row in found}
-
-
-def _is_told(nth: int) -> bool:
-    return nth <= TOLD_SINGLY or str(nth).rstrip("0") == "1"
+def _is_published(nth: int) -> bool:
+    return nth <= MAX_SINGLE_ANOMALIES or str(nth).rstrip("0") == "1"
 
 
 def _anomaly(rejection: Rejection, nth: int, now: datetime) -> AnomalyDetected:

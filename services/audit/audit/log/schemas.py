@@ -3,24 +3,32 @@
 import base64
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel
 
-from audit.log.models import Leaf, Rejected
+from audit.log.models import Leaf, RejectedMessage
 
-__all__ = ["ConsistencyProof", "InclusionProof", "LogKey", "RecordView", "RejectedView", "WholeRecord", "encode"]
+__all__ = [
+    "ConsistencyProof",
+    "InclusionProof",
+    "LogKey",
+    "Record",
+    "RecordSummary",
+    "RejectedMessageResponse",
+    "encode_hashes",
+]
 
 
-def encode(hashes: Sequence[bytes]) -> list[str]:
+def encode_hashes(hashes: Sequence[bytes]) -> list[str]:
     """Return hashes in standard base64."""
     return [base64.b64encode(part).decode() for part in hashes]
 
 
-class RecordView(BaseModel):
-    """What a record is found by."""
+class RecordSummary(BaseModel):
+    """The search columns of a record."""
 
     index: int
     id: UUID
@@ -33,27 +41,28 @@ class RecordView(BaseModel):
     request_id: str | None
     logged_at: datetime
 
-    @staticmethod
-    def members(leaf: Leaf) -> dict[str, Any]:
-        """Return the members that a leaf gives."""
+    @classmethod
+    def of(cls, stored: Leaf, /, **more: Any) -> Self:
+        """Build it from a leaf."""
         names = ("index", "source", "sequence", "type", "subject", "time", "actor", "logged_at")
-        return {name: getattr(leaf, name) for name in names} | {"id": leaf.message_id, "request_id": leaf.requestid}
+        members = {name: getattr(stored, name) for name in names}
+        return cls(**members, id=stored.message_id, request_id=stored.requestid, **more)
 
 
-class WholeRecord(RecordView):
-    """A record as the log keeps it: `leaf` is its bytes in base64, which the proofs are about; `record` shows them."""
+class Record(RecordSummary):
+    """A stored record: `leaf` is its bytes in base64, to which the proofs refer; `record` shows them as JSON."""
 
     leaf: str
     record: dict[str, Any]
 
     @classmethod
-    def of(cls, leaf: Leaf) -> "WholeRecord":
+    def with_bytes(cls, leaf: Leaf) -> Self:
         """Build it from a leaf that was read with its bytes."""
-        return cls(**cls.members(leaf), leaf=base64.b64encode(leaf.body).decode(), record=orjson.loads(leaf.body))
+        return cls.of(leaf, leaf=base64.b64encode(leaf.body).decode(), record=orjson.loads(leaf.body))
 
 
-class RejectedView(BaseModel):
-    """A message that is no record: the SHA-256 of its bytes, why, and whose it claims to be, if it says.
+class RejectedMessageResponse(BaseModel):
+    """A rejected message: the SHA-256 of its bytes, the reason, and its claimed source, if any.
 
     Of each topic, reason and day the first 1,000 are listed; anomalies say how many there were.
     """
@@ -67,7 +76,7 @@ class RejectedView(BaseModel):
     rejected_at: datetime
 
     @classmethod
-    def of(cls, row: Rejected) -> "RejectedView":
+    def of(cls, row: RejectedMessage) -> "RejectedMessageResponse":
         """Build it from a row."""
         return cls(
             id=row.id,

@@ -1,4 +1,4 @@
-"""The one writer of the log: what has gathered becomes leaves, tiles and a signed checkpoint in one transaction."""
+"""The one writer of the log: each batch becomes leaves, tiles and a signed checkpoint in one transaction."""
 
 import asyncio
 from collections import deque
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from audit.log import integrity
-from audit.log.batching import Batch, Sifted, sift
-from audit.log.entries import Arrival, Rejection
-from audit.log.rejections import Kind, note_rejected, record_rejections
-from audit.problems import LogBroken, LogNotOpen
+from audit.log import integrity, queries
+from audit.log.batching import Batch, deduplicate
+from audit.log.entries import LogEntry
+from audit.log.models import SignedCheckpoint
+from audit.log.problems import LogBroken, LogNotOpen
+from audit.log.rejections import record_rejections, report_rejections
 from audit.tlog.merkle import EMPTY_ROOT
 from audit.tlog.signed_notes import Checkpoint, Signer, sign_checkpoint
 from audit.tlog.tiles import Tile, grow
@@ -30,14 +30,14 @@ from common.storage.database import Database, driver_connection
 if TYPE_CHECKING:
     from audit.runtime import Runtime
 
-__all__ = ["Sequencer", "keep_open"]
+__all__ = ["Sequencer", "open_log"]
 
 log = structlog.get_logger()
 
-MOST = 2_000
-"""Messages of one transaction, unless one delivery alone has more."""
-REOPEN_EVERY = 1.0
-"""Seconds between attempts to open the log while the database is away."""
+MAX_BATCH_MESSAGES = 2_000
+"""Limit of one transaction, unless a single delivery has more."""
+REOPEN_INTERVAL_SECONDS = 1.0
+"""Interval of attempts to open the log while the database is away."""
 COLUMNS = (
     "index",
     "message_id",
@@ -55,15 +55,15 @@ COLUMNS = (
 LEAVES = Counter("xindun_audit_leaves_total", "Events that became leaves of the log")
 REPEATED = Counter("xindun_audit_repeated_total", "Events that were in the log already")
 SIZE = Gauge("xindun_audit_log_size", "Leaves of the log")
-BROKEN = Gauge("xindun_audit_log_broken", "1 while the log is not what was signed")
+BROKEN = Gauge("xindun_audit_log_broken", "1 while the stored log differs from the signed one")
 SECONDS = Histogram(
     "xindun_audit_commit_seconds",
     "Transactions of the sequencer",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 
-Heard = Callable[[str, int], None]
-"""Told of a sign of a producer once it is durable: its source, and the number."""
+OnProducerSeen = Callable[[str, int], None]
+"""Called with source and number when an event or heartbeat of a producer is durable."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,65 +74,73 @@ class _Delivery:
 
 
 class Sequencer:
-    """Takes deliveries of the bus, as many at once as come, and commits them one batch after the other.
+    """Accepts concurrent deliveries of the bus and commits them batch by batch.
 
-    Any number of processes may run one: an advisory lock lets one batch in at a time. What is stored is checked against
-    the signed checkpoint before each append, and a log that does not hold is never appended to until the next start.
+    Any number of processes may run one: an advisory lock admits one batch at a time. Each append first checks the stored
+    log against the signed checkpoint; a broken log is not appended to until the next start.
     """
 
-    def __init__(self, database: Database, clock: Clock, signer: Signer, *, heard: Heard, beat: Heard) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        signer: Signer,
+        *,
+        on_event: OnProducerSeen,
+        on_heartbeat: OnProducerSeen,
+    ) -> None:
         self._database, self._clock, self._signer = database, clock, signer
-        self._heard, self._beat = heard, beat
+        self._on_event, self._on_heartbeat = on_event, on_heartbeat
         self._waiting: deque[_Delivery] = deque()
         self._turn = asyncio.Lock()
         self._open = False
         self._broken: LogBroken | None = None
-        self._known = 0
+        self._last_size = 0
 
     async def open(self) -> None:
-        """Check the log, or begin it with a checkpoint of the empty tree; done once. Raises `LogBroken`, `Unavailable`."""
+        """Check the log once, or create it with a checkpoint of the empty tree. Raises `LogBroken`, `Unavailable`."""
         async with self._turn:
-            await self._opened()
+            await self._ensure_open()
 
     def intact(self) -> bool:
-        """Whether the log was checked and stands."""
+        """Whether the log was checked and found intact."""
         return self._open and not self._broken
 
     def require_intact(self) -> None:
-        """Raise `LogBroken` or `LogNotOpen`: nothing is proved by a log that could not be checked."""
+        """Raise `LogBroken` or `LogNotOpen`: an unchecked log proves nothing."""
         if self._broken:
-            raise self._refusal(self._broken)
+            raise self._same_problem(self._broken)
         if not self._open:
             raise LogNotOpen
 
     async def deliver(self, messages: Sequence[Message]) -> None:
-        """Return when each message is a leaf, was one, or is on record as rejected.
+        """Return when each message is a leaf or recorded as rejected.
 
-        Raises `Unavailable` when the database is away and `LogBroken` when the log does not hold: nothing of it is lost,
-        the bus shows the messages again.
+        Raises `Unavailable` while the database is away and `LogBroken` for a broken log: the bus then delivers the
+        messages again.
         """
-        # Read here and not in the transaction: this goes on while PostgreSQL works on the batch before.
+        # Classified outside of the transaction, while PostgreSQL works on the previous batch.
         mine = _Delivery(Batch.of(messages))
         self._waiting.append(mine)
         try:
             async with self._turn:
                 while not mine.settled:
-                    await self._commit_gathered()
+                    await self._commit_waiting()
         finally:
             if not mine.settled:  # cancelled while waiting
                 self._waiting.remove(mine)
         if mine.error:
             raise mine.error
 
-    async def _commit_gathered(self) -> None:
+    async def _commit_waiting(self) -> None:
         gathered, count = [self._waiting[0]], len(self._waiting[0].batch)
         for delivery in list(self._waiting)[1:]:
             count += len(delivery.batch)
-            if count > MOST:
+            if count > MAX_BATCH_MESSAGES:
                 break
             gathered.append(delivery)
         try:
-            await self._commit(Batch.joined([delivery.batch for delivery in gathered]))
+            await self._commit(Batch.merge([delivery.batch for delivery in gathered]))
         except Unavailable as error:
             self._settle(gathered, error)
         except Exception as error:
@@ -140,7 +148,7 @@ class Sequencer:
                 log.exception("sequencer.failed", error=type(error).__name__)
                 self._settle(gathered, error)
             else:
-                # One delivery that cannot be committed must not stop the others: each by itself.
+                # One delivery that cannot be committed must not stop the others: commit each alone.
                 for delivery in gathered:
                     await self._commit_alone(delivery)
         else:
@@ -149,7 +157,7 @@ class Sequencer:
     async def _commit_alone(self, delivery: _Delivery) -> None:
         try:
             await self._commit(delivery.batch)
-        except Exception as error:  # noqa: BLE001 - told to whom it concerns
+        except Exception as error:  # noqa: BLE001 - raised in `deliver`
             self._settle([delivery], error)
         else:
             self._settle([delivery], None)
@@ -160,59 +168,59 @@ class Sequencer:
             self._waiting.remove(delivery)
 
     async def _commit(self, batch: Batch) -> None:
-        if batch.arrivals or batch.rejections:
+        if batch.entries or batch.rejections:
             with SECONDS.time():
                 await self._append(batch)
         for source, number in batch.last_numbers().items():
-            self._heard(source, number)
-        for sign in batch.signs:
-            self._beat(sign.source, sign.number)
+            self._on_event(source, number)
+        for heartbeat in batch.heartbeats:
+            self._on_heartbeat(heartbeat.source, heartbeat.number)
 
     async def _append(self, batch: Batch) -> None:
-        await self._opened()
+        await self._ensure_open()
         try:
             async with self._database.transaction() as session:
-                tree = await self._locked(session)
-                sifted = await self._sift(session, batch.arrivals)
-                rejected = await self._reject(session, [*batch.rejections, *sifted.rejections])
-                if sifted.fresh:
-                    await self._grow(session, tree, sifted.fresh)
+                tree = await self._lock_and_check(session)
+                entries = await deduplicate(session, batch.entries)
+                rejected = await record_rejections(session, [*batch.rejections, *entries.rejections], self._clock.now())
+                if entries.fresh:
+                    await self._grow(session, tree, entries.fresh)
         except LogBroken as error:
-            await self._break(error)
+            await self._close_broken(error)
             raise
-        self._known = tree.size + len(sifted.fresh)
-        SIZE.set(self._known)
-        LEAVES.inc(len(sifted.fresh))
-        REPEATED.inc(sifted.repeated)
-        note_rejected(rejected)
+        self._last_size = tree.size + len(entries.fresh)
+        SIZE.set(self._last_size)
+        LEAVES.inc(len(entries.fresh))
+        REPEATED.inc(entries.repeated)
+        report_rejections(rejected)
 
-    async def _opened(self) -> None:
+    async def _ensure_open(self) -> None:
         if self._broken:
-            raise self._refusal(self._broken)
+            raise self._same_problem(self._broken)
         if self._open:
             return
         try:
             async with self._database.transaction() as session:
-                await self._lock(session)
+                await queries.lock_log(session)
                 tree = await integrity.check_edge(session, self._signer.verifier)
                 if tree is None:
                     await self._sign(session, 0, EMPTY_ROOT, self._clock.now())
                 else:
                     await integrity.check_last_leaves(session, tree.size)
         except LogBroken as error:
-            await self._break(error)
+            await self._close_broken(error)
             raise
-        self._open, self._known = True, tree.size if tree else 0
+        self._open, self._last_size = True, tree.size if tree else 0
         BROKEN.set(0)
-        SIZE.set(self._known)
+        SIZE.set(self._last_size)
 
     @staticmethod
-    def _refusal(broken: LogBroken) -> LogBroken:
-        """Return a new exception of the same words: one instance raised again and again would pile up tracebacks."""
+    def _same_problem(broken: LogBroken) -> LogBroken:
+        """Return a new exception with the same details: one instance raised repeatedly would accumulate tracebacks."""
         return LogBroken(broken.detail_zh, broken.detail_en, **broken.extra)
 
-    async def _break(self, error: LogBroken) -> None:
-        """Close the log until the next start, and say so (P10)."""
+    async def _close_broken(self, error: LogBroken) -> None:
+        """Close the log until the next start, with an event, a metric and a log line (P10)."""
         self._broken, self._open = error, False
         BROKEN.set(1)
         log.error("log.broken", detail=error.detail_en)
@@ -222,33 +230,22 @@ class Sequencer:
                 detail = error.detail_en or error.slug
                 outbox.add(session, IntegrityBroken(log=self._signer.name, detail=detail, found_at=now), at=now)
         except Unavailable:
-            log.warning("log.broken_not_told")
+            log.warning("log.broken_not_published")
 
-    @staticmethod
-    async def _lock(session: AsyncSession) -> None:
-        await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('xindun.audit.log'))"))
-
-    async def _locked(self, session: AsyncSession) -> integrity.Tree:
-        await self._lock(session)
+    async def _lock_and_check(self, session: AsyncSession) -> integrity.Tree:
+        await queries.lock_log(session)
         tree = await integrity.check_edge(session, self._signer.verifier)
-        if tree is None or tree.size < self._known:
-            raise LogBroken(f"日志曾有 {self._known} 条", f"the log had {self._known} entries before")
+        if tree is None or tree.size < self._last_size:
+            raise LogBroken(f"日志曾有 {self._last_size} 条", f"the log had {self._last_size} entries before")
         return tree
 
-    @staticmethod
-    async def _sift(session: AsyncSession, arrivals: Sequence[Arrival]) -> Sifted:
-        return await sift(session, arrivals) if arrivals else Sifted()
-
-    async def _reject(self, session: AsyncSession, rejections: Sequence[Rejection]) -> dict[Kind, int]:
-        return await record_rejections(session, rejections, self._clock.now())
-
-    async def _grow(self, session: AsyncSession, tree: integrity.Tree, fresh: Sequence[Arrival]) -> None:
+    async def _grow(self, session: AsyncSession, tree: integrity.Tree, fresh: Sequence[LogEntry]) -> None:
         now = self._clock.now()
-        frontier, tiles = grow(tree.size, [arrival.hash for arrival in fresh], tree.edge.__getitem__)
+        frontier, tiles = grow(tree.size, [entry.hash for entry in fresh], tree.edge.__getitem__)
         driver = await driver_connection(session)
         await driver.copy_records_to_table(
             "leaves",
-            records=[arrival.row(index, now) for index, arrival in enumerate(fresh, tree.size)],
+            records=[entry.row(index, now) for index, entry in enumerate(fresh, tree.size)],
             columns=COLUMNS,
         )
         await driver.copy_records_to_table(
@@ -258,26 +255,23 @@ class Sequencer:
 
     async def _sign(self, session: AsyncSession, size: int, root: bytes, now: datetime) -> None:
         note = sign_checkpoint(Checkpoint(self._signer.name, size, root), self._signer)
-        await session.execute(
-            text("INSERT INTO checkpoints (size, root, note, signed_at) VALUES (:size, :root, :note, :at)"),
-            {"size": size, "root": root, "note": note, "at": now},
-        )
+        session.add(SignedCheckpoint(size=size, root=root, note=note, signed_at=now))
+        await session.flush()
 
 
 def _tile_rows(tiles: dict[Tile, bytes]) -> list[tuple[int, int, int, bytes]]:
     return [(tile.level, tile.index, tile.width, data) for tile, data in tiles.items()]
 
 
-async def keep_open(runtime: "Runtime") -> None:
-    """Open the log as soon as the database is there, then rest until cancelled; a broken one stays closed."""
-    sequencer: Sequencer = runtime.sequencer
+async def open_log(runtime: "Runtime") -> None:
+    """Open the log once the database is reachable, then wait until cancelled; a broken log stays closed."""
     while True:
         try:
-            await sequencer.open()
+            await runtime.sequencer.open()
         except LogBroken:
             pass
         except Unavailable:
             log.warning("log.not_open")
-            await asyncio.sleep(REOPEN_EVERY)
+            await asyncio.sleep(REOPEN_INTERVAL_SECONDS)
             continue
         await asyncio.Event().wait()

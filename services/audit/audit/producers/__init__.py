@@ -1,1 +1,1 @@
-"""Completeness: each producer numbers what it says without gaps, so that audit can tell that nothing is missing."""
+"""Completeness: each producer numbers its events without gaps, so that audit detects missing ones."""

@@ -1,4 +1,4 @@
-"""Where one reads whether the log is complete."""
+"""Endpoints of the producers: whether the log is complete."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from fastapi import Query
 
 from audit.permissions import CanReadLog
 from audit.producers import queries
-from audit.producers.schemas import GapView, ProducerView
-from audit.producers.service import Producers
+from audit.producers.schemas import GapResponse, ProducerResponse
 from audit.runtime import RuntimeDep
 from common.web.dependencies import SessionDep
+from common.web.openapi import operation
 from common.web.pagination import Page
 from common.web.routing import router
 
@@ -19,43 +19,44 @@ routes = router("/audit/producers", "producer")
 
 
 @routes.get("")
+@operation("查看事件来源列表", "List producers")
 async def list_producers(
     _: CanReadLog,
     session: SessionDep,
     runtime: RuntimeDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$", description="`next` of the page before")] = "",
-) -> Page[ProducerView]:
-    """List the producers by source: last number, gaps, when last heard. The gateway numbers anew from each start on."""
-    producers: Producers = runtime.producers
+) -> Page[ProducerResponse]:
+    """List the producers by source: last number, gaps, time of the last message. The gateway numbers from 1 at each start."""
+    producers = runtime.producers
     logged = {producer.source: producer for producer in await queries.list_producers(session, cursor, limit + 1)}
-    heard = {source: known for source, known in producers.heard.items() if source > cursor}
-    sources = sorted(logged.keys() | heard.keys())
+    seen = {source: state for source, state in producers.last_seen.items() if source > cursor}
+    sources = sorted(logged.keys() | seen.keys())
     shown = sources[:limit]
-    gaps = await queries.gaps_of(session, shown)
+    gaps = await queries.list_gaps(session, shown)
     silent = producers.silent(runtime.clock.now())
     items = []
     for source in shown:
-        in_log, known = logged.get(source), heard.get(source)
+        in_log, state = logged.get(source), seen.get(source)
         pending = [
-            GapView(after=after, before=before, missing=before - after - 1, closed=False, found_at=None)
+            GapResponse(after=after, before=before, missing=before - after - 1, closed=False, found_at=None)
             for after, before in producers.pending.get(source, ())
         ]
         recorded = [
-            GapView(
+            GapResponse(
                 after=gap.after, before=gap.before, missing=gap.missing, closed=gap.missing == 0, found_at=gap.found_at
             )
             for gap in gaps[source]
         ]
-        at = [in_log.logged_at] if in_log else []
-        if known and known.heard_at:
-            at.append(known.heard_at)
+        times = [in_log.logged_at] if in_log else []
+        if state and state.seen_at:
+            times.append(state.seen_at)
         items.append(
-            ProducerView(
+            ProducerResponse(
                 source=source,
-                last=max(in_log.last if in_log else 0, known.number if known else 0),
+                last=max(in_log.last if in_log else 0, state.number if state else 0),
                 logged=in_log.last if in_log else 0,
-                last_heard_at=max(at, default=None),
+                last_heard_at=max(times, default=None),
                 silent=source in silent,
                 gaps=pending + recorded,
             )

@@ -1,4 +1,4 @@
-"""What is known of producers' numbers beside the log itself."""
+"""Recorded gaps, watermarks and silences of producers."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ __all__ = ["Gap", "Silence", "Watermark"]
 
 
 class Gap(Base):
-    """The numbers between `after` and `before` were missing at `found_at`; whether they came later the log says."""
+    """The numbers between `after` and `before` were missing at `found_at`; the log shows whether they arrived later."""
 
     __tablename__ = "gaps"
     __table_args__ = (CheckConstraint("after >= 0 AND before > after + 1", name="missing"),)
@@ -24,7 +24,7 @@ class Gap(Base):
 
 
 class Watermark(Base):
-    """Every number up to `number` is in the log or in a recorded gap: no look need begin earlier."""
+    """Every number up to `number` is in the log or in a recorded gap: scans start there."""
 
     __tablename__ = "watermarks"
 
@@ -34,7 +34,7 @@ class Watermark(Base):
 
 
 class Silence(Base):
-    """A producer that was last heard at `last_heard_at` (or watched from then on) was told to be silent."""
+    """A published silence of a producer whose last message came at `last_heard_at`, or that was expected from then on."""
 
     __tablename__ = "silences"
 

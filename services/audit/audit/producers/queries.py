@@ -1,4 +1,4 @@
-"""Reads which numbers of each producer the log has."""
+"""Reads the numbers of each producer in the log, and shares their last messages between replicas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,28 +11,30 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from audit.producers.models import Watermark
 
 __all__ = [
-    "MOST_RANGES",
-    "Heard",
+    "MAX_MISSING_RANGES",
+    "LastSeen",
     "LoggedGap",
+    "LoggedProducer",
     "Missing",
-    "Producer",
     "Span",
-    "gaps_of",
+    "expect_producers",
+    "get_watermark",
+    "list_gaps",
+    "list_missing",
     "list_producers",
-    "missing",
-    "share_signs",
-    "watch_for",
-    "watermark",
+    "share_last_seen",
 ]
 
-MOST_RANGES = 1_000
-MOST_GAPS = 100
-ENDLESS = (1 << 63) - 1
+MAX_MISSING_RANGES = 1_000
+"""Ranges that one scan reads."""
+MAX_GAPS_PER_PRODUCER = 100
+"""Gaps of one producer in a list."""
+MAX_LOG_SIZE = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Producer:
-    """One source, the last of its numbers that is in the log, and when that came in."""
+class LoggedProducer:
+    """One source, its last number in the log, and the time of that entry."""
 
     source: str
     last: int
@@ -41,7 +43,7 @@ class Producer:
 
 @dataclass(frozen=True, slots=True)
 class LoggedGap:
-    """A recorded gap, and how many of its numbers are missing now."""
+    """A recorded gap, and the count of its numbers that are still missing."""
 
     after: int
     before: int
@@ -50,7 +52,7 @@ class LoggedGap:
 
 
 class Span(NamedTuple):
-    """Numbers of one producer: those above `after`, up to and with `last`."""
+    """Numbers of one producer above `after`, up to and including `last`."""
 
     source: str
     after: int
@@ -58,40 +60,42 @@ class Span(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """Numbers of one producer that are not there: those between `after` and `before`."""
+    """Missing numbers of one producer between `after` and `before`."""
 
     source: str
     after: int
     before: int
 
 
-class Heard(NamedTuple):
-    """What is known of one producer: its highest number, whether it beats, and when it was last heard.
+class LastSeen(NamedTuple):
+    """The state of one producer: its highest number, whether it sends heartbeats, and the time of its last message.
 
-    `watched_from` is when its term began if it was not heard yet.
+    `watched_from` is the beginning of its term while no message has arrived.
     """
 
     source: str
     number: int
-    beats: bool
+    sends_heartbeats: bool
     watched_from: datetime
-    heard_at: datetime | None
+    seen_at: datetime | None
 
     @property
     def since(self) -> datetime:
-        """From when on it has been silent."""
-        return self.heard_at or self.watched_from
+        """The beginning of its silence."""
+        return self.seen_at or self.watched_from
 
-    def joined(self, other: "Heard | None") -> "Heard":
-        """Return what both know."""
+    def merge(self, other: "LastSeen | None") -> "LastSeen":
+        """Return the newest state of both."""
         if other is None:
             return self
-        heard_at = max((at for at in (self.heard_at, other.heard_at) if at), default=None)
+        seen_at = max((at for at in (self.seen_at, other.seen_at) if at), default=None)
         number = max(self.number, other.number)
-        return Heard(self.source, number, self.beats or other.beats, other.watched_from, heard_at)
+        return LastSeen(
+            self.source, number, self.sends_heartbeats or other.sends_heartbeats, other.watched_from, seen_at
+        )
 
 
-async def list_producers(session: AsyncSession, after: str, limit: int) -> list[Producer]:
+async def list_producers(session: AsyncSession, after: str, limit: int) -> list[LoggedProducer]:
     """Return sources in order, from the one after `after`: a skip from source to source through the index."""
     found = await session.execute(
         text("""
@@ -108,40 +112,40 @@ async def list_producers(session: AsyncSession, after: str, limit: int) -> list[
             WHERE e.source IS NOT NULL ORDER BY e.source"""),
         {"after": after, "limit": limit},
     )
-    return [Producer(row[0], row[1], row[2]) for row in found]
+    return [LoggedProducer(row[0], row[1], row[2]) for row in found]
 
 
-async def watch_for(session: AsyncSession, sources: Sequence[str], since: datetime) -> None:
-    """Expect signs of `sources` from now on; `since` is when the term of those begins that nobody has heard yet."""
+async def expect_producers(session: AsyncSession, sources: Sequence[str], since: datetime) -> None:
+    """Expect messages of `sources` from now on; `since` is the beginning of the term of those without one."""
     await session.execute(text("SELECT watch_for(:sources, :since)"), {"sources": list(sources), "since": since})
 
 
-async def share_signs(session: AsyncSession, mine: Sequence[Heard], after: datetime) -> list[Heard]:
-    """Store signs, and return the latest one of each source by all replicas: of those that beat, and since `after`."""
+async def share_last_seen(session: AsyncSession, mine: Sequence[LastSeen], after: datetime) -> list[LastSeen]:
+    """Store this replica's states; return those of all replicas that have heartbeats, or were seen after `after`."""
     if mine:
         await session.execute(
             text("SELECT note_signs(:sources, :numbers, :beats, :times)"),
             {
-                "sources": [heard.source for heard in mine],
-                "numbers": [heard.number for heard in mine],
-                "beats": [heard.beats for heard in mine],
-                "times": [heard.since for heard in mine],
+                "sources": [state.source for state in mine],
+                "numbers": [state.number for state in mine],
+                "beats": [state.sends_heartbeats for state in mine],
+                "times": [state.since for state in mine],
             },
         )
     found = await session.execute(
         text("SELECT source, number, beats, watched_from, heard_at FROM signs WHERE beats OR heard_at > :after"),
         {"after": after},
     )
-    return [Heard(*row) for row in found]
+    return [LastSeen(*row) for row in found]
 
 
-async def watermark(session: AsyncSession, source: str) -> int:
-    """Return up to which number the producer's are known to be accounted for."""
+async def get_watermark(session: AsyncSession, source: str) -> int:
+    """Return the number up to which every number of the producer is accounted for."""
     found: int | None = await session.scalar(select(func.max(Watermark.number)).where(Watermark.source == source))
     return found or 0
 
 
-async def missing(session: AsyncSession, spans: Sequence[Span], *, size: int = ENDLESS) -> list[Missing]:
+async def list_missing(session: AsyncSession, spans: Sequence[Span], *, size: int = MAX_LOG_SIZE) -> list[Missing]:
     """Return each run of numbers of the spans that is neither in the first `size` leaves nor in a recorded gap."""
     found = await session.execute(
         text("""
@@ -169,14 +173,14 @@ async def missing(session: AsyncSession, spans: Sequence[Span], *, size: int = E
             "afters": [span.after for span in spans],
             "lasts": [span.last for span in spans],
             "size": size,
-            "limit": MOST_RANGES,
+            "limit": MAX_MISSING_RANGES,
         },
     )
     return [Missing(*row) for row in found]
 
 
-async def gaps_of(session: AsyncSession, sources: Sequence[str]) -> dict[str, list[LoggedGap]]:
-    """Return the newest recorded gaps of each source, the latest first, with what is missing of them now."""
+async def list_gaps(session: AsyncSession, sources: Sequence[str]) -> dict[str, list[LoggedGap]]:
+    """Return the newest recorded gaps of each source, the latest first, with their counts of missing numbers."""
     found = await session.execute(
         text("""
             SELECT w.source, g.after, g.before, g.found_at, g.before - g.after - 1 - (
@@ -188,7 +192,7 @@ async def gaps_of(session: AsyncSession, sources: Sequence[str]) -> dict[str, li
                 SELECT * FROM gaps WHERE source = w.source ORDER BY after DESC LIMIT :limit
             ) g
             ORDER BY w.source, g.after DESC"""),
-        {"sources": list(sources), "limit": MOST_GAPS},
+        {"sources": list(sources), "limit": MAX_GAPS_PER_PRODUCER},
     )
     gaps: dict[str, list[LoggedGap]] = {source: [] for source in sources}
     for source, after, before, found_at, count in found:

@@ -1,16 +1,16 @@
-"""Bodies of what is known of producers."""
+"""Bodies of producers."""
 
 from datetime import datetime
 
 from pydantic import BaseModel
 
-__all__ = ["GapView", "ProducerView"]
+__all__ = ["GapResponse", "ProducerResponse"]
 
 
-class GapView(BaseModel):
-    """Numbers between `after` and `before` that were missing; `missing` says how many of them still are.
+class GapResponse(BaseModel):
+    """Numbers between `after` and `before` that were missing; `missing` counts those that still are.
 
-    `found_at` None: noticed, and not yet given up, since events may overtake each other.
+    `found_at` None: not recorded as a gap yet, because events may overtake each other.
     """
 
     after: int
@@ -20,7 +20,7 @@ class GapView(BaseModel):
     found_at: datetime | None
 
 
-class ProducerView(BaseModel):
+class ProducerResponse(BaseModel):
     """One producer: `last` is its highest known number, `logged` the highest that is in the log."""
 
     source: str
@@ -28,4 +28,4 @@ class ProducerView(BaseModel):
     logged: int
     last_heard_at: datetime | None
     silent: bool
-    gaps: list[GapView]
+    gaps: list[GapResponse]

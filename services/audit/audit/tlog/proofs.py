@@ -11,7 +11,7 @@ from audit.tlog.signed_notes import Checkpoint, NoteError, Verifier, decode_base
 __all__ = ["ProofError", "TlogProof"]
 
 HEADER = "c2sp.org/tlog-proof@v1"
-MOST_HASHES = 64
+MAX_PROOF_HASHES = 64
 
 
 class ProofError(ValueError):
@@ -57,7 +57,7 @@ class TlogProof:
             hashes = tuple(map(decode_base64, lines))
         except (UnicodeDecodeError, NoteError) as error:
             raise ProofError("the proof is not well formed") from error
-        if len(hashes) > MOST_HASHES or any(len(part) != HASH_SIZE for part in hashes):
+        if len(hashes) > MAX_PROOF_HASHES or any(len(part) != HASH_SIZE for part in hashes):
             raise ProofError("the proof has too many hashes, or one of another length")
         return cls(int(number[1]), hashes, checkpoint, extra)
 

@@ -17,7 +17,7 @@ __all__ = [
     "Checkpoint",
     "Note",
     "NoteError",
-    "Signature",
+    "NoteSignature",
     "Signer",
     "Verifier",
     "decode_base64",
@@ -30,10 +30,10 @@ __all__ = [
 
 ED25519 = 1
 """The signature type byte of Ed25519 in signed-note."""
-KEY_SIZE = 32
+KEY_BYTES = 32
 HASH_SIZE = 32
-MOST_SIGNATURES = 64
-MOST_BYTES = 1_000_000
+MAX_NOTE_SIGNATURES = 64
+MAX_NOTE_BYTES = 1_000_000
 SIGNER_PREFIX = "PRIVATE+KEY+"
 CHECKPOINT_LINES = 3
 
@@ -69,7 +69,7 @@ def _parse_key(text: str, of: str) -> tuple[str, bytes, bytes]:
     if len(parts) != 3 or not re.fullmatch("[0-9a-f]{8}", parts[1]):  # noqa: PLR2004 - name, hash, key
         raise NoteError(f"not a {of}")
     data = decode_base64(parts[2])
-    if len(data) != 1 + KEY_SIZE or data[0] != ED25519:
+    if len(data) != 1 + KEY_BYTES or data[0] != ED25519:
         raise NoteError(f"not an Ed25519 {of}")
     return _check_name(parts[0]), bytes.fromhex(parts[1]), data[1:]
 
@@ -149,7 +149,7 @@ def generate_signer(name: str) -> Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class NoteSignature:
     """One signature line, checked or not."""
 
     name: str
@@ -166,8 +166,8 @@ class Note:
     """An opened note: `signatures` are checked, `unknown` are by keys that nobody asked about."""
 
     text: str
-    signatures: tuple[Signature, ...]
-    unknown: tuple[Signature, ...] = ()
+    signatures: tuple[NoteSignature, ...]
+    unknown: tuple[NoteSignature, ...] = ()
 
 
 def sign_note(text: str, *signers: Signer) -> str:
@@ -175,12 +175,12 @@ def sign_note(text: str, *signers: Signer) -> str:
     _check_text(text.encode())
     if not text.endswith("\n") or not signers:
         raise NoteError("a note is a text that ends in a newline, and has a signer")
-    made = (Signature(signer.name, signer.verifier.key_hash, signer.sign(text.encode())) for signer in signers)
+    made = (NoteSignature(signer.name, signer.verifier.key_hash, signer.sign(text.encode())) for signer in signers)
     return text + "\n" + "".join(signature.line() for signature in made)
 
 
 def _check_text(note: bytes) -> str:
-    if len(note) > MOST_BYTES:
+    if len(note) > MAX_NOTE_BYTES:
         raise NoteError("the note is too long")
     try:
         text = note.decode()
@@ -191,14 +191,14 @@ def _check_text(note: bytes) -> str:
     return text
 
 
-def _parse_signature(line: str) -> Signature:
+def _parse_signature(line: str) -> NoteSignature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "—":  # noqa: PLR2004 - dash, name, base64
         raise NoteError(f"not a signature line: {line[:80]!r}")
     data = decode_base64(parts[2])
     if len(data) <= 4:  # noqa: PLR2004 - the key hash has four bytes
         raise NoteError("the signature is too short")
-    return Signature(_check_name(parts[1]), data[:4], data[4:])
+    return NoteSignature(_check_name(parts[1]), data[:4], data[4:])
 
 
 def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
@@ -212,10 +212,10 @@ def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
         raise NoteError("the note has no signatures")
     text = head + "\n"
     lines = tail[:-1].split("\n")
-    if len(lines) > MOST_SIGNATURES:
+    if len(lines) > MAX_NOTE_SIGNATURES:
         raise NoteError("the note has too many signatures")
     known = {(verifier.name, verifier.key_hash): verifier for verifier in verifiers}
-    checked: dict[tuple[str, bytes], Signature] = {}
+    checked: dict[tuple[str, bytes], NoteSignature] = {}
     unknown = []
     for signature in map(_parse_signature, lines):
         who = (signature.name, signature.key_hash)

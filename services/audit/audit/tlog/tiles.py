@@ -14,7 +14,7 @@ from audit.tlog.merkle import HASH_SIZE, Frontier, NodeReader, node_hash, pair_h
 
 __all__ = [
     "ENTRIES",
-    "MOST_LEAF_BYTES",
+    "MAX_LEAF_BYTES",
     "TILE_WIDTH",
     "LeafTooLongError",
     "Tile",
@@ -30,9 +30,9 @@ __all__ = [
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
-PAIR = 2 * HASH_SIZE
+PAIR_BYTES = 2 * HASH_SIZE
 TILE_BYTES = TILE_WIDTH * HASH_SIZE
-MOST_LEAF_BYTES = 0xFFFF
+MAX_LEAF_BYTES = 0xFFFF
 """The longest leaf whose length fits the two bytes in front of it."""
 ENTRIES = -1
 """The level of entry bundles."""
@@ -170,7 +170,7 @@ def grow(size: int, leaf_hashes: Sequence[bytes], read: ReadTile) -> tuple[Front
 def _root_of(hashes: bytes) -> bytes:
     """Return the root over a full tile: layer by layer, because this is done for every leaf."""
     while len(hashes) > HASH_SIZE:
-        hashes = b"".join([pair_hash(hashes[at : at + PAIR]) for at in range(0, len(hashes), PAIR)])
+        hashes = b"".join([pair_hash(hashes[at : at + PAIR_BYTES]) for at in range(0, len(hashes), PAIR_BYTES)])
     return hashes
 
 
@@ -179,10 +179,8 @@ def encode_bundle(leaves: Sequence[bytes]) -> bytes:
     if not 0 < len(leaves) <= TILE_WIDTH:
         raise TileError(f"an entry bundle has 1 to 256 leaves, not {len(leaves)}")
     for leaf in leaves:
-        if len(leaf) > MOST_LEAF_BYTES:
-            raise LeafTooLongError(
-                f"a leaf of {len(leaf)} bytes is longer than the {MOST_LEAF_BYTES} a bundle can hold"
-            )
+        if len(leaf) > MAX_LEAF_BYTES:
+            raise LeafTooLongError(f"a leaf of {len(leaf)} bytes is longer than the {MAX_LEAF_BYTES} a bundle can hold")
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
 
 
