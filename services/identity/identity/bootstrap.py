@@ -22,13 +22,13 @@ from common.enforcement.permissions import UnitKind
 from common.messaging.in_process import InProcessBus
 from common.problems import Conflict, Invalid, Problem
 from identity.accounts import service as accounts
-from identity.accounts.schemas import InvitedView, Invitee, Login
-from identity.posts.queries import post_named
+from identity.accounts.schemas import InvitationRequest, InvitationResponse, Login
+from identity.posts.queries import get_post_by_name
 from identity.runtime import Runtime
 from identity.settings import Settings
 from identity.units import service as units
 from identity.units.models import Duty, Level
-from identity.units.queries import lock_registration, units_by_kind
+from identity.units.queries import list_units_by_kind, lock_registration
 
 __all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "command_runtime"]
 
@@ -68,16 +68,16 @@ class FirstPeople(BaseModel):
     center: FirstPerson
 
 
-async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedView]:
+async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitationResponse]:
     """Return by `authority` and `center` who can activate an account, with the code. Clause 7.6.
 
     Raises `AlreadyBootstrapped`, `Invalid` for a wrong code, and what an invitation raises.
     """
     set_context(ActContext(actor="service:identity", traceparent=new_traceparent()))
-    invited: dict[str, InvitedView] = {}
+    invited: dict[str, InvitationResponse] = {}
     async with runtime.database.transaction() as session:
         await lock_registration(session)
-        if await units_by_kind(session, UnitKind.AUTHORITY, UnitKind.CENTER):
+        if await list_units_by_kind(session, UnitKind.AUTHORITY, UnitKind.CENTER):
             raise AlreadyBootstrapped
         for kind, person in ((UnitKind.AUTHORITY, people.authority), (UnitKind.CENTER, people.center)):
             code = (person.unit_code or CODES[kind]).upper()
@@ -92,7 +92,9 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
                 uscc=code,
                 duties=DUTIES[kind],
             )
-            invitee = Invitee(name=person.name, login=person.login or f"{kind}.admin", id_number=person.id_number)
+            invitee = InvitationRequest(
+                name=person.name, login=person.login or f"{kind}.admin", id_number=person.id_number
+            )
             await session.flush()
             outcome = await accounts.invite(
                 session,
@@ -102,9 +104,9 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitedV
                 login=invitee.login,
                 id_number=invitee.id_number.get_secret_value(),
                 by=None,
-                post=await post_named(session, unit.id, POSTS[kind]),
+                post=await get_post_by_name(session, unit.id, POSTS[kind]),
             )
-            invited[kind.value] = InvitedView.of(outcome)
+            invited[kind.value] = InvitationResponse.of(outcome)
     return invited
 
 
@@ -113,7 +115,7 @@ def command_runtime(settings: Settings) -> Runtime:
     return Runtime(settings.model_copy(update={"pool_size": 1}), InProcessBus(TOPICS), SystemClock())
 
 
-async def _run(people: FirstPeople) -> dict[str, InvitedView]:
+async def _run(people: FirstPeople) -> dict[str, InvitationResponse]:
     runtime = command_runtime(Settings.load())  # the environment gives the rest
     try:
         return await bootstrap(runtime, people)

@@ -8,7 +8,7 @@ from common.clock import Clock
 from common.contracts.policies import POLICIES
 from common.messaging.bus import Bus
 from common.web import runtime
-from identity.acknowledgements.service import Receipts
+from identity.acknowledgements.service import AcknowledgementCollector
 from identity.credentials.passwords import Passwords
 from identity.settings import Settings
 from identity.signing.keys import SigningKeys
@@ -26,7 +26,7 @@ class Runtime(runtime.Runtime):
         super().__init__("identity", settings, bus, clock, POLICIES)
         self.signing_keys = SigningKeys(settings.signing_key_pem.get_secret_value())
         self.passwords = Passwords()
-        self.receipts = Receipts(self)
+        self.receipts = AcknowledgementCollector(self)
         self.client_cache = ClientCache()
         self.readiness["signing_key"] = self.signing_keys.ready
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from common.enforcement.enforcement_point import CredentialRevoked
 from common.enforcement.revocation_feed import Cutoff
-from identity.feed.expiry import MARGIN, spent, sweep
-from identity.feed.snapshot import retained_entries
-from identity.signing.models import LONGEST_TERM
+from identity.feed.expiry import EXPIRY_MARGIN, delete_expired, expired_keys
+from identity.feed.snapshot import read_feed
+from identity.signing.models import MAX_TOKEN_TERM
 from tests.services.identity.test_feed_repair import newcomer
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-AGES = sorted(base + LONGEST_TERM * part / 4 for base in (timedelta(), MARGIN) for part in range(7))
-ALIVE = [age for age in AGES if age <= LONGEST_TERM]
+AGES = sorted(base + MAX_TOKEN_TERM * part / 4 for base in (timedelta(), EXPIRY_MARGIN) for part in range(7))
+ALIVE = [age for age in AGES if age <= MAX_TOKEN_TERM]
 
 
 @pytest.mark.clause("6.5")
@@ -27,7 +27,7 @@ async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could
     person = await harness.clerk(admin)
 
     async def told_at_all():
-        return {key for key in await retained_entries(harness.runtime) if key.startswith(("account:", "session:"))}
+        return {key for key in await read_feed(harness.runtime) if key.startswith(("account:", "session:"))}
 
     ended = await harness.client.delete("/identity/sessions/current", headers=person.headers)
     assert ended.status_code == 200
@@ -35,19 +35,19 @@ async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could
     await harness.center.post(f"/accounts/{person.id}/reinstate", {"reason": "调查结束"})
     before = await told_at_all()
     assert len(before) > 1
-    everything = set(await retained_entries(harness.runtime))
-    assert await sweep(harness.runtime) == 0
+    everything = set(await read_feed(harness.runtime))
+    assert await delete_expired(harness.runtime) == 0
 
-    harness.clock.advance(LONGEST_TERM + MARGIN + timedelta(seconds=1))
+    harness.clock.advance(MAX_TOKEN_TERM + EXPIRY_MARGIN + timedelta(seconds=1))
     await harness.center.sign_in()
     await admin.sign_in()
     await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "又一次调查"})
-    assert await sweep(harness.runtime) == len(before)
+    assert await delete_expired(harness.runtime) == len(before)
     left = await told_at_all()
     assert left.isdisjoint(before)
     assert f"account:{person.id}:2" in left
-    assert everything - before <= set(await retained_entries(harness.runtime)), "keys and rules stay"
-    assert await sweep(harness.runtime) == 0
+    assert everything - before <= set(await read_feed(harness.runtime)), "keys and rules stay"
+    assert await delete_expired(harness.runtime) == 0
 
     point, running = await newcomer(harness)
     point.require_current({f"account:{person.id}": 2})
@@ -72,7 +72,7 @@ def test_no_token_that_may_be_alive_anywhere_is_refused_before_and_let_through_a
     for number, (subject, age) in enumerate(sorted(made, key=lambda each: each[1], reverse=True)):
         epochs[subject] += 1
         cutoffs.append(cutoff(number, int(subject), epochs[subject], age))
-    gone = set(spent(cutoffs, NOW))
+    gone = set(expired_keys(cutoffs, NOW))
     for subject, token_age in itertools.product((0, 1), ALIVE):
         of_it = [c for c in cutoffs if c.subject == f"system:{subject}"]
         epoch = max((c.epoch for c in of_it if c.at <= NOW - token_age), default=0)

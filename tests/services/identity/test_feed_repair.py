@@ -8,7 +8,7 @@ from common.contracts.policies import POLICIES
 from common.enforcement.enforcement_point import CredentialRevoked, EnforcementPoint
 from common.messaging.in_process import _Log
 from common.messaging.topics import FEED_TOPIC
-from identity.feed.repair import mend
+from identity.feed.repair import republish_missing
 
 
 async def newcomer(harness) -> tuple[EnforcementPoint, asyncio.Task]:
@@ -25,13 +25,13 @@ async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(ha
     for act in ("suspend", "reinstate", "suspend"):
         answer = await harness.center.post(f"/accounts/{person.id}/{act}", {"reason": "调查期间"})
         assert answer.status_code == 200, answer.text
-    assert await mend(harness.runtime) == 0
+    assert await republish_missing(harness.runtime) == 0
     harness.bus._logs[FEED_TOPIC] = _Log(retained=True)
 
-    lost = await mend(harness.runtime)
+    lost = await republish_missing(harness.runtime)
     assert lost > 1
     async with asyncio.timeout(10):
-        while await mend(harness.runtime):
+        while await republish_missing(harness.runtime):
             await asyncio.sleep(0.02)
     point, running = await newcomer(harness)
     point.require_current({f"account:{person.id}": 2})
@@ -47,7 +47,7 @@ async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_w
     _, admin = await harness.bare_unit()
     assert (await harness.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
     harness.bus._logs[FEED_TOPIC] = _Log(retained=True)
-    assert await mend(harness.runtime)
+    assert await republish_missing(harness.runtime)
     follower = harness.bus.follow(FEED_TOPIC)
     keys: list[str] = []
     async with asyncio.timeout(10):

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from identity.signing.keys import SigningKeys
-from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
+from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
 from identity.signing.service import choose, publish_keys
 from operations.client import ApiClient, UsageError
 from operations.rotation import SIGNING_KEY, rotate_signing_key
@@ -50,7 +50,7 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
     assert "PRIVATE" not in done.text() + done.json()
     again = await rotate(harness, directory)
     assert (again.well, again.data["kid"]) == (True, new), "the old key has not ended: the rotation is under way"
-    harness.clock.advance(LEASE + LONGEST_TERM + LEASE)
+    harness.clock.advance(LEASE + MAX_TOKEN_TERM + LEASE)
     await choose(harness.runtime)
     await choose(harness.runtime)
     await harness.event("signing-key.retired", kid=old)
@@ -63,7 +63,7 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
 async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs(harness, directory):
     (old,) = in_file(directory)
     async with harness.runtime.database.transaction() as session:  # as after a stop of every identity
-        await session.execute(update(PublishedKey).values(needed_until=harness.clock.now() + LONGEST_TERM / 2))
+        await session.execute(update(PublishedKey).values(needed_until=harness.clock.now() + MAX_TOKEN_TERM / 2))
         harness.runtime.signing_keys.own = {}
     report = await rotate(harness, directory)
     assert not report.well

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 import identity.main
 from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import KeyInvalid, SigningKey
-from identity.problems import SigningKeyMissing
 from identity.signing.keys import SigningKeys
-from identity.signing.models import LEASE, LONGEST_TERM
+from identity.signing.models import LEASE, MAX_TOKEN_TERM
+from identity.signing.problems import SigningKeyMissing
 from identity.signing.service import choose
 from tests.harness.client import slug
 from tests.services.identity.harness import IdentityHarness
@@ -118,7 +118,7 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         keys.own |= replica.keys.own  # the first replica is given the new key, as its restart would
         await until(lambda: keys.current.kid == new.kid)
         assert (await retire(harness, old)).status_code == 409
-        harness.clock.advance(LEASE + LONGEST_TERM - timedelta(seconds=10))
+        harness.clock.advance(LEASE + MAX_TOKEN_TERM - timedelta(seconds=10))
         await choose(replica.runtime)
         assert old.kid in harness.runtime.point.keys
         assert len(await harness.events("signing-key.retired")) == 0
@@ -136,7 +136,7 @@ async def test_a_replica_that_has_the_old_key_alone_keeps_it_from_being_retired(
     async with Replica(harness, old, new) as replica:
         await replica.signs_with(new)
         for _ in range(5):
-            harness.clock.advance(LONGEST_TERM / 2)
+            harness.clock.advance(MAX_TOKEN_TERM / 2)
             await choose(harness.runtime)
             await choose(replica.runtime)
         assert await harness.center.refresh()

@@ -12,16 +12,23 @@ from common.contracts.events.identity import AccountActivated, AccountActivation
 from common.messaging import outbox
 from common.storage.encryption import decrypt, encrypt
 from identity.accounts.models import Account, AccountState, Invitation
-from identity.accounts.queries import account_by_login, account_of, newest_invitation, open_invitation
+from identity.accounts.problems import ActivationRefused
+from identity.accounts.queries import (
+    get_account_by_login,
+    get_newest_invitation,
+    get_open_invitation,
+    lock_account,
+    lock_open_invitation,
+)
 from identity.accounts.service import code_hash
 from identity.credentials import totp
 from identity.credentials.passwords import Passwords, check_strength
+from identity.credentials.problems import WeakPassword
 from identity.posts import service as posts
-from identity.posts.queries import post_of
-from identity.problems import ActivationRefused, WeakPassword
+from identity.posts.queries import get_post
 from identity.runtime import Runtime
 from identity.units.problems import UnitNotActive
-from identity.units.queries import unit_of
+from identity.units.queries import get_unit, lock_unit_state
 
 __all__ = ["ISSUER", "Challenge", "begin", "confirm"]
 
@@ -44,7 +51,7 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     """
     async with runtime.database.transaction() as session:
         account, _ = await _invited(session, runtime, login, code)
-        unit = await unit_of(session, account.unit_id)
+        unit = await get_unit(session, account.unit_id)
         assert unit is not None
         words = [account.name, unit.name, login]
     if weaknesses := check_strength(password, words):
@@ -94,10 +101,10 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
 
 async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: str, totp_code: str) -> Account | None:
     """Return the account that these two codes activated, while the second still counts and no later one was used."""
-    account = await account_by_login(session, login)
+    account = await get_account_by_login(session, login)
     if account is None or account.state != AccountState.ACTIVE or account.totp_secret is None:
         return None
-    invitation = await newest_invitation(session, account.id)
+    invitation = await get_newest_invitation(session, account.id)
     if (
         invitation is None
         or invitation.ended_at != account.activated_at
@@ -113,7 +120,7 @@ async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: 
 async def _take_up(
     session: AsyncSession, runtime: Runtime, account: Account, post_id: UUID | None, by: UUID | None
 ) -> None:
-    post = await post_of(session, post_id, account.unit_id) if post_id else None
+    post = await get_post(session, post_id, account.unit_id) if post_id else None
     if post:
         await posts.appoint(session, runtime, account, post, by=by)
 
@@ -122,10 +129,10 @@ async def _invited(
     session: AsyncSession, runtime: Runtime, login: str, code: str, *, lock: bool = False
 ) -> tuple[Account, Invitation]:
     """Return whom the code belongs to: one answer for all that may be wrong."""
-    account = await account_by_login(session, login)
+    account = await get_account_by_login(session, login)
     if account and lock:
-        account = await account_of(session, account.id, None, lock=True)
-    invitation = await open_invitation(session, account.id, lock=lock) if account else None
+        account = await lock_account(session, account.id, None)
+    invitation = await (lock_open_invitation if lock else get_open_invitation)(session, account.id) if account else None
     if (
         account is None
         or invitation is None
@@ -134,7 +141,7 @@ async def _invited(
         or runtime.clock.now() >= invitation.expires_at
     ):
         raise ActivationRefused
-    unit = await unit_of(session, account.unit_id, lock="share" if lock else None)
+    unit = await (lock_unit_state if lock else get_unit)(session, account.unit_id)
     if unit is None or not unit.active:
         raise UnitNotActive
     return account, invitation

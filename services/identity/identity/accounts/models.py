@@ -2,15 +2,17 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.problems import AccountStep
+from common.storage.state_machine import StateMachine
+from identity.accounts.problems import AccountStep
 from identity.tables import Base
 
-__all__ = ["TRANSITIONS", "Account", "AccountState", "Invitation"]
+__all__ = ["Account", "AccountState", "Invitation"]
 
 
 class AccountState(StrEnum):
@@ -22,33 +24,33 @@ class AccountState(StrEnum):
     REVOKED = "revoked"
 
 
-TRANSITIONS: dict[AccountState, frozenset[AccountState]] = {
-    AccountState.INVITED: frozenset({AccountState.ACTIVE, AccountState.SUSPENDED, AccountState.REVOKED}),
-    AccountState.ACTIVE: frozenset({AccountState.SUSPENDED, AccountState.REVOKED}),
-    AccountState.SUSPENDED: frozenset({AccountState.ACTIVE, AccountState.INVITED, AccountState.REVOKED}),
-    AccountState.REVOKED: frozenset(),
-}
-
-
-class Account(Base):
+class Account(StateMachine, Base):
     """One person's account; `person` is the keyed digest of the ID number."""
+
+    TRANSITIONS: ClassVar = {
+        AccountState.INVITED: frozenset({AccountState.ACTIVE, AccountState.SUSPENDED, AccountState.REVOKED}),
+        AccountState.ACTIVE: frozenset({AccountState.SUSPENDED, AccountState.REVOKED}),
+        AccountState.SUSPENDED: frozenset({AccountState.ACTIVE, AccountState.INVITED, AccountState.REVOKED}),
+        AccountState.REVOKED: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = AccountStep
 
     __tablename__ = "accounts"
     __table_args__ = (UniqueConstraint("id", "unit_id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"))
-    name: Mapped[str] = mapped_column(Text)
-    login: Mapped[str] = mapped_column(Text)
-    person: Mapped[bytes] = mapped_column(LargeBinary)
-    invited_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    name: Mapped[str]
+    login: Mapped[str]
+    person: Mapped[bytes]
+    invited_at: Mapped[datetime]
     invited_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
     state: Mapped[AccountState] = mapped_column(Text, default=AccountState.INVITED)
-    password_hash: Mapped[str | None] = mapped_column(Text, default=None, repr=False)
-    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
+    password_hash: Mapped[str | None] = mapped_column(default=None, repr=False)
+    totp_secret: Mapped[bytes | None] = mapped_column(default=None, repr=False)
     totp_step: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    activated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    activated_at: Mapped[datetime | None] = mapped_column(default=None)
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
     def subject(self) -> str:
@@ -59,12 +61,6 @@ class Account(Base):
     def totp_place(self) -> str:
         """Where its sealed second factor lies: opened nowhere else."""
         return f"account/{self.id}/totp"
-
-    def move_to(self, state: AccountState) -> None:
-        """Take a step. Raises `AccountStep` for one that the table does not have."""
-        if state not in TRANSITIONS[AccountState(self.state)]:
-            raise AccountStep(state=self.state, wanted=state)
-        self.state = state
 
     def activate(self, at: datetime, password_hash: str, totp_secret: bytes, step: int) -> None:
         """Take the factors over. Raises `AccountStep`."""
@@ -84,14 +80,14 @@ class Invitation(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
-    code_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True, repr=False)
-    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    code_hash: Mapped[bytes] = mapped_column(unique=True, repr=False)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
     invited_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
     post_id: Mapped[UUID | None] = mapped_column(ForeignKey("posts.id"))
-    password_hash: Mapped[str | None] = mapped_column(Text, default=None, repr=False)
-    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
-    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    password_hash: Mapped[str | None] = mapped_column(default=None, repr=False)
+    totp_secret: Mapped[bytes | None] = mapped_column(default=None, repr=False)
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
 
     def end(self, at: datetime) -> None:
         """Nothing can be done with the code from now on; the waiting factors are forgotten."""

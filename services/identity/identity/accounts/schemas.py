@@ -9,21 +9,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from identity.accounts.models import Account
 from identity.accounts.service import Invited
-from identity.cutoffs.schemas import EffectivenessView
+from identity.cutoffs.schemas import EffectivenessResponse
 
 __all__ = [
-    "AccountDetail",
-    "AccountView",
-    "Activation",
-    "ActivationChallenge",
-    "Confirmation",
-    "InvitedView",
-    "Invitee",
+    "AccountDetailResponse",
+    "AccountEffectResponse",
+    "AccountResponse",
+    "ActivationChallengeResponse",
+    "ActivationConfirmRequest",
+    "ActivationRequest",
+    "AdministratorInvitationRequest",
+    "InvitationRequest",
+    "InvitationResponse",
     "Login",
-    "NewAdministrator",
-    "Reason",
-    "SuspendedAccount",
-    "SuspensionView",
+    "SuspensionResponse",
 ]
 
 
@@ -38,8 +37,8 @@ Login = Annotated[str, Field(pattern="^[a-z][a-z0-9._-]{2,63}$")]
 PersonName = Annotated[str, Field(min_length=2, max_length=100), AfterValidator(_visible)]
 
 
-class Invitee(BaseModel):
-    """A person of the own unit; the ID number is kept as a keyed digest only."""
+class InvitationRequest(BaseModel):
+    """A person of the caller's unit; only a keyed digest of the ID number is stored."""
 
     model_config = ConfigDict(extra="forbid")
     name: PersonName
@@ -47,13 +46,13 @@ class Invitee(BaseModel):
     id_number: Annotated[SecretStr, Field(min_length=15, max_length=20)]
 
 
-class NewAdministrator(Invitee):
+class AdministratorInvitationRequest(InvitationRequest):
     """The administrator of a using unit."""
 
     unit_id: UUID
 
 
-class InvitedView(BaseModel):
+class InvitationResponse(BaseModel):
     """The account, and the activation code: shown this once, to be handed to the person."""
 
     account_id: UUID
@@ -72,8 +71,8 @@ class InvitedView(BaseModel):
         )
 
 
-class Activation(BaseModel):
-    """First step: the code and the password to be."""
+class ActivationRequest(BaseModel):
+    """First step: the activation code and the new password."""
 
     model_config = ConfigDict(extra="forbid")
     login: Login
@@ -81,7 +80,7 @@ class Activation(BaseModel):
     password: Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
 
-class ActivationChallenge(BaseModel):
+class ActivationChallengeResponse(BaseModel):
     """The second factor: shown this once, in effect when its first code confirms it."""
 
     totp_secret: str
@@ -89,7 +88,7 @@ class ActivationChallenge(BaseModel):
     expires_at: datetime
 
 
-class Confirmation(BaseModel):
+class ActivationConfirmRequest(BaseModel):
     """Second step: the first code of the second factor."""
 
     model_config = ConfigDict(extra="forbid")
@@ -98,7 +97,7 @@ class Confirmation(BaseModel):
     totp: Annotated[str, Field(pattern="^[0-9]{6}$")]
 
 
-class AccountView(BaseModel):
+class AccountResponse(BaseModel):
     """An account."""
 
     id: UUID
@@ -116,29 +115,22 @@ class AccountView(BaseModel):
         return cls.model_validate(account, from_attributes=True)
 
 
-class SuspensionView(BaseModel):
-    """What holds it."""
+class SuspensionResponse(BaseModel):
+    """An open suspension."""
 
     cause: str
     reason: str
     begun_at: datetime
 
 
-class AccountDetail(AccountView):
-    """An account with what holds it suspended."""
+class AccountDetailResponse(AccountResponse):
+    """An account with its open suspensions."""
 
-    suspensions: list[SuspensionView]
-
-
-class Reason(BaseModel):
-    """Why."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=2, max_length=200)]
+    suspensions: list[SuspensionResponse]
 
 
-class SuspendedAccount(BaseModel):
+class AccountEffectResponse(BaseModel):
     """The account, and since when and where its credentials are refused."""
 
-    account: AccountView
-    effective: EffectivenessView
+    account: AccountResponse
+    effective: EffectivenessResponse

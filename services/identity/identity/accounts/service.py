@@ -15,24 +15,24 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts.models import Account, AccountState, Invitation
+from identity.accounts.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown
 from identity.accounts.queries import (
-    account_by_login,
-    account_of,
-    newest_invitation,
-    open_invitation,
-    person_known,
+    get_account_by_login,
+    get_newest_invitation,
+    lock_account,
+    lock_open_invitation,
+    person_has_account,
 )
 from identity.cutoffs.service import cut_off
 from identity.posts import service as posts
 from identity.posts.models import Post
-from identity.posts.queries import post_named, post_of
-from identity.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown
+from identity.posts.queries import get_post, get_post_by_name
 from identity.runtime import Runtime
 from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
 from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
-from identity.units.queries import unit_of
+from identity.units.queries import get_unit, lock_unit_state
 
 __all__ = [
     "ADMINISTRATOR",
@@ -75,10 +75,10 @@ async def invite_administrator(
     id_number: str,
 ) -> Invited:
     """Invite the administrator of a using unit, appointed on activation. Raises `NotFound` and what `invite` raises."""
-    unit = await unit_of(session, unit_id)
+    unit = await get_unit(session, unit_id)
     if unit is None or not unit.uses:
         raise NotFound
-    post = await post_named(session, unit.id, ADMINISTRATOR)
+    post = await get_post_by_name(session, unit.id, ADMINISTRATOR)
     return await invite(
         session, runtime, unit, name=name, login=login, id_number=id_number, by=principal.uuid, post=post
     )
@@ -99,15 +99,15 @@ async def invite(
 
     Raises `UnitNotActive`, `IdNumberInvalid`, `PersonKnown`, `LoginTaken`.
     """
-    locked = await unit_of(session, unit.id, lock="share")
+    locked = await lock_unit_state(session, unit.id)
     if locked is None or not locked.active:
         raise UnitNotActive
     if not ric.is_valid(id_number):
         raise IdNumberInvalid
     person = runtime.settings.digest("person", ric.compact(id_number))
-    if await person_known(session, person):
+    if await person_has_account(session, person):
         raise PersonKnown
-    if await account_by_login(session, login):
+    if await get_account_by_login(session, login):
         raise LoginTaken
     now = runtime.clock.now()
     account = Account(
@@ -125,10 +125,10 @@ async def renew_invitation(session: AsyncSession, runtime: Runtime, principal: P
 
     Who may invite administrators renews theirs in any unit. Raises `NotFound`, `AccountStep`.
     """
-    account = await account_of(session, account_id, None, lock=True)
+    account = await lock_account(session, account_id, None)
     if account is None:
         raise NotFound
-    last = await newest_invitation(session, account.id)
+    last = await get_newest_invitation(session, account.id)
     if account.unit_id != principal.unit and not (
         principal.has("administrators.invite") and await _of_administrator(session, account, last)
     ):
@@ -142,7 +142,7 @@ async def renew_invitation(session: AsyncSession, runtime: Runtime, principal: P
 async def _of_administrator(session: AsyncSession, account: Account, invitation: Invitation | None) -> bool:
     if invitation is None or invitation.post_id is None:
         return False
-    post = await post_of(session, invitation.post_id, account.unit_id)
+    post = await get_post(session, invitation.post_id, account.unit_id)
     return post is not None and post.name == ADMINISTRATOR
 
 
@@ -176,10 +176,10 @@ async def suspend(
     False when there is no such account, or this cause holds it already. A revoked account stays revoked and is cut off
     once more, so that whoever ordered it has a cutoff to show.
     """
-    account = await account_of(session, account_id, None, lock=True)
+    account = await lock_account(session, account_id, None)
     if account is None:
         return False
-    if not await suspensions.begin(session, runtime, "account_id", account.id, reason=note or reason, cause=cause):
+    if not await suspensions.start(session, runtime, "account_id", account.id, reason=note or reason, cause=cause):
         return False
     if account.state != AccountState.REVOKED:
         if account.state != AccountState.SUSPENDED:
@@ -194,7 +194,7 @@ async def suspend(
 
 async def reinstate(session: AsyncSession, runtime: Runtime, account_id: UUID, *, cause: str) -> bool:
     """Lift what this cause holds; True when the account may sign in again, False while another cause holds it."""
-    account = await account_of(session, account_id, None, lock=True)
+    account = await lock_account(session, account_id, None)
     if account is None:
         return False
     last = await suspensions.lift(session, runtime, "account_id", account.id, cause=cause)
@@ -211,7 +211,7 @@ async def revoke(session: AsyncSession, runtime: Runtime, account_id: UUID, *, r
 
     False when there is no such account, or it is revoked already.
     """
-    account = await account_of(session, account_id, None, lock=True)
+    account = await lock_account(session, account_id, None)
     if account is None or account.state == AccountState.REVOKED:
         return False
     now = runtime.clock.now()
@@ -226,7 +226,7 @@ async def revoke(session: AsyncSession, runtime: Runtime, account_id: UUID, *, r
 
 
 async def _end_invitation(session: AsyncSession, runtime: Runtime, account: Account) -> None:
-    invitation = await open_invitation(session, account.id, lock=True)
+    invitation = await lock_open_invitation(session, account.id)
     if invitation:
         invitation.end(runtime.clock.now())
         await session.flush()

@@ -32,15 +32,15 @@ from identity.cutoffs.models import CutoffRow, ReceiptRow
 if TYPE_CHECKING:
     from identity.runtime import Runtime
 
-__all__ = ["Effectiveness", "Receipts", "confirm_cutoffs"]
+__all__ = ["AcknowledgementCollector", "Effectiveness", "confirm_cutoffs"]
 
 log = structlog.get_logger()
 
 REFUSED = Counter("xindun_receipts_refused_total", "Messages among the receipts that count as none", ["reason"])
 
-KEPT = 10_000
+MAX_CACHED_CUTOFFS = 10_000
 """Cutoffs whose receipts are remembered in memory; the database keeps them all."""
-HELD_WITHIN = 5.0
+BUS_TIMEOUT = 5.0
 """Seconds that a revoking call waits for the bus to hold the cutoff."""
 
 
@@ -56,7 +56,7 @@ class Effectiveness:
     silent: list[str]
 
 
-class Receipts:
+class AcknowledgementCollector:
     """What the points say, read by every replica of identity for itself."""
 
     def __init__(self, runtime: "Runtime") -> None:
@@ -115,7 +115,7 @@ class Receipts:
                 if receipt.cutoff:
                     self._receipts.setdefault(receipt.cutoff, {})[receipt.point] = receipt.at
                     applied.append({"cutoff_id": receipt.cutoff, "point": receipt.point, "applied_at": receipt.at})
-            while len(self._receipts) > KEPT:
+            while len(self._receipts) > MAX_CACHED_CUTOFFS:
                 self._receipts.popitem(last=False)
             if batch.confirmed_at is not None:
                 self._confirmed_at = batch.confirmed_at
@@ -140,10 +140,10 @@ class Receipts:
 
         Which points live is known once everything that was said before the bus held the cutoffs has been read here.
         Just after a start not every point has been heard yet: then the bound is waited for.
-        At most `HELD_WITHIN` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
+        At most `BUS_TIMEOUT` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
         """
         point = self._runtime.point
-        if not await point.until(lambda: all(point.holds(c.subject, c.epoch) for c in cutoffs), HELD_WITHIN):
+        if not await point.until(lambda: all(point.holds(c.subject, c.epoch) for c in cutoffs), BUS_TIMEOUT):
             return Effectiveness(None, {}, sorted(self.live()))
         held_at = time.monotonic()
         answered = True

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -17,11 +17,11 @@ class Containment(Base):
     __tablename__ = "containments"
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)
-    executor: Mapped[str] = mapped_column(Text)
-    target_kind: Mapped[str] = mapped_column(Text)
+    executor: Mapped[str]
+    target_kind: Mapped[str]
     target_id: Mapped[UUID]
-    ordered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ordered_at: Mapped[datetime]
     cutoff_id: Mapped[UUID | None] = mapped_column(ForeignKey("cutoffs.id"), default=None)
     epoch_before: Mapped[int | None] = mapped_column(default=None)
-    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    lifted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    confirmed_at: Mapped[datetime | None] = mapped_column(default=None)
+    lifted_at: Mapped[datetime | None] = mapped_column(default=None)

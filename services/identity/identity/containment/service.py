@@ -14,7 +14,7 @@ from identity.systems import service as systems
 
 __all__ = ["carry_out", "lift"]
 
-REASON = "contained"
+CONTAINED = "contained"
 
 
 async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentOrdered) -> None:
@@ -34,9 +34,9 @@ async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentO
         return
     cause = f"order:{order.order_id}"
     if order.target_kind == "system":
-        await systems.suspend(session, runtime, order.target_id, reason=REASON, cause=cause)
+        await systems.suspend(session, runtime, order.target_id, reason=CONTAINED, cause=cause)
     else:
-        await accounts.suspend(session, runtime, order.target_id, reason=REASON, cause=cause)
+        await accounts.suspend(session, runtime, order.target_id, reason=CONTAINED, cause=cause)
     await session.flush()
     cutoff = await session.scalar(select(CutoffRow).where(CutoffRow.cause == cause))
     now = runtime.clock.now()

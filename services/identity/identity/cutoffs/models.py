@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text
+from sqlalchemy import ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -16,7 +16,7 @@ class Epoch(Base):
 
     __tablename__ = "epochs"
 
-    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
     epoch: Mapped[int]
 
 
@@ -26,12 +26,12 @@ class CutoffRow(Base):
     __tablename__ = "cutoffs"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(Text, index=True)
+    subject: Mapped[str] = mapped_column(index=True)
     epoch: Mapped[int]
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str]
     cause: Mapped[str | None] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    effective_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    at: Mapped[datetime]
+    effective_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class ReceiptRow(Base):
@@ -40,5 +40,5 @@ class ReceiptRow(Base):
     __tablename__ = "cutoff_receipts"
 
     cutoff_id: Mapped[UUID] = mapped_column(ForeignKey("cutoffs.id"), primary_key=True)
-    point: Mapped[str] = mapped_column(Text, primary_key=True)
-    applied_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    point: Mapped[str] = mapped_column(primary_key=True)
+    applied_at: Mapped[datetime]

@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 
-__all__ = ["newest_cutoffs", "receipts_for"]
+__all__ = ["list_newest_cutoffs", "list_receipts_by_cutoff"]
 
 
-async def newest_cutoffs(session: AsyncSession, limit: int) -> Sequence[CutoffRow]:
+async def list_newest_cutoffs(session: AsyncSession, limit: int) -> Sequence[CutoffRow]:
     """Return the newest cutoffs, the last one first: ids sort by time."""
     return (await session.scalars(select(CutoffRow).order_by(CutoffRow.id.desc()).limit(limit))).all()
 
 
-async def receipts_for(session: AsyncSession, cutoffs: Sequence[UUID]) -> dict[UUID, list[ReceiptRow]]:
+async def list_receipts_by_cutoff(session: AsyncSession, cutoffs: Sequence[UUID]) -> dict[UUID, list[ReceiptRow]]:
     """Return the receipts of each cutoff, the first one first."""
     query = select(ReceiptRow).where(ReceiptRow.cutoff_id.in_(cutoffs)).order_by(ReceiptRow.applied_at)
     found: dict[UUID, list[ReceiptRow]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What a revoking call answers about its effect."""
+"""Bodies about the effect of cutoffs and about enforcement points."""
 
 from datetime import datetime
 from typing import Self
@@ -9,13 +9,20 @@ from pydantic import BaseModel
 from identity.acknowledgements.service import Effectiveness
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 
-__all__ = ["CutoffView", "EffectivenessView", "PointView", "PointsView", "ReceiptView"]
+__all__ = [
+    "NOT_YET_EFFECTIVE",
+    "CutoffResponse",
+    "EffectivenessResponse",
+    "PointResponse",
+    "PointsResponse",
+    "ReceiptResponse",
+]
 
 
-class EffectivenessView(BaseModel):
+class EffectivenessResponse(BaseModel):
     """Since when and where the subject's credentials are refused.
 
-    `effective_at` null: the bus could not take it yet; it is in force at identity, and everywhere once the bus is back.
+    `effective_at` null: the bus did not hold the cutoff yet. It is in force at identity, and everywhere once the bus is back.
     """
 
     effective_at: datetime | None
@@ -35,7 +42,11 @@ class EffectivenessView(BaseModel):
         )
 
 
-class PointView(BaseModel):
+NOT_YET_EFFECTIVE = EffectivenessResponse(effective_at=None, receipts={}, silent=[], points="0 of 0")
+"""The kept answer of a revoking call between its commit and the last receipt."""
+
+
+class PointResponse(BaseModel):
     """An enforcement point; `live`: it decides, and revocations wait for it. Ages in seconds."""
 
     point: str
@@ -43,7 +54,7 @@ class PointView(BaseModel):
     last_sign_age: float
 
 
-class ReceiptView(BaseModel):
+class ReceiptResponse(BaseModel):
     """When a point had applied a cutoff, by its own clock; `delay` in seconds, by both clocks."""
 
     point: str
@@ -51,7 +62,7 @@ class ReceiptView(BaseModel):
     delay: float
 
 
-class CutoffView(BaseModel):
+class CutoffResponse(BaseModel):
     """One cutoff with its receipts. Those of sessions are not waited for: `effective_at` stays null."""
 
     id: UUID
@@ -60,7 +71,7 @@ class CutoffView(BaseModel):
     cause: str | None
     at: datetime
     effective_at: datetime | None
-    receipts: list[ReceiptView]
+    receipts: list[ReceiptResponse]
 
     @classmethod
     def of(cls, row: CutoffRow, receipts: list[ReceiptRow]) -> Self:
@@ -73,19 +84,19 @@ class CutoffView(BaseModel):
             at=row.at,
             effective_at=row.effective_at,
             receipts=[
-                ReceiptView(point=r.point, applied_at=r.applied_at, delay=(r.applied_at - row.at).total_seconds())
+                ReceiptResponse(point=r.point, applied_at=r.applied_at, delay=(r.applied_at - row.at).total_seconds())
                 for r in receipts
             ],
         )
 
 
-class PointsView(BaseModel):
-    """Every point that this instance of identity has heard, and the newest cutoffs.
+class PointsResponse(BaseModel):
+    """Every point that this instance of identity knows, and the newest cutoffs.
 
-    `knows_all` false: it listens for too short a time to have heard every point. `bound`: policy, in seconds.
+    `knows_all` false: it started too recently to know every point. `bound`: policy, in seconds.
     """
 
     knows_all: bool
     bound: float
-    points: list[PointView]
-    cutoffs: list[CutoffView]
+    points: list[PointResponse]
+    cutoffs: list[CutoffResponse]

@@ -13,7 +13,7 @@ from common.messaging import outbox
 from identity.cutoffs.models import CutoffRow, Epoch
 from identity.runtime import Runtime
 
-__all__ = ["current_epochs", "cut_off"]
+__all__ = ["cut_off", "get_epochs"]
 
 
 async def cut_off(
@@ -44,7 +44,7 @@ async def cut_off(
     return row
 
 
-async def current_epochs(session: AsyncSession, subjects: Sequence[str]) -> dict[str, int]:
+async def get_epochs(session: AsyncSession, subjects: Sequence[str]) -> dict[str, int]:
     """Return the epoch that a new credential of each subject carries."""
     rows = await session.execute(select(Epoch.subject, Epoch.epoch).where(Epoch.subject.in_(subjects)))
     known = {row.subject: row.epoch for row in rows}

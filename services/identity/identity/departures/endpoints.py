@@ -1,21 +1,30 @@
-"""Doors of the departures."""
+"""Endpoints of departures."""
 
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.problems import NotFound
-from common.web.dependencies import SessionDep
-from common.web.pagination import Page, PageDep, page_of
+from common.enforcement.tenancy import visible_unit
+from common.problems import Forbidden, NotFound
+from common.web.dependencies import SessionDep, Write, WriteDep
+from common.web.openapi import operation
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import effect_on
+from identity.acknowledgements.waiting import wait_until_effective
+from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
 from identity.departures import queries, service
 from identity.departures.models import Departure
-from identity.departures.schemas import CutoffView, DepartureFile, DepartureReport, DepartureView, Revoked
-from identity.handovers.queries import handover_of_departure
+from identity.departures.problems import DepartureKnown, DepartureTimes, OwnDeparture
+from identity.departures.schemas import (
+    DepartureCutoff,
+    DepartureDetailResponse,
+    DepartureEffectResponse,
+    DepartureRequest,
+    DepartureResponse,
+)
+from identity.handovers.queries import get_handover_of_departure
 from identity.permissions import CanReadAccounts, CanReportDepartures, CanRevokeAccounts
 from identity.runtime import Runtime, RuntimeDep
-from identity.sight import border_of
 
 __all__ = ["routes"]
 
@@ -23,48 +32,54 @@ routes = router("/identity/departures", "departures")
 
 
 @routes.post("", status_code=201)
-async def report_departure(body: DepartureReport, principal: CanReportDepartures, runtime: RuntimeDep) -> Revoked:
-    """Report that somebody of the own unit transfers or leaves; the account is suspended before this answers."""
-    async with runtime.database.transaction() as session:
-        departure = await service.report(
-            session, runtime, principal, account_id=body.account_id, kind=body.kind, left_at=body.left_at
-        )
-    return await _revoked(runtime, departure)
+@operation("报告转岗、离职", "Report a departure", NotFound, OwnDeparture, DepartureKnown, DepartureTimes)
+async def report_departure(
+    body: DepartureRequest, principal: CanReportDepartures, write: WriteDep, runtime: RuntimeDep
+) -> DepartureEffectResponse:
+    """Report that a person of the caller's unit transfers or leaves; the account is suspended before the answer."""
+    departure = await service.report(
+        write.session, runtime, principal, account_id=body.account_id, kind=body.kind, left_at=body.left_at
+    )
+    return await _effect(write, runtime, departure, 201)
 
 
 @routes.post("/{departure_id}/cancel-account")
-async def cancel_account(departure_id: UUID, principal: CanRevokeAccounts, runtime: RuntimeDep) -> Revoked:
-    """Cancel the account for good, and open the handover; answers when no enforcement point accepts it any more."""
-    async with runtime.database.transaction() as session:
-        departure = await service.cancel_account(session, runtime, principal, departure_id)
-    return await _revoked(runtime, departure)
+@operation("注销离岗账号", "Cancel the account of a departure", NotFound, OwnDeparture)
+async def cancel_account(
+    departure_id: UUID, principal: CanRevokeAccounts, write: WriteDep, runtime: RuntimeDep
+) -> DepartureEffectResponse:
+    """Cancel the account for good and open the handover; wait until no enforcement point accepts the account."""
+    departure = await service.cancel_account(write.session, runtime, principal, departure_id)
+    return await _effect(write, runtime, departure)
 
 
 @routes.get("")
+@operation("查看离岗列表", "List departures", Forbidden)
 async def list_departures(
     principal: CanReadAccounts, page: PageDep, session: SessionDep, runtime: RuntimeDep
-) -> Page[DepartureView]:
-    """Return the files of the own unit; center and authority see all."""
-    rows = await queries.departures_of(session, border_of(principal), page.after, page.limit + 1)
-    views = {row.id: await _view(session, runtime, row) for row in rows}
-    return page_of(page, rows, lambda row: views[row.id], lambda row: row.id)
+) -> Page[DepartureResponse]:
+    """Return the departures of the caller's unit; center and authority see all."""
+    found = await queries.list_departures(session, visible_unit(principal), page)
+    views = {row.id: await _view(session, runtime, row) for row in found.rows}
+    return Page.of(found, lambda row: views[row.id])
 
 
 @routes.get("/{departure_id}")
+@operation("查看离岗档案", "Get a departure", NotFound, Forbidden)
 async def get_departure(
     departure_id: UUID, principal: CanReadAccounts, session: SessionDep, runtime: RuntimeDep
-) -> DepartureFile:
-    """Return a file with its cutoffs and their receipts."""
-    departure = await queries.departure_of(session, departure_id, border_of(principal))
+) -> DepartureDetailResponse:
+    """Return a departure with its cutoffs and their receipts."""
+    departure = await queries.get_departure(session, departure_id, visible_unit(principal))
     if departure is None:
         raise NotFound
-    cutoffs = await queries.cutoffs_of(session, departure.id)
-    receipts = await queries.receipts_of(session, cutoffs)
+    cutoffs = await queries.list_cutoffs(session, departure.id)
+    receipts = await queries.list_receipts(session, cutoffs)
     view = await _view(session, runtime, departure)
-    return DepartureFile(
+    return DepartureDetailResponse(
         **view.model_dump(),
         cutoffs=[
-            CutoffView(
+            DepartureCutoff(
                 subject=cutoff.subject,
                 reason=cutoff.reason,
                 at=cutoff.at,
@@ -76,16 +91,20 @@ async def get_departure(
     )
 
 
-async def _revoked(runtime: Runtime, departure: Departure) -> Revoked:
-    """Answer when the account's last cutoff holds everywhere, outside of any transaction."""
-    async with runtime.database.transaction() as session:
-        view = await _view(session, runtime, departure)
-    return Revoked(departure=view, effective=await effect_on(runtime, f"account:{departure.account_id}"))
+async def _effect(
+    write: Write, runtime: Runtime, departure: Departure, status_code: int = 200
+) -> DepartureEffectResponse:
+    """Commit, then wait until the account's last cutoff is effective everywhere."""
+    await write.session.flush()
+    view = await _view(write.session, runtime, departure)
+    await write.commit(DepartureEffectResponse(departure=view, effective=NOT_YET_EFFECTIVE), status_code)
+    effective = await wait_until_effective(runtime, f"account:{departure.account_id}")
+    return DepartureEffectResponse(departure=view, effective=effective)
 
 
-async def _view(session: AsyncSession, runtime: Runtime, departure: Departure) -> DepartureView:
-    handover = await handover_of_departure(session, departure.id)
-    return DepartureView(
+async def _view(session: AsyncSession, runtime: Runtime, departure: Departure) -> DepartureResponse:
+    handover = await get_handover_of_departure(session, departure.id)
+    return DepartureResponse(
         id=departure.id,
         account_id=departure.account_id,
         unit_id=departure.unit_id,

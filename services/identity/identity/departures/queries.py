@@ -1,4 +1,4 @@
-"""Reads departure files."""
+"""Queries of departures."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,50 +6,57 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
+from common.storage.pagination import PageRequest, Slice, paginate
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 from identity.departures.models import Departure
 
-__all__ = ["cutoffs_of", "departure_of", "departure_of_account", "departures_of", "receipts_of"]
+__all__ = [
+    "get_departure",
+    "get_departure_of_account",
+    "list_cutoffs",
+    "list_departures",
+    "list_receipts",
+    "lock_departure",
+]
 
 
-async def departure_of(
-    session: AsyncSession, departure_id: UUID, unit_id: UUID | None, *, lock: bool = False
-) -> Departure | None:
-    """Return a file, if it is one of `unit_id` (None: of any unit)."""
+async def get_departure(session: AsyncSession, departure_id: UUID, visible: UUID | None) -> Departure | None:
+    """Return a departure of the unit `visible`; None stands for every unit."""
     query = select(Departure).where(Departure.id == departure_id)
-    if unit_id is not None:
-        query = query.where(Departure.unit_id == unit_id)
-    if lock:
-        query = query.with_for_update()
+    if visible is not None:
+        query = query.where(Departure.unit_id == visible)
     departure: Departure | None = await session.scalar(query)
     return departure
 
 
-async def departure_of_account(session: AsyncSession, account_id: UUID) -> Departure | None:
-    """Return the file of an account, if its departure was reported."""
+async def lock_departure(session: AsyncSession, departure_id: UUID) -> Departure | None:
+    """Return a departure, locked for a change."""
+    departure: Departure | None = await session.scalar(
+        for_update(select(Departure).where(Departure.id == departure_id))
+    )
+    return departure
+
+
+async def get_departure_of_account(session: AsyncSession, account_id: UUID) -> Departure | None:
+    """Return the departure of an account, if it was reported."""
     departure: Departure | None = await session.scalar(select(Departure).where(Departure.account_id == account_id))
     return departure
 
 
-async def departures_of(
-    session: AsyncSession, unit_id: UUID | None, after: UUID | None, limit: int
-) -> Sequence[Departure]:
-    """Return files by id, of one unit or of all."""
-    query = select(Departure).order_by(Departure.id).limit(limit)
-    if unit_id is not None:
-        query = query.where(Departure.unit_id == unit_id)
-    if after is not None:
-        query = query.where(Departure.id > after)
-    return (await session.scalars(query)).all()
+async def list_departures(session: AsyncSession, visible: UUID | None, page: PageRequest) -> Slice[Departure]:
+    """Return the departures of one unit or of all."""
+    query = select(Departure) if visible is None else select(Departure).where(Departure.unit_id == visible)
+    return await paginate(session, query, Departure.id, page)
 
 
-async def cutoffs_of(session: AsyncSession, departure_id: UUID) -> Sequence[CutoffRow]:
-    """Return the cutoffs that a departure brought about, oldest first."""
+async def list_cutoffs(session: AsyncSession, departure_id: UUID) -> Sequence[CutoffRow]:
+    """Return the cutoffs that a departure caused, oldest first."""
     query = select(CutoffRow).where(CutoffRow.cause == f"departure:{departure_id}").order_by(CutoffRow.at)
     return (await session.scalars(query)).all()
 
 
-async def receipts_of(session: AsyncSession, cutoffs: Sequence[CutoffRow]) -> Sequence[ReceiptRow]:
+async def list_receipts(session: AsyncSession, cutoffs: Sequence[CutoffRow]) -> Sequence[ReceiptRow]:
     """Return the stored receipts of `cutoffs`."""
     query = select(ReceiptRow).where(ReceiptRow.cutoff_id.in_([cutoff.id for cutoff in cutoffs]))
     return (await session.scalars(query)).all()

@@ -7,12 +7,18 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from common.web.timestamps import Timestamp
-from identity.cutoffs.schemas import EffectivenessView
+from identity.cutoffs.schemas import EffectivenessResponse
 
-__all__ = ["CutoffView", "DepartureFile", "DepartureReport", "DepartureView", "Revoked"]
+__all__ = [
+    "DepartureCutoff",
+    "DepartureDetailResponse",
+    "DepartureEffectResponse",
+    "DepartureRequest",
+    "DepartureResponse",
+]
 
 
-class DepartureReport(BaseModel):
+class DepartureRequest(BaseModel):
     """Who leaves or transfers, and when that took effect at the unit."""
 
     model_config = ConfigDict(extra="forbid")
@@ -21,7 +27,7 @@ class DepartureReport(BaseModel):
     left_at: Timestamp
 
 
-class DepartureView(BaseModel):
+class DepartureResponse(BaseModel):
     """A departure file's state."""
 
     id: UUID
@@ -37,14 +43,14 @@ class DepartureView(BaseModel):
     handover_id: UUID | None
 
 
-class Revoked(BaseModel):
+class DepartureEffectResponse(BaseModel):
     """The file, and since when and where the account's credentials are refused."""
 
-    departure: DepartureView
-    effective: EffectivenessView
+    departure: DepartureResponse
+    effective: EffectivenessResponse
 
 
-class CutoffView(BaseModel):
+class DepartureCutoff(BaseModel):
     """One cutoff with the receipts that the file keeps."""
 
     subject: str
@@ -54,7 +60,7 @@ class CutoffView(BaseModel):
     receipts: dict[str, datetime]
 
 
-class DepartureFile(DepartureView):
+class DepartureDetailResponse(DepartureResponse):
     """The whole file."""
 
-    cutoffs: list[CutoffView]
+    cutoffs: list[DepartureCutoff]

@@ -15,7 +15,7 @@ from identity.accounts import queries as account_queries
 from identity.accounts import service as accounts
 from identity.departures.models import Departure, DepartureState
 from identity.departures.problems import DepartureKnown, DepartureTimes, OwnDeparture
-from identity.departures.queries import departure_of, departure_of_account
+from identity.departures.queries import get_departure_of_account, lock_departure
 from identity.handovers import service as handovers
 from identity.runtime import Runtime
 
@@ -37,12 +37,12 @@ async def report(
     somebody who was reported, `DepartureTimes`.
     """
     assert principal.unit is not None
-    account = await account_queries.account_of(session, account_id, principal.unit, lock=True)
+    account = await account_queries.lock_account(session, account_id, principal.unit)
     if account is None:
         raise NotFound
     if account_id == principal.uuid:
         raise OwnDeparture
-    if known := await departure_of_account(session, account_id):
+    if known := await get_departure_of_account(session, account_id):
         if (known.kind, known.left_at) != (kind, left_at):
             raise DepartureKnown(departure=str(known.id))
         return known
@@ -76,7 +76,7 @@ async def cancel_account(
     session: AsyncSession, runtime: Runtime, principal: Principal, departure_id: UUID
 ) -> Departure:
     """Revoke the account for good and open the handover; done once, it stays done. Raises `NotFound`, `OwnDeparture`."""
-    departure = await departure_of(session, departure_id, None, lock=True)
+    departure = await lock_departure(session, departure_id)
     if departure is None:
         raise NotFound
     if departure.account_id == principal.uuid:
@@ -95,7 +95,7 @@ async def cancel_account(
 
 async def close(session: AsyncSession, runtime: Runtime, departure_id: UUID) -> None:
     """End the file, when its handover is complete."""
-    departure = await departure_of(session, departure_id, None, lock=True)
+    departure = await lock_departure(session, departure_id)
     assert departure is not None
     departure.move_to(DepartureState.CLOSED)
     now = departure.closed_at = runtime.clock.now()

@@ -1,6 +1,6 @@
 """Takes off the feed the cutoffs that end nothing any more, so that what a point reads at its start does not grow for ever.
 
-A cutoff ends access tokens that are older than it, and no access token lives longer than `LONGEST_TERM`. Everything else
+A cutoff ends access tokens that are older than it, and no access token lives longer than `MAX_TOKEN_TERM`. Everything else
 that a subject could use asks identity's database. Cutoffs stay on record there, and the log has the events.
 """
 
@@ -13,40 +13,40 @@ import structlog
 from common.enforcement.revocation_feed import Cutoff, read_entry
 from common.messaging.bus import BusUnavailable, Message
 from common.messaging.topics import FEED_TOPIC
-from identity.feed.snapshot import retained_entries
+from identity.feed.snapshot import read_feed
 from identity.runtime import Runtime
-from identity.signing.models import LONGEST_TERM
+from identity.signing.models import MAX_TOKEN_TERM
 
-__all__ = ["expire_feed_entries", "spent", "sweep"]
+__all__ = ["delete_expired", "expire_feed_entries", "expired_keys"]
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 3600.0
-MARGIN = timedelta(days=1)
+EXPIRY_INTERVAL = 3600.0
+EXPIRY_MARGIN = timedelta(days=1)
 """By which clocks may be wrong, and the bus late with what it was given."""
-BATCH = 500
+DELETE_BATCH_SIZE = 500
 
 
 async def expire_feed_entries(runtime: Runtime) -> None:
     """Sweep now and then: a task of every replica, harmless where two do it or one is killed in the middle."""
     while True:
         try:
-            if count := await sweep(runtime):
+            if count := await delete_expired(runtime):
                 log.info("feed.swept", entries=count)
         except BusUnavailable:
             log.warning("feed.not_swept")
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(EXPIRY_INTERVAL)
 
 
-async def sweep(runtime: Runtime) -> int:
+async def delete_expired(runtime: Runtime) -> int:
     """Delete what is spent from the feed; return how many entries. Raises `BusUnavailable`."""
-    entries = (read_entry(value) for value in (await retained_entries(runtime)).values())
-    keys = spent((entry for entry in entries if isinstance(entry, Cutoff)), runtime.clock.now())
-    for start in range(0, len(keys), BATCH):
-        await runtime.bus.publish([Message(FEED_TOPIC, key, None) for key in keys[start : start + BATCH]])
+    entries = (read_entry(value) for value in (await read_feed(runtime)).values())
+    keys = expired_keys((entry for entry in entries if isinstance(entry, Cutoff)), runtime.clock.now())
+    for start in range(0, len(keys), DELETE_BATCH_SIZE):
+        await runtime.bus.publish([Message(FEED_TOPIC, key, None) for key in keys[start : start + DELETE_BATCH_SIZE]])
     return len(keys)
 
 
-def spent(cutoffs: Iterable[Cutoff], now: datetime) -> list[str]:
+def expired_keys(cutoffs: Iterable[Cutoff], now: datetime) -> list[str]:
     """Return the keys of the cutoffs whose tokens have all expired, with a margin."""
-    return [cutoff.key for cutoff in cutoffs if cutoff.at < now - LONGEST_TERM - MARGIN]
+    return [cutoff.key for cutoff in cutoffs if cutoff.at < now - MAX_TOKEN_TERM - EXPIRY_MARGIN]

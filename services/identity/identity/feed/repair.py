@@ -18,16 +18,16 @@ from common.messaging.bus import BusUnavailable
 from common.messaging.topics import FEED_TOPIC
 from common.problems import Unavailable
 from identity.cutoffs.models import CutoffRow
-from identity.feed.snapshot import retained_entries
+from identity.feed.snapshot import read_feed
 from identity.policies.models import PolicyRow
 from identity.runtime import Runtime
-from identity.signing.models import LONGEST_TERM, PublishedKey
+from identity.signing.models import MAX_TOKEN_TERM, PublishedKey
 
-__all__ = ["mend", "repair_feed"]
+__all__ = ["repair_feed", "republish_missing"]
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 1.0
+CHECK_INTERVAL = 1.0
 
 
 async def repair_feed(runtime: Runtime) -> None:
@@ -37,22 +37,22 @@ async def repair_feed(runtime: Runtime) -> None:
         reading = runtime.point.readings
         if reading != mended and runtime.point.fresh():
             try:
-                count = await mend(runtime)
+                count = await republish_missing(runtime)
             except (Unavailable, BusUnavailable) as error:
                 log.warning("feed.not_mended", error=type(error).__name__)
             else:
                 mended = reading
                 if count:
                     log.error("feed.mended", entries=count)
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)
 
 
-async def mend(runtime: Runtime) -> int:
+async def republish_missing(runtime: Runtime) -> int:
     """Say again what concerns credentials that may be in force and is not on the feed; return how many entries.
 
     Raises `Unavailable`, `BusUnavailable`.
     """
-    there = set(await retained_entries(runtime))
+    there = set(await read_feed(runtime))
     async with runtime.database.transaction() as session:
         waiting = select(outbox.outbox.c.key).where(
             outbox.outbox.c.topic == FEED_TOPIC, outbox.outbox.c.published_at.is_(None)
@@ -69,7 +69,7 @@ async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:
     """Return the newest cutoff of each subject; what is older than any access token can be ends nothing any more."""
     newest = (
         select(CutoffRow)
-        .where(CutoffRow.at > runtime.clock.now() - LONGEST_TERM)
+        .where(CutoffRow.at > runtime.clock.now() - MAX_TOKEN_TERM)
         .ext(distinct_on(CutoffRow.subject))
         .order_by(CutoffRow.subject, CutoffRow.epoch.desc())
     )

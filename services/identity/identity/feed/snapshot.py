@@ -6,19 +6,19 @@ from common.messaging.bus import BusUnavailable
 from common.messaging.topics import FEED_TOPIC
 from identity.runtime import Runtime
 
-__all__ = ["retained_entries"]
+__all__ = ["read_feed"]
 
-ASK_EVERY = 1.0
+POLL_TIMEOUT = 1.0
 
 
-async def retained_entries(runtime: Runtime) -> dict[str, bytes]:
+async def read_feed(runtime: Runtime) -> dict[str, bytes]:
     """Return each key that the feed holds now, with its last value. Raises `BusUnavailable`."""
     values: dict[str, bytes] = {}
     follower = runtime.bus.follow(FEED_TOPIC)
     try:
         confirmed = None
         while confirmed is None:
-            batch = await follower.poll(ASK_EVERY)
+            batch = await follower.poll(POLL_TIMEOUT)
             for message in batch.messages:
                 if message.value is None:
                     values.pop(message.key, None)

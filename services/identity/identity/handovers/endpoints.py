@@ -1,22 +1,31 @@
-"""Doors of the handovers."""
+"""Endpoints of handovers."""
 
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.problems import NotFound
+from common.enforcement.tenancy import visible_unit
+from common.problems import Forbidden, NotFound
 from common.web.dependencies import SessionDep, WriteDep
-from common.web.pagination import Page, PageDep, page_of
+from common.web.openapi import operation
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from identity.departures import service as departures
+from identity.departures.problems import DepartureStep
 from identity.handovers import queries, service
 from identity.handovers.models import Handover
-from identity.handovers.problems import NoteNeeded
-from identity.handovers.schemas import HandoverView, ItemView, Settlement
+from identity.handovers.problems import (
+    HandoverNotListed,
+    HandoverOpen,
+    HandoverStep,
+    ItemSettled,
+    NoteNeeded,
+    SameHands,
+)
+from identity.handovers.schemas import HandoverItemResponse, HandoverResponse, SettlementRequest
 from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
 from identity.runtime import Runtime, RuntimeDep
-from identity.sight import border_of
 
 __all__ = ["routes"]
 
@@ -24,31 +33,36 @@ routes = router("/identity/handovers", "handovers")
 
 
 @routes.get("")
+@operation("查看专项交接列表", "List handovers", Forbidden)
 async def list_handovers(
     principal: CanReadHandovers, page: PageDep, session: SessionDep, runtime: RuntimeDep
-) -> Page[HandoverView]:
-    """Return the handovers of the own unit; center and authority see all."""
-    rows = await queries.handovers_of(session, border_of(principal), page.after, page.limit + 1)
-    views = {row.id: await _view(session, runtime, row) for row in rows}
-    return page_of(page, rows, lambda row: views[row.id], lambda row: row.id)
+) -> Page[HandoverResponse]:
+    """Return the handovers of the caller's unit; center and authority see all."""
+    found = await queries.list_handovers(session, visible_unit(principal), page)
+    views = {row.id: await _view(session, runtime, row) for row in found.rows}
+    return Page.of(found, lambda row: views[row.id])
 
 
 @routes.get("/{handover_id}")
+@operation("查看专项交接", "Get a handover", NotFound, Forbidden)
 async def get_handover(
     handover_id: UUID, principal: CanReadHandovers, session: SessionDep, runtime: RuntimeDep
-) -> HandoverView:
+) -> HandoverResponse:
     """Return a handover with its items."""
-    handover = await queries.handover_of(session, handover_id, border_of(principal))
+    handover = await queries.get_handover(session, handover_id, visible_unit(principal))
     if handover is None:
         raise NotFound
     return await _view(session, runtime, handover)
 
 
 @routes.post("/{handover_id}/settlements", status_code=201)
+@operation(
+    "接收或销毁交接事项", "Settle items of a handover", NotFound, NoteNeeded, HandoverNotListed, ItemSettled, SameHands
+)
 async def settle_items(
-    handover_id: UUID, body: Settlement, principal: CanTakeHandovers, write: WriteDep, runtime: RuntimeDep
-) -> HandoverView:
-    """Take items over as their successor, or state their destruction."""
+    handover_id: UUID, body: SettlementRequest, principal: CanTakeHandovers, write: WriteDep, runtime: RuntimeDep
+) -> HandoverResponse:
+    """Take items over as the successor, or state their destruction."""
     if body.outcome == "destroyed" and body.note is None:
         raise NoteNeeded
     handover = await service.settle(
@@ -58,19 +72,29 @@ async def settle_items(
 
 
 @routes.post("/{handover_id}/countersign")
+@operation(
+    "会签专项交接",
+    "Countersign a handover",
+    NotFound,
+    HandoverNotListed,
+    HandoverOpen,
+    HandoverStep,
+    SameHands,
+    DepartureStep,
+)
 async def countersign_handover(
     handover_id: UUID, principal: CanCountersignHandovers, write: WriteDep, runtime: RuntimeDep
-) -> HandoverView:
+) -> HandoverResponse:
     """Countersign a settled handover; that closes the departure."""
     handover = await service.countersign(write.session, runtime, principal, handover_id)
     await departures.close(write.session, runtime, handover.departure_id)
     return await _view(write.session, runtime, handover)
 
 
-async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> HandoverView:
+async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> HandoverResponse:
     term = runtime.policies.at("handover-term", handover.opened_at).value
     due_at = handover.opened_at + timedelta(seconds=term)
-    return HandoverView(
+    return HandoverResponse(
         id=handover.id,
         departure_id=handover.departure_id,
         account_id=handover.account_id,
@@ -83,7 +107,7 @@ async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> 
         completed_at=handover.completed_at,
         countersigned_by=handover.countersigned_by,
         items=[
-            ItemView(
+            HandoverItemResponse(
                 id=item.id,
                 source=item.source,
                 kind=item.kind,
@@ -93,6 +117,6 @@ async def _view(session: AsyncSession, runtime: Runtime, handover: Handover) -> 
                 settled_by=item.settled_by,
                 settled_at=item.settled_at,
             )
-            for item in await queries.items_of(session, handover.id)
+            for item in await queries.list_items(session, handover.id)
         ],
     )

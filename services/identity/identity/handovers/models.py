@@ -2,16 +2,18 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.state_machine import StateMachine
 from identity.handovers.problems import HandoverStep, ItemSettled
 from identity.tables import Base
 
-__all__ = ["TRANSITIONS", "Handover", "HandoverItem", "HandoverState"]
+__all__ = ["Handover", "HandoverItem", "HandoverState"]
 
 
 class HandoverState(StrEnum):
@@ -22,15 +24,15 @@ class HandoverState(StrEnum):
     COMPLETED = "completed"
 
 
-TRANSITIONS: dict[HandoverState, frozenset[HandoverState]] = {
-    HandoverState.OPENED: frozenset({HandoverState.LISTED}),
-    HandoverState.LISTED: frozenset({HandoverState.COMPLETED}),
-    HandoverState.COMPLETED: frozenset(),
-}
-
-
-class Handover(Base):
+class Handover(StateMachine, Base):
     """The handover of one departure."""
+
+    TRANSITIONS: ClassVar = {
+        HandoverState.OPENED: frozenset({HandoverState.LISTED}),
+        HandoverState.LISTED: frozenset({HandoverState.COMPLETED}),
+        HandoverState.COMPLETED: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = HandoverStep
 
     __tablename__ = "handovers"
 
@@ -38,17 +40,11 @@ class Handover(Base):
     departure_id: Mapped[UUID] = mapped_column(ForeignKey("departures.id"), unique=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"), index=True)
-    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    opened_at: Mapped[datetime]
     state: Mapped[HandoverState] = mapped_column(Text, default=HandoverState.OPENED)
-    listed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    listed_at: Mapped[datetime | None] = mapped_column(default=None)
+    completed_at: Mapped[datetime | None] = mapped_column(default=None)
     countersigned_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
-
-    def move_to(self, state: HandoverState) -> None:
-        """Take a step. Raises `HandoverStep` for one that the table does not have."""
-        if state not in TRANSITIONS[HandoverState(self.state)]:
-            raise HandoverStep(state=self.state, wanted=state)
-        self.state = state
 
 
 class HandoverItem(Base):
@@ -59,14 +55,14 @@ class HandoverItem(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     handover_id: Mapped[UUID] = mapped_column(ForeignKey("handovers.id"))
-    source: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(Text)
-    reference: Mapped[str] = mapped_column(Text)
+    source: Mapped[str]
+    kind: Mapped[str]
+    reference: Mapped[str]
     details: Mapped[dict[str, object]] = mapped_column(JSONB)
-    outcome: Mapped[str | None] = mapped_column(Text, default=None)
+    outcome: Mapped[str | None] = mapped_column(default=None)
     settled_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
-    settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    note: Mapped[str | None] = mapped_column(Text, default=None)
+    settled_at: Mapped[datetime | None] = mapped_column(default=None)
+    note: Mapped[str | None] = mapped_column(default=None)
 
     def settle(self, outcome: str, by: UUID, at: datetime, note: str | None) -> None:
         """Say who took it over, or that it was destroyed. Raises `ItemSettled` the second time."""

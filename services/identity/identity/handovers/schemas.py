@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["HandoverView", "ItemView", "Settlement"]
+__all__ = ["HandoverItemResponse", "HandoverResponse", "SettlementRequest"]
 
 
-class ItemView(BaseModel):
+class HandoverItemResponse(BaseModel):
     """One item."""
 
     id: UUID
@@ -22,7 +22,7 @@ class ItemView(BaseModel):
     settled_at: datetime | None
 
 
-class HandoverView(BaseModel):
+class HandoverResponse(BaseModel):
     """A handover with its items."""
 
     id: UUID
@@ -36,10 +36,10 @@ class HandoverView(BaseModel):
     overdue: bool
     completed_at: datetime | None
     countersigned_by: UUID | None
-    items: list[ItemView]
+    items: list[HandoverItemResponse]
 
 
-class Settlement(BaseModel):
+class SettlementRequest(BaseModel):
     """What happens to items; without `items`, to all that are open. Destroying takes a note that says how."""
 
     model_config = ConfigDict(extra="forbid")

@@ -16,7 +16,7 @@ from common.messaging import outbox
 from common.problems import NotFound
 from identity.handovers.models import Handover, HandoverItem, HandoverState
 from identity.handovers.problems import HandoverNotListed, HandoverOpen, SameHands
-from identity.handovers.queries import handover_of, items_of
+from identity.handovers.queries import list_items, lock_handover
 from identity.runtime import Runtime
 from identity.systems import queries as systems
 
@@ -38,7 +38,7 @@ async def open_handover(session: AsyncSession, runtime: Runtime, departure: "Dep
     )
     session.add(handover)
     await session.flush()
-    for system in await systems.systems_of_responsible(session, departure.account_id):
+    for system in await systems.list_systems_of_responsible(session, departure.account_id):
         session.add(
             _item(handover.id, "identity", {"kind": "system", "reference": str(system.id), "description": system.name})
         )
@@ -62,7 +62,7 @@ async def add_items(
     complete: bool,
 ) -> None:
     """Take in what another service listed; once it is `complete`, items can be settled."""
-    handover = await handover_of(session, handover_id, None, lock=True)
+    handover = await lock_handover(session, handover_id, None)
     if handover is None or handover.state != HandoverState.OPENED:
         return
     for item in items:
@@ -101,7 +101,7 @@ async def settle(
     handover = await _locked(session, principal, handover_id)
     if handover.state != HandoverState.LISTED:
         raise HandoverNotListed(state=handover.state)
-    items = {item.id: item for item in await items_of(session, handover.id)}
+    items = {item.id: item for item in await list_items(session, handover.id)}
     if item_ids is None:
         item_ids = [item.id for item in items.values() if item.outcome is None]
     now = runtime.clock.now()
@@ -129,7 +129,7 @@ async def countersign(session: AsyncSession, runtime: Runtime, principal: Princi
     Raises `NotFound`, `HandoverNotListed`, `HandoverOpen` while an item is not settled, `SameHands`.
     """
     handover = await _locked(session, principal, handover_id)
-    items = await items_of(session, handover.id)
+    items = await list_items(session, handover.id)
     if handover.state == HandoverState.OPENED:
         raise HandoverNotListed(state=handover.state)
     if open_items := [str(item.id) for item in items if item.outcome is None]:
@@ -154,7 +154,7 @@ async def countersign(session: AsyncSession, runtime: Runtime, principal: Princi
 
 
 async def _locked(session: AsyncSession, principal: Principal, handover_id: UUID) -> Handover:
-    handover = await handover_of(session, handover_id, principal.unit, lock=True)
+    handover = await lock_handover(session, handover_id, principal.unit)
     if handover is None:
         raise NotFound
     if handover.account_id == principal.uuid:

@@ -1,14 +1,16 @@
-"""Doors of the policies: everybody may read the rules, the authority alone sets them."""
+"""Endpoints of policies: all may read them, the authority alone sets them."""
 
 from fastapi import Response
 
 from common.problems import NotFound
-from common.web.dependencies import IfMatchDep, SessionDep, etag
+from common.web.dependencies import IfMatchDep, SessionDep, WriteDep, etag
+from common.web.openapi import operation
 from common.web.routing import router
 from identity.permissions import AnyCredential, CanSetPolicies
 from identity.policies import service
-from identity.policies.queries import versions_of
-from identity.policies.schemas import NewPolicyVersion, PolicyView
+from identity.policies.problems import PolicyOutOfBounds, PolicyRetroactive
+from identity.policies.queries import list_versions
+from identity.policies.schemas import PolicyVersionRequest, PolicyVersionResponse
 from identity.runtime import RuntimeDep
 
 __all__ = ["routes"]
@@ -17,35 +19,40 @@ routes = router("/identity/policies", "policies")
 
 
 @routes.get("")
-async def list_policies(_: AnyCredential, session: SessionDep) -> list[PolicyView]:
+@operation("查看规则列表", "List policies")
+async def list_policies(_: AnyCredential, session: SessionDep) -> list[PolicyVersionResponse]:
     """Return every version of every policy, by name."""
-    return [PolicyView.of(row) for row in await versions_of(session)]
+    return [PolicyVersionResponse.of(row) for row in await list_versions(session)]
 
 
 @routes.get("/{name}")
-async def get_policy(name: str, _: AnyCredential, session: SessionDep, response: Response) -> list[PolicyView]:
+@operation("查看规则", "Get a policy", NotFound)
+async def get_policy(
+    name: str, _: AnyCredential, session: SessionDep, response: Response
+) -> list[PolicyVersionResponse]:
     """Return the versions of one policy, oldest first; the ETag names the newest."""
-    rows = await versions_of(session, name)
+    rows = await list_versions(session, name)
     if not rows:
         raise NotFound
     response.headers.update(etag(rows[-1].version))
-    return [PolicyView.of(row) for row in rows]
+    return [PolicyVersionResponse.of(row) for row in rows]
 
 
 @routes.post("/{name}/versions", status_code=201)
+@operation("制定规则", "Set a policy", NotFound, PolicyOutOfBounds, PolicyRetroactive)
 async def set_policy(
     name: str,
-    body: NewPolicyVersion,
+    body: PolicyVersionRequest,
     *,
     principal: CanSetPolicies,
     if_match: IfMatchDep,
-    session: SessionDep,
+    write: WriteDep,
     runtime: RuntimeDep,
     response: Response,
-) -> PolicyView:
+) -> PolicyVersionResponse:
     """Append a version; it reaches every process within the revocation bound."""
     row = await service.set_policy(
-        session,
+        write.session,
         runtime,
         name=name,
         value=body.value,
@@ -55,4 +62,4 @@ async def set_policy(
         if_match=if_match,
     )
     response.headers.update(etag(row.version))
-    return PolicyView.of(row)
+    return PolicyVersionResponse.of(row)

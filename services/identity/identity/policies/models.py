@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Text
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -15,10 +15,10 @@ class PolicyRow(Base):
 
     __tablename__ = "policy_versions"
 
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[int] = mapped_column(BigInteger)
-    effective_from: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    basis: Mapped[str] = mapped_column(Text)
-    set_by: Mapped[str] = mapped_column(Text)
-    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    effective_from: Mapped[datetime]
+    basis: Mapped[str]
+    set_by: Mapped[str]
+    set_at: Mapped[datetime]

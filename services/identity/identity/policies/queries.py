@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.policies.models import PolicyRow
 
-__all__ = ["lock_policy", "versions_of"]
+__all__ = ["list_versions", "lock_policy"]
 
 
 async def lock_policy(session: AsyncSession, name: str) -> None:
@@ -15,7 +15,7 @@ async def lock_policy(session: AsyncSession, name: str) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"policy:{name}"))))
 
 
-async def versions_of(session: AsyncSession, name: str | None = None) -> Sequence[PolicyRow]:
+async def list_versions(session: AsyncSession, name: str | None = None) -> Sequence[PolicyRow]:
     """Return versions, oldest first: of one policy, or of all."""
     query = select(PolicyRow).order_by(PolicyRow.name, PolicyRow.version)
     if name is not None:

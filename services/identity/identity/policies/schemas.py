@@ -9,10 +9,10 @@ from common.contracts.policies import POLICIES
 from common.web.timestamps import Timestamp
 from identity.policies.models import PolicyRow
 
-__all__ = ["NewPolicyVersion", "PolicyView"]
+__all__ = ["PolicyVersionRequest", "PolicyVersionResponse"]
 
 
-class PolicyView(BaseModel):
+class PolicyVersionResponse(BaseModel):
     """One version of a policy."""
 
     name: str
@@ -44,7 +44,7 @@ class PolicyView(BaseModel):
         )
 
 
-class NewPolicyVersion(BaseModel):
+class PolicyVersionRequest(BaseModel):
     """A value with its legal basis; without `effective_from` it holds from now on."""
 
     model_config = ConfigDict(extra="forbid")

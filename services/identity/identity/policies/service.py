@@ -13,7 +13,7 @@ from common.problems import NotFound
 from common.web.dependencies import IfMatch
 from identity.policies.models import PolicyRow
 from identity.policies.problems import PolicyOutOfBounds, PolicyRetroactive
-from identity.policies.queries import lock_policy, versions_of
+from identity.policies.queries import list_versions, lock_policy
 from identity.runtime import Runtime
 
 __all__ = ["publish_first_versions", "set_policy"]
@@ -68,7 +68,7 @@ async def set_policy(
     if policy is None:
         raise NotFound
     await lock_policy(session, name)
-    versions = await versions_of(session, name)
+    versions = await list_versions(session, name)
     newest = versions[-1]
     if_match.check(newest.version)
     if not policy.least <= value <= policy.most:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,10 +21,10 @@ class Post(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"))
-    name: Mapped[str] = mapped_column(Text)
-    title: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
+    title: Mapped[str]
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    made_at: Mapped[datetime]
 
 
 class Appointment(Base):
@@ -41,11 +41,11 @@ class Appointment(Base):
     unit_id: Mapped[UUID]
     post_id: Mapped[UUID]
     made_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
-    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    made_at: Mapped[datetime]
+    until: Mapped[datetime | None] = mapped_column(default=None)
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
-    reason: Mapped[str | None] = mapped_column(Text, default=None)
+    reason: Mapped[str | None] = mapped_column(default=None)
 
     def holds_at(self, when: datetime) -> bool:
         """Whether it counts at `when` (P7)."""

@@ -7,13 +7,19 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.web.timestamps import Timestamp
-from identity.cutoffs.schemas import EffectivenessView
+from identity.cutoffs.schemas import EffectivenessResponse
 from identity.posts.models import Appointment, Post
 
-__all__ = ["AppointmentView", "EndReason", "EndedAppointment", "NewAppointment", "NewPost", "PostView"]
+__all__ = [
+    "AppointmentEffectResponse",
+    "AppointmentRequest",
+    "AppointmentResponse",
+    "PostRequest",
+    "PostResponse",
+]
 
 
-class PostView(BaseModel):
+class PostResponse(BaseModel):
     """A post with its permissions."""
 
     id: UUID
@@ -28,7 +34,7 @@ class PostView(BaseModel):
         return cls.model_validate(post, from_attributes=True)
 
 
-class NewPost(BaseModel):
+class PostRequest(BaseModel):
     """A post of the own unit, from the permissions of its kind."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +43,7 @@ class NewPost(BaseModel):
     permissions: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=100)]
 
 
-class AppointmentView(BaseModel):
+class AppointmentResponse(BaseModel):
     """An appointment."""
 
     id: UUID
@@ -68,7 +74,7 @@ class AppointmentView(BaseModel):
         )
 
 
-class NewAppointment(BaseModel):
+class AppointmentRequest(BaseModel):
     """Who gets which post of the own unit; without `until`, until it is ended."""
 
     model_config = ConfigDict(extra="forbid")
@@ -77,15 +83,8 @@ class NewAppointment(BaseModel):
     until: Timestamp | None = None
 
 
-class EndReason(BaseModel):
-    """Why it ends."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=2, max_length=200)]
-
-
-class EndedAppointment(BaseModel):
+class AppointmentEffectResponse(BaseModel):
     """The appointment, and since when and where its permissions are refused."""
 
-    appointment: AppointmentView
-    effective: EffectivenessView
+    appointment: AppointmentResponse
+    effective: EffectivenessResponse

@@ -14,7 +14,8 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts.models import Account, AccountState
-from identity.accounts.queries import account_of
+from identity.accounts.problems import AccountStep
+from identity.accounts.queries import lock_account
 from identity.cutoffs.service import cut_off
 from identity.posts.models import Appointment, Post
 from identity.posts.problems import (
@@ -25,12 +26,19 @@ from identity.posts.problems import (
     PostUnknown,
     SelfAppointment,
 )
-from identity.posts.queries import appointment_of, appointments_open, post_named, post_of
-from identity.problems import AccountStep
+from identity.posts.queries import get_appointment, get_post, get_post_by_name, list_open_appointments
 from identity.runtime import Runtime
 from identity.units.models import Unit
 
-__all__ = ["TITLES", "appoint", "define_post", "end_appointment", "end_appointments", "give_first_posts", "make"]
+__all__ = [
+    "TITLES",
+    "appoint",
+    "create_default_posts",
+    "define_post",
+    "end_appointment",
+    "end_appointments",
+    "make_appointment",
+]
 
 ENDED = "appointment-ended"
 TITLES = {
@@ -41,7 +49,7 @@ TITLES = {
 }
 
 
-def give_first_posts(session: AsyncSession, runtime: Runtime, unit: Unit) -> None:
+def create_default_posts(session: AsyncSession, runtime: Runtime, unit: Unit) -> None:
     """Give a new unit the posts of its kind."""
     now = runtime.clock.now()
     for name, permissions in POSTS[UnitKind(unit.kind)].items():
@@ -72,7 +80,7 @@ async def define_post(
     beyond = [p for p in permissions if p not in PERMISSIONS or principal.unit_kind not in PERMISSIONS[p].kinds]
     if beyond:
         raise PostBeyondKind(permissions=sorted(beyond))
-    if await post_named(session, principal.unit, name):
+    if await get_post_by_name(session, principal.unit, name):
         raise PostTaken
     post = Post(
         id=new_id(),
@@ -86,7 +94,7 @@ async def define_post(
     return post
 
 
-async def make(
+async def make_appointment(
     session: AsyncSession,
     runtime: Runtime,
     principal: Principal,
@@ -103,18 +111,18 @@ async def make(
     assert principal.unit is not None
     if account_id == principal.uuid:
         raise SelfAppointment
-    account = await account_of(session, account_id, principal.unit, lock=True)
+    account = await lock_account(session, account_id, principal.unit)
     if account is None:
         raise NotFound
     if account.state not in (AccountState.INVITED, AccountState.ACTIVE):
         raise AccountStep(state=account.state)
-    post = await post_of(session, post_id, principal.unit)
+    post = await get_post(session, post_id, principal.unit)
     if post is None:
         raise PostUnknown
     now = runtime.clock.now()
     if until is not None and until <= now:
         raise AppointmentTerm
-    held = await appointments_open(session, account.id)
+    held = await list_open_appointments(session, account.id)
     if any(row.post_id == post.id and row.holds_at(now) for row in held):
         raise AppointmentKnown
     return await appoint(session, runtime, account, post, by=principal.uuid, until=until), post
@@ -161,12 +169,12 @@ async def end_appointment(
     Raises `NotFound`, `AppointmentEnded`.
     """
     assert principal.unit is not None
-    row = await appointment_of(session, appointment_id, principal.unit)
+    row = await get_appointment(session, appointment_id, principal.unit)
     if row is None:
         raise NotFound
-    account = await account_of(session, row.account_id, principal.unit, lock=True)
+    account = await lock_account(session, row.account_id, principal.unit)
     assert account is not None
-    row = await appointment_of(session, appointment_id, principal.unit)
+    row = await get_appointment(session, appointment_id, principal.unit)
     assert row is not None
     _end(session, runtime, row, by=principal.uuid, reason=ENDED, note=note)
     await cut_off(session, runtime, account.subject, reason=ENDED, cause=f"appointment:{row.id}")
@@ -175,7 +183,7 @@ async def end_appointment(
 
 async def end_appointments(session: AsyncSession, runtime: Runtime, account: Account, *, reason: str) -> None:
     """End all that the account holds, when it is revoked: its cutoff is the caller's."""
-    for row in await appointments_open(session, account.id):
+    for row in await list_open_appointments(session, account.id):
         _end(session, runtime, row, by=None, reason=reason, note=reason)
 
 

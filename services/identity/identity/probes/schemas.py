@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ProbeCredential", "ProbeRequest", "ProbeSubject"]
+__all__ = ["ProbeRequest", "ProbeResponse", "ProbeSubject"]
 
 
 class ProbeSubject(BaseModel):
@@ -26,7 +26,7 @@ class ProbeRequest(BaseModel):
     subject: ProbeSubject | None = None
 
 
-class ProbeCredential(BaseModel):
+class ProbeResponse(BaseModel):
     """A short-lived access token marked as a probe."""
 
     access_token: str

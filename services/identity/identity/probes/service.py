@@ -10,7 +10,7 @@ from common.problems import NotFound
 from identity.accounts import queries as accounts
 from identity.containment.models import Containment
 from identity.probes.problems import ProbeImpossible
-from identity.probes.schemas import ProbeCredential, ProbeRequest, ProbeSubject
+from identity.probes.schemas import ProbeRequest, ProbeResponse, ProbeSubject
 from identity.runtime import Runtime
 from identity.systems import queries as systems
 from identity.tokens.service import mint
@@ -18,7 +18,7 @@ from identity.tokens.service import mint
 __all__ = ["issue"]
 
 
-async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeCredential:
+async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeResponse:
     """Return a probe credential for a known containment order, for `probe-term` seconds. Clause 12.3.
 
     It carries no permission and the order's id: services read nothing for it and answer only whether they would.
@@ -38,9 +38,9 @@ async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) 
             raise ProbeImpossible("该指令没有撤销此主体的凭证", "The order did not cut off this subject")
         epoch = order.epoch_before
     if subject.kind == "system":
-        unit = await systems.unit_of(session, subject.id)
+        unit = await systems.get_unit_of_system(session, subject.id)
     else:
-        unit = await accounts.unit_of(session, subject.id)
+        unit = await accounts.get_unit_of_account(session, subject.id)
     if unit is None:
         raise NotFound
     minted = await mint(
@@ -57,7 +57,7 @@ async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) 
         order_id=order.order_id, subject=f"{subject.kind}:{subject.id}", token_id=minted.jti, kind=request.kind
     )
     outbox.add(session, event, at=runtime.clock.now())
-    return ProbeCredential(access_token=minted.token, expires_at=minted.expires_at, subject=subject)
+    return ProbeResponse(access_token=minted.token, expires_at=minted.expires_at, subject=subject)
 
 
 def _target(order: Containment) -> ProbeSubject | None:

@@ -1,4 +1,4 @@
-"""Doors of sessions, and what the platform knows of the caller."""
+"""Endpoints of sessions, and of what the platform knows about the caller."""
 
 from uuid import UUID
 
@@ -6,41 +6,62 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.enforcement.principals import Principal
+from common.problems import NotFound
 from common.web.authorization import Anonymous, client_ip
-from common.web.dependencies import SessionDep
+from common.web.dependencies import SessionDep, WriteDep
+from common.web.openapi import operation
 from common.web.routing import router
-from identity.accounts.queries import account_of
-from identity.acknowledgements.waiting import effect_on
-from identity.cutoffs.schemas import EffectivenessView
+from identity.accounts.queries import get_account
+from identity.acknowledgements.waiting import wait_until_effective
+from identity.credentials.passwords import TooManyLogins
+from identity.cutoffs.schemas import NOT_YET_EFFECTIVE, EffectivenessResponse
 from identity.permissions import AnyCredential
-from identity.posts.queries import appointments_held
+from identity.posts.queries import list_held_appointments
 from identity.runtime import Runtime, RuntimeDep
 from identity.sessions import service
+from identity.sessions.problems import AccountSuspended, RefreshRefused, SignInRefused
 from identity.sessions.schemas import (
     AppointmentHeld,
-    Me,
-    Refresh,
-    SessionTokens,
-    SignIn,
+    CallerResponse,
+    RefreshRequest,
+    SessionTokensResponse,
+    SignInRequest,
     Standing,
     UnitStanding,
 )
 from identity.sessions.sign_in import sign_in as open_by_factors
-from identity.systems.queries import system_of
+from identity.signing.problems import SigningKeyMissing
+from identity.systems.queries import get_system
 from identity.training.course import undertaking
-from identity.training.queries import signature_of, trained_until
-from identity.units.queries import unit_of
+from identity.training.queries import get_signature, get_training_end
+from identity.units.problems import UnitNotActive
+from identity.units.queries import get_unit
 
 __all__ = ["routes"]
 
 routes = router("/identity", "sessions")
 
+TOKENS_NOT_STORED = (
+    "答复含令牌，不予保存；丢失时重新登录",
+    "The answer holds tokens and is not stored; after a loss, sign in again",
+)
+
 
 @routes.post("/sessions", status_code=201)
+@operation(
+    "登录",
+    "Sign in",
+    SignInRefused,
+    AccountSuspended,
+    UnitNotActive,
+    TooManyLogins,
+    SigningKeyMissing,
+    no_key=TOKENS_NOT_STORED,
+)
 async def sign_in(
-    body: SignIn, request: Request, _: Anonymous, runtime: RuntimeDep, response: Response
-) -> SessionTokens:
-    """Sign in with both factors; each code serves once."""
+    body: SignInRequest, request: Request, _: Anonymous, runtime: RuntimeDep, response: Response
+) -> SessionTokensResponse:
+    """Sign in with both factors; each code is accepted once."""
     tokens = await open_by_factors(
         runtime,
         login=body.login,
@@ -49,31 +70,38 @@ async def sign_in(
         origin=client_ip(request),
     )
     response.headers["Cache-Control"] = "no-store"
-    return SessionTokens.of(tokens)
+    return SessionTokensResponse.of(tokens)
 
 
 @routes.post("/sessions/refresh")
-async def refresh_session(body: Refresh, _: Anonymous, runtime: RuntimeDep, response: Response) -> SessionTokens:
-    """Use a refresh token up for new tokens; one that comes twice ends the session."""
+@operation("刷新令牌", "Refresh the tokens", RefreshRefused, SigningKeyMissing, no_key=TOKENS_NOT_STORED)
+async def refresh_session(
+    body: RefreshRequest, _: Anonymous, runtime: RuntimeDep, response: Response
+) -> SessionTokensResponse:
+    """Exchange a refresh token for new tokens; a refresh token used twice ends the session."""
     tokens = await service.refresh(runtime, body.refresh_token.get_secret_value())
     response.headers["Cache-Control"] = "no-store"
-    return SessionTokens.of(tokens)
+    return SessionTokensResponse.of(tokens)
 
 
 @routes.delete("/sessions/current")
-async def sign_out(principal: AnyCredential, runtime: RuntimeDep) -> EffectivenessView:
-    """Sign out; answers when no enforcement point accepts the session's tokens any more."""
-    async with runtime.database.transaction() as session:
-        row = await service.sign_out(session, runtime, principal.session)
-    return await effect_on(runtime, row.subject)
+@operation("退出登录", "Sign out", NotFound)
+async def sign_out(principal: AnyCredential, write: WriteDep, runtime: RuntimeDep) -> EffectivenessResponse:
+    """Sign out; wait until no enforcement point accepts the session's tokens."""
+    row = await service.sign_out(write.session, runtime, principal.session)
+    await write.commit(NOT_YET_EFFECTIVE)
+    return await wait_until_effective(runtime, row.subject)
 
 
 @routes.get("/me")
-async def get_me(principal: AnyCredential, request: Request, session: SessionDep, runtime: RuntimeDep) -> Me:
-    """Return who the platform takes the caller for, from where, and what stands between the caller and credit data."""
+@operation("查看本人", "Get the caller")
+async def get_me(
+    principal: AnyCredential, request: Request, session: SessionDep, runtime: RuntimeDep
+) -> CallerResponse:
+    """Return the caller as the platform sees it, and what the caller still needs before credit data opens."""
     name, state = await _named(session, principal)
-    unit = await unit_of(session, principal.unit) if principal.unit else None
-    return Me(
+    unit = await get_unit(session, principal.unit) if principal.unit else None
+    return CallerResponse(
         subject=principal.subject,
         kind=principal.kind,
         id=principal.id,
@@ -88,18 +116,18 @@ async def get_me(principal: AnyCredential, request: Request, session: SessionDep
 
 
 async def _named(session: AsyncSession, principal: Principal) -> tuple[str | None, str | None]:
-    if principal.kind == "account" and (account := await account_of(session, principal.uuid, None)):
+    if principal.kind == "account" and (account := await get_account(session, principal.uuid, None)):
         return account.name, account.state
-    if principal.kind == "system" and (system := await system_of(session, principal.uuid, None)):
+    if principal.kind == "system" and (system := await get_system(session, principal.uuid, None)):
         return system.name, system.state
     return None, None
 
 
 async def _standing(session: AsyncSession, runtime: Runtime, account_id: UUID) -> Standing:
     now = runtime.clock.now()
-    until = await trained_until(session, account_id)
-    signature = await signature_of(session, account_id, undertaking().digest)
-    held = await appointments_held(session, account_id, now)
+    until = await get_training_end(session, account_id)
+    signature = await get_signature(session, account_id, undertaking().digest)
+    held = await list_held_appointments(session, account_id, now)
     return Standing(
         trained_until=until,
         training_current=until is not None and now < until,

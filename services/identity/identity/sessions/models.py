@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, LargeBinary, Text
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -18,11 +18,11 @@ class Session(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
-    origin: Mapped[str] = mapped_column(Text)
-    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    reason: Mapped[str | None] = mapped_column(Text, default=None)
+    origin: Mapped[str]
+    opened_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    reason: Mapped[str | None] = mapped_column(default=None)
 
     @property
     def subject(self) -> str:
@@ -40,10 +40,10 @@ class RefreshToken(Base):
 
     __tablename__ = "refresh_tokens"
 
-    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True, repr=False)
+    hash: Mapped[bytes] = mapped_column(primary_key=True, repr=False)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
-    issued_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    issued_at: Mapped[datetime]
+    used_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class SignInAttempts(Base):
@@ -54,6 +54,6 @@ class SignInAttempts(Base):
 
     __tablename__ = "sign_in_attempts"
 
-    login: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    login: Mapped[bytes] = mapped_column(primary_key=True)
     failures: Mapped[int]
-    failed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    failed_at: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""Reads sessions and refresh tokens."""
+"""Queries of sessions and refresh tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,51 +8,59 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.storage.locks import for_update
 from identity.accounts.models import Account
 from identity.sessions.models import RefreshToken, Session, SignInAttempts
 
 __all__ = [
-    "attempts_of",
-    "forget_attempts",
-    "open_sessions_of_account",
-    "open_sessions_of_unit",
-    "purge_attempts",
-    "refresh_token_of",
-    "session_of",
+    "delete_attempts",
+    "delete_old_attempts",
+    "get_refresh_token",
+    "get_session",
+    "lock_attempts",
+    "lock_open_sessions_of_account",
+    "lock_open_sessions_of_unit",
+    "lock_refresh_token",
+    "lock_session",
 ]
 
-PURGED = 20
-"""Old rows that one sign-in removes: more than it adds."""
+DELETE_BATCH_SIZE = 20
+"""Rows that one sign-in deletes at most: more than it adds."""
 
 
-async def refresh_token_of(session: AsyncSession, digest: bytes, *, lock: bool = False) -> RefreshToken | None:
+async def get_refresh_token(session: AsyncSession, digest: bytes) -> RefreshToken | None:
     """Return a refresh token."""
-    query = select(RefreshToken).where(RefreshToken.hash == digest)
-    if lock:
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    token: RefreshToken | None = await session.scalar(select(RefreshToken).where(RefreshToken.hash == digest))
+    return token
+
+
+async def lock_refresh_token(session: AsyncSession, digest: bytes) -> RefreshToken | None:
+    """Return a refresh token, locked for a change."""
+    query = for_update(select(RefreshToken).where(RefreshToken.hash == digest))
     token: RefreshToken | None = await session.scalar(query)
     return token
 
 
-async def session_of(session: AsyncSession, session_id: UUID, *, lock: bool = False) -> Session | None:
+async def get_session(session: AsyncSession, session_id: UUID) -> Session | None:
     """Return a session."""
-    query = select(Session).where(Session.id == session_id)
-    if lock:
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    row: Session | None = await session.scalar(query)
+    row: Session | None = await session.scalar(select(Session).where(Session.id == session_id))
     return row
 
 
-async def open_sessions_of_account(session: AsyncSession, account_id: UUID) -> Sequence[Session]:
-    """Return what did not end, locked, as it is now."""
+async def lock_session(session: AsyncSession, session_id: UUID) -> Session | None:
+    """Return a session, locked for a change."""
+    row: Session | None = await session.scalar(for_update(select(Session).where(Session.id == session_id)))
+    return row
+
+
+async def lock_open_sessions_of_account(session: AsyncSession, account_id: UUID) -> Sequence[Session]:
+    """Return the sessions of an account that have not ended, locked for a change."""
     query = select(Session).where(Session.account_id == account_id, Session.ended_at.is_(None)).order_by(Session.id)
-    return (
-        await session.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True))
-    ).all()
+    return (await session.scalars(for_update(query))).all()
 
 
-async def open_sessions_of_unit(session: AsyncSession, unit_id: UUID) -> Sequence[Session]:
-    """Return what did not end of all people of a unit, locked, as it is now."""
+async def lock_open_sessions_of_unit(session: AsyncSession, unit_id: UUID) -> Sequence[Session]:
+    """Return the sessions of a unit's people that have not ended, locked for a change."""
     query = (
         select(Session)
         .join(Account, Session.account_id == Account.id)
@@ -63,8 +71,8 @@ async def open_sessions_of_unit(session: AsyncSession, unit_id: UUID) -> Sequenc
     return (await session.scalars(query.execution_options(populate_existing=True))).all()
 
 
-async def attempts_of(session: AsyncSession, login: bytes, now: datetime) -> SignInAttempts:
-    """Return the attempts of a login, locked; a first one begins at none."""
+async def lock_attempts(session: AsyncSession, login: bytes, now: datetime) -> SignInAttempts:
+    """Return the attempts of a login, locked for a change; a new login starts at 0."""
     row = insert(SignInAttempts).values(login=login, failures=0, failed_at=now)
     await session.execute(row.on_conflict_do_nothing())
     query = select(SignInAttempts).where(SignInAttempts.login == login).with_for_update()
@@ -75,18 +83,18 @@ async def attempts_of(session: AsyncSession, login: bytes, now: datetime) -> Sig
     return attempts
 
 
-async def forget_attempts(session: AsyncSession, login: bytes) -> None:
-    """Begin anew, after a success."""
+async def delete_attempts(session: AsyncSession, login: bytes) -> None:
+    """Delete the attempts of a login, after a success."""
     await session.execute(delete(SignInAttempts).where(SignInAttempts.login == login))
 
 
-async def purge_attempts(session: AsyncSession, before: datetime) -> None:
-    """Remove some rows that count no more, so that inventing logins fills nothing."""
+async def delete_old_attempts(session: AsyncSession, before: datetime) -> None:
+    """Delete some rows that no longer count, so that invented logins do not fill the table."""
     old = (
         select(SignInAttempts.login)
         .where(SignInAttempts.failed_at < before)
         .order_by(SignInAttempts.failed_at)
-        .limit(PURGED)
+        .limit(DELETE_BATCH_SIZE)
         .with_for_update(skip_locked=True)
     )
     logins = (await session.scalars(old)).all()

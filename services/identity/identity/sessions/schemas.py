@@ -9,10 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from common.enforcement.permissions import UnitKind
 from identity.sessions.service import Tokens
 
-__all__ = ["AppointmentHeld", "Me", "Refresh", "SessionTokens", "SignIn", "Standing", "UnitStanding"]
+__all__ = [
+    "AppointmentHeld",
+    "CallerResponse",
+    "RefreshRequest",
+    "SessionTokensResponse",
+    "SignInRequest",
+    "Standing",
+    "UnitStanding",
+]
 
 
-class SignIn(BaseModel):
+class SignInRequest(BaseModel):
     """Both factors. Whatever form the login has: an impossible one is answered as an unknown one."""
 
     model_config = ConfigDict(extra="forbid")
@@ -21,14 +29,14 @@ class SignIn(BaseModel):
     totp: Annotated[str, Field(pattern="^[0-9]{6}$")]
 
 
-class Refresh(BaseModel):
+class RefreshRequest(BaseModel):
     """A refresh token, which is used up by this."""
 
     model_config = ConfigDict(extra="forbid")
     refresh_token: Annotated[SecretStr, Field(min_length=16, max_length=128)]
 
 
-class SessionTokens(BaseModel):
+class SessionTokensResponse(BaseModel):
     """The tokens of a session; `expires_in` in seconds."""
 
     access_token: str
@@ -78,7 +86,7 @@ class Standing(BaseModel):
     appointments: list[AppointmentHeld]
 
 
-class Me(BaseModel):
+class CallerResponse(BaseModel):
     """Who the platform takes the caller for; `standing` for people only. `origin`: the address it sees."""
 
     subject: str

@@ -16,21 +16,23 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts.models import Account, AccountState
-from identity.accounts.queries import account_of
+from identity.accounts.queries import lock_account
 from identity.cutoffs.service import cut_off
-from identity.posts.queries import appointments_held
-from identity.problems import RefreshRefused
+from identity.posts.queries import list_held_appointments
 from identity.runtime import Runtime
 from identity.sessions.models import RefreshToken, Session
+from identity.sessions.problems import RefreshRefused
 from identity.sessions.queries import (
-    open_sessions_of_account,
-    open_sessions_of_unit,
-    refresh_token_of,
-    session_of,
+    get_refresh_token,
+    get_session,
+    lock_open_sessions_of_account,
+    lock_open_sessions_of_unit,
+    lock_refresh_token,
+    lock_session,
 )
-from identity.tokens.service import Minted, mint
+from identity.tokens.service import IssuedToken, mint
 from identity.units.models import Unit
-from identity.units.queries import unit_of
+from identity.units.queries import lock_unit_state
 
 __all__ = ["Tokens", "end_sessions_of_account", "end_sessions_of_unit", "open_session", "refresh", "sign_out"]
 
@@ -43,7 +45,7 @@ SHORTEST = timedelta(seconds=1)
 class Tokens:
     """What a session gives: the refresh token is kept nowhere."""
 
-    access: Minted
+    access: IssuedToken
     refresh: str
     session: Session
     permissions: list[str]
@@ -75,18 +77,18 @@ async def refresh(runtime: Runtime, token: str) -> Tokens:
 
 
 async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> Tokens | RefreshRefused:
-    known = await refresh_token_of(session, digest)
+    known = await get_refresh_token(session, digest)
     if known is None:
         return RefreshRefused(reason="unknown")
-    family = await session_of(session, known.session_id)
+    family = await get_session(session, known.session_id)
     assert family is not None
     # Every path locks in this order, account, unit, session: a suspension comes before all of this or after.
-    account = await account_of(session, family.account_id, None, lock=True)
+    account = await lock_account(session, family.account_id, None)
     assert account is not None
-    unit = await unit_of(session, account.unit_id, lock="share")
+    unit = await lock_unit_state(session, account.unit_id)
     assert unit is not None
-    row = await session_of(session, family.id, lock=True)
-    used = await refresh_token_of(session, digest, lock=True)
+    row = await lock_session(session, family.id)
+    used = await lock_refresh_token(session, digest)
     assert row is not None
     assert used is not None
     now = runtime.clock.now()
@@ -113,7 +115,7 @@ async def _tokens(session: AsyncSession, runtime: Runtime, account: Account, uni
     now = runtime.clock.now()
     token = secrets.token_urlsafe(REFRESH_BYTES)
     session.add(RefreshToken(hash=hashlib.sha256(token.encode()).digest(), session_id=row.id, issued_at=now))
-    held = await appointments_held(session, account.id, now + SHORTEST)
+    held = await list_held_appointments(session, account.id, now + SHORTEST)
     permissions = sorted({permission for _, post in held for permission in post.permissions})
     # No token outlives an appointment that it speaks of (P7).
     until = min([row.expires_at, *(held_.until for held_, _ in held if held_.until)])
@@ -125,7 +127,7 @@ async def _tokens(session: AsyncSession, runtime: Runtime, account: Account, uni
 
 async def sign_out(session: AsyncSession, runtime: Runtime, session_id: UUID | None) -> Session:
     """End the session and its tokens; again changes nothing. Raises `NotFound` for a credential without a session."""
-    row = await session_of(session, session_id, lock=True) if session_id else None
+    row = await lock_session(session, session_id) if session_id else None
     if row is None:
         raise NotFound
     if row.ended_at is None:
@@ -136,12 +138,12 @@ async def sign_out(session: AsyncSession, runtime: Runtime, session_id: UUID | N
 
 async def end_sessions_of_account(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str) -> None:
     """End all sessions of an account whose row is locked; its access tokens die by the account's cutoff."""
-    await _end(session, runtime, await open_sessions_of_account(session, account_id), reason=reason)
+    await _end(session, runtime, await lock_open_sessions_of_account(session, account_id), reason=reason)
 
 
 async def end_sessions_of_unit(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, reason: str) -> None:
     """End all sessions of a unit whose row is locked; the access tokens die by the unit's cutoff."""
-    await _end(session, runtime, await open_sessions_of_unit(session, unit_id), reason=reason)
+    await _end(session, runtime, await lock_open_sessions_of_unit(session, unit_id), reason=reason)
 
 
 async def _end(session: AsyncSession, runtime: Runtime, rows: Sequence[Session], *, reason: str) -> None:

@@ -9,19 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.contracts.events.identity import SignInFailed
 from common.storage.encryption import decrypt
 from identity.accounts.models import Account, AccountState
-from identity.accounts.queries import account_by_login, account_of
+from identity.accounts.queries import get_account_by_login, lock_account
 from identity.credentials import totp
 from identity.credentials.passwords import Passwords
-from identity.problems import AccountSuspended, SignInRefused
 from identity.runtime import Runtime
-from identity.sessions.queries import attempts_of, forget_attempts, purge_attempts
+from identity.sessions.problems import AccountSuspended, SignInRefused
+from identity.sessions.queries import delete_attempts, delete_old_attempts, lock_attempts
 from identity.sessions.service import Tokens, open_session
 from identity.units.problems import UnitNotActive
-from identity.units.queries import unit_of
+from identity.units.queries import lock_unit_state
 
 __all__ = ["sign_in"]
 
-NOBODY = UUID(int=0)
+NO_ACCOUNT = UUID(int=0)
 NO_SECRET = "A" * 32
 """What an unknown login's code is held against, so that it takes as long."""
 
@@ -60,11 +60,11 @@ async def sign_in(runtime: Runtime, *, login: str, password: str, totp_code: str
         account.password_hash = fresh or account.password_hash
         if account.state != AccountState.ACTIVE:
             raise AccountSuspended
-        unit = await unit_of(session, account.unit_id, lock="share")
+        unit = await lock_unit_state(session, account.unit_id)
         assert unit is not None
         if not unit.active:
             raise UnitNotActive
-        await forget_attempts(session, attempt.login)
+        await delete_attempts(session, attempt.login)
         return await open_session(session, runtime, account, unit, origin=origin)
 
 
@@ -74,15 +74,15 @@ async def _begin(session: AsyncSession, runtime: Runtime, login: str) -> _Attemp
     key = runtime.settings.digest("login", login)
     most = runtime.policies.at("login-attempts", now).value
     since = now - timedelta(seconds=runtime.policies.at("login-lock", now).value)
-    attempts = await attempts_of(session, key, now)
+    attempts = await lock_attempts(session, key, now)
     barred = attempts.failures >= most and attempts.failed_at > since
     if not barred:
         attempts.failures = _following(attempts.failures, attempts.failed_at, since)
         attempts.failed_at = now
     failures = attempts.failures
-    account = await account_by_login(session, login)
+    account = await get_account_by_login(session, login)
     await session.flush()
-    await purge_attempts(session, since)
+    await delete_old_attempts(session, since)
     return _Attempt(
         login=key,
         account_id=account.id if account else None,
@@ -100,7 +100,7 @@ async def _second_factor(
     session: AsyncSession, runtime: Runtime, attempt: _Attempt, code: str
 ) -> tuple[Account | None, int | None]:
     """Lock the account and return the code's step, None for a wrong or used one."""
-    account = await account_of(session, attempt.account_id or NOBODY, None, lock=True)
+    account = await lock_account(session, attempt.account_id or NO_ACCOUNT, None)
     secret, last = NO_SECRET, None
     if account and account.totp_secret:
         secret = decrypt(runtime.settings.sealing_key(), account.totp_secret, account.totp_place).decode()

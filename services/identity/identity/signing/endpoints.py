@@ -1,15 +1,18 @@
-"""Where operators see the signing keys and end one."""
+"""Endpoints of signing keys, for operators."""
 
 from typing import Annotated
 
 from fastapi import Path
 
+from common.problems import NotFound
 from common.web.dependencies import SessionDep
+from common.web.openapi import operation
 from common.web.routing import router
 from identity.permissions import CanManageOperations
 from identity.runtime import RuntimeDep
 from identity.signing import queries, service
-from identity.signing.schemas import RetiredKey, RetireKey, SigningKeyView
+from identity.signing.problems import SigningKeyNeeded
+from identity.signing.schemas import RetiredKeyResponse, RetireKeyRequest, SigningKeyResponse
 
 __all__ = ["routes"]
 
@@ -19,16 +22,26 @@ Kid = Annotated[str, Path(min_length=43, max_length=43, pattern="^[A-Za-z0-9_-]+
 
 
 @routes.get("")
-async def list_signing_keys(_: CanManageOperations, session: SessionDep, runtime: RuntimeDep) -> list[SigningKeyView]:
-    """List every key that ever was on the feed, the oldest first."""
+@operation("查看签名密钥", "List signing keys")
+async def list_signing_keys(
+    _: CanManageOperations, session: SessionDep, runtime: RuntimeDep
+) -> list[SigningKeyResponse]:
+    """List every key that was ever published, the oldest first."""
     now = runtime.clock.now()
-    return [SigningKeyView.of(row, now) for row in await queries.published_keys(session)]
+    return [SigningKeyResponse.of(row, now) for row in await queries.list_keys(session)]
 
 
 @routes.post("/{kid}/retire")
+@operation(
+    "停用签名密钥",
+    "Retire a signing key",
+    NotFound,
+    SigningKeyNeeded,
+    no_key=("以密钥状态为准，重复请求不产生新的效果", "The key's state decides: a repeat has no further effect"),
+)
 async def retire_signing_key(
-    kid: Kid, body: RetireKey, principal: CanManageOperations, runtime: RuntimeDep
-) -> RetiredKey:
-    """End a key: one that leaked with all tokens that it signed, any other when the last of them has expired."""
+    kid: Kid, body: RetireKeyRequest, principal: CanManageOperations, runtime: RuntimeDep
+) -> RetiredKeyResponse:
+    """Retire a key: a leaked one with all its tokens at once, any other after its last token has expired."""
     row, effective_at = await service.retire(runtime, kid, by=principal.subject, reason=body.reason, leaked=body.leaked)
-    return RetiredKey(key=SigningKeyView.of(row, runtime.clock.now()), effective_at=effective_at)
+    return RetiredKeyResponse(key=SigningKeyResponse.of(row, runtime.clock.now()), effective_at=effective_at)

@@ -5,8 +5,8 @@ import time
 
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.tokens import KeyInvalid, SigningKey
-from identity.problems import SigningKeyMissing
 from identity.signing.models import PublishedKey
+from identity.signing.problems import SigningKeyMissing
 
 __all__ = ["SigningKeys"]
 

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from identity.signing.models import PublishedKey
 
-__all__ = ["RetireKey", "RetiredKey", "SigningKeyView"]
+__all__ = ["RetireKeyRequest", "RetiredKeyResponse", "SigningKeyResponse"]
 
 
-class SigningKeyView(BaseModel):
+class SigningKeyResponse(BaseModel):
     """One key. `published`: known, and not used yet. `signs`. `verifies`: only older tokens. `retired`: nothing any more."""
 
     kid: str
@@ -39,7 +39,7 @@ class SigningKeyView(BaseModel):
         )
 
 
-class RetireKey(BaseModel):
+class RetireKeyRequest(BaseModel):
     """Why a key ends; `leaked`: at once, with all tokens that it signed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -47,8 +47,8 @@ class RetireKey(BaseModel):
     leaked: bool = False
 
 
-class RetiredKey(BaseModel):
+class RetiredKeyResponse(BaseModel):
     """The key, and since when no enforcement point accepts what it signed; null: the bus could not take it yet."""
 
-    key: SigningKeyView
+    key: SigningKeyResponse
     effective_at: datetime | None

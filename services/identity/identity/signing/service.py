@@ -15,11 +15,11 @@ from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import SigningKey
 from common.messaging import outbox
 from common.problems import NotFound, Unavailable
-from identity.acknowledgements.service import HELD_WITHIN
-from identity.problems import SigningKeyNeeded
+from identity.acknowledgements.service import BUS_TIMEOUT
 from identity.runtime import Runtime
 from identity.signing import queries
-from identity.signing.models import LEASE, LONGEST_TERM, PublishedKey
+from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
+from identity.signing.problems import SigningKeyNeeded
 
 __all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys"]
 
@@ -31,7 +31,7 @@ ITSELF = "service:identity"
 async def publish_keys(runtime: Runtime) -> None:
     """Put the public half of every own key on the feed, once; the first of all signs at once, as nobody is served yet."""
     async with runtime.database.transaction() as session:
-        first = not await queries.published_keys(session)
+        first = not await queries.list_keys(session)
         for key in runtime.signing_keys.own.values():
             await _publish(session, runtime, key, signs=first)
             first = False
@@ -44,7 +44,7 @@ async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, 
         jwk=key.public_jwk,
         published_at=now,
         signs_from=now if signs else None,
-        needed_until=now + LEASE + LONGEST_TERM if signs else None,
+        needed_until=now + LEASE + MAX_TOKEN_TERM if signs else None,
     )
     if await session.scalar(row.on_conflict_do_nothing().returning(PublishedKey.kid)):
         outbox.add_entry(session, VerificationKey(kid=key.kid, jwk=key.public_jwk), at=now)
@@ -71,7 +71,7 @@ async def choose(runtime: Runtime) -> None:
     """Look which key signs, and write down what is new."""
     keys, now = runtime.signing_keys, runtime.clock.now()
     async with runtime.database.transaction() as session:
-        rows = await queries.published_keys(session)
+        rows = await queries.list_keys(session)
         chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)
         if chosen and not await _say_ahead(session, chosen, now):
             chosen = None  # it was retired between our look and our word
@@ -84,7 +84,7 @@ async def _say_ahead(session: AsyncSession, kid: str, now: datetime) -> bool:
     known = await session.get_one(PublishedKey, kid)
     if known.signs_on(now):
         return True
-    row = await queries.key_of(session, kid)
+    row = await queries.lock_key(session, kid)
     if row is None or row.retired_at:
         return False
     if row.signs_from is None:
@@ -102,7 +102,7 @@ async def _retire_unneeded(
             continue
         if not any(other.signs(now) for other in rows if other is not row):
             continue
-        locked = await queries.key_of(session, row.kid)
+        locked = await queries.lock_key(session, row.kid)
         if locked and not locked.retired_at and not locked.needed(now):
             _end(session, runtime, locked, by=ITSELF, reason="superseded")
 
@@ -123,14 +123,14 @@ async def retire(
     its tokens are in force: people and systems get new ones. Raises `NotFound`, `SigningKeyNeeded`. Safe to repeat.
     """
     async with runtime.database.transaction() as session:
-        row = await queries.key_of(session, kid)
+        row = await queries.lock_key(session, kid)
         if row is None:
             raise NotFound
         if not row.retired_at:
             now = runtime.clock.now()
             if row.needed(now) and not leaked:
                 raise SigningKeyNeeded(needed_until=row.needed_until and row.needed_until.isoformat())
-            if not any(other.signs(now) for other in await queries.published_keys(session) if other is not row):
+            if not any(other.signs(now) for other in await queries.list_keys(session) if other is not row):
                 raise SigningKeyNeeded(
                     "没有其他密钥在签发令牌，请先加入新密钥并重启身份服务",
                     "No other key signs: add a new one and restart identity first",
@@ -142,7 +142,7 @@ async def retire(
 async def _effective(runtime: Runtime, kid: str) -> datetime | None:
     """Wait until every point has read the retirement, or refuses because it has not confirmed the feed's end for the bound."""
     point = runtime.point
-    if not await point.until(lambda: kid not in point.keys, HELD_WITHIN):
+    if not await point.until(lambda: kid not in point.keys, BUS_TIMEOUT):
         return None
     await asyncio.sleep(point.bound() + POLL_INTERVAL)
     return runtime.clock.now()

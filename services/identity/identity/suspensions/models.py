@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -17,10 +17,10 @@ class Suspension(Base):
     __tablename__ = "suspensions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    cause: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    begun_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    cause: Mapped[str]
+    reason: Mapped[str]
+    begun_at: Mapped[datetime]
     unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("units.id"), default=None)
     account_id: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
     system_id: Mapped[UUID | None] = mapped_column(ForeignKey("systems.id"), default=None)
-    lifted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    lifted_at: Mapped[datetime | None] = mapped_column(default=None)

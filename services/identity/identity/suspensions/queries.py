@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.suspensions.models import Suspension
 
-__all__ = ["Subject", "open_suspensions"]
+__all__ = ["Subject", "list_open_suspensions"]
 
 Subject = Literal["unit_id", "account_id", "system_id"]
 
 
-async def open_suspensions(session: AsyncSession, subject: Subject, id_: UUID) -> Sequence[Suspension]:
+async def list_open_suspensions(session: AsyncSession, subject: Subject, id_: UUID) -> Sequence[Suspension]:
     """Return what holds a subject now, oldest first."""
     query = select(Suspension).where(getattr(Suspension, subject) == id_, Suspension.lifted_at.is_(None))
     return (await session.scalars(query.order_by(Suspension.id))).all()

@@ -1,16 +1,20 @@
-"""Doors of the connected systems."""
+"""Endpoints of connected systems."""
 
 from uuid import UUID
 
 from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
-from common.problems import NotFound
-from common.web.dependencies import SessionDep, WriteDep
-from common.web.pagination import Page, PageDep, page_of
+from common.enforcement.tenancy import visible_unit
+from common.problems import Forbidden, NotFound
+from common.web.dependencies import SessionDep, Write, WriteDep
+from common.web.openapi import operation
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import effect_on
+from identity.acknowledgements.waiting import wait_until_effective
+from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
 from identity.permissions import (
     AnyCredential,
     CanApproveSystems,
@@ -18,10 +22,13 @@ from identity.permissions import (
     CanReinstateSystems,
     CanSuspendSystems,
 )
-from identity.runtime import RuntimeDep
-from identity.sight import border_of
+from identity.runtime import Runtime, RuntimeDep
+from identity.schemas import ReasonRequest
 from identity.systems import queries, service
-from identity.systems.schemas import ClientSecret, NewSystem, Reason, StoppedSystem, SystemView
+from identity.systems.models import ConnectedSystem
+from identity.systems.problems import ApproverRegistered, OriginInvalid, ResponsibleUnknown, SystemStep
+from identity.systems.schemas import ClientSecretResponse, SystemEffectResponse, SystemRequest, SystemResponse
+from identity.units.problems import UnitNotActive
 
 __all__ = ["routes"]
 
@@ -29,9 +36,10 @@ routes = router("/identity/systems", "systems")
 
 
 @routes.post("", status_code=201)
+@operation("登记接入系统", "Register a connected system", OriginInvalid, ResponsibleUnknown, UnitNotActive)
 async def register_system(
-    body: NewSystem, principal: CanRegisterSystems, write: WriteDep, runtime: RuntimeDep
-) -> SystemView:
+    body: SystemRequest, principal: CanRegisterSystems, write: WriteDep, runtime: RuntimeDep
+) -> SystemResponse:
     """Register a connected system of the own unit; it gets nothing before the center has approved it."""
     system = await service.register(
         write.session,
@@ -41,89 +49,99 @@ async def register_system(
         origins=body.origins,
         responsible=body.responsible_id or principal.uuid,
     )
-    return SystemView.of(system)
+    return SystemResponse.of(system)
 
 
 @routes.get("")
-async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemView]:
+@operation("查看接入系统列表", "List connected systems", Forbidden)
+async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemResponse]:
     """Return the systems of the own unit; center and authority see all."""
-    rows = await queries.systems_page(session, border_of(principal), page.after, page.limit + 1)
-    return page_of(page, rows, SystemView.of, lambda row: row.id)
+    return Page.of(await queries.list_systems(session, visible_unit(principal), page), SystemResponse.of)
 
 
 @routes.get("/{system_id}")
-async def get_system(system_id: UUID, principal: AnyCredential, session: SessionDep) -> SystemView:
+@operation("查看接入系统", "Get a connected system", NotFound, Forbidden)
+async def get_system(system_id: UUID, principal: AnyCredential, session: SessionDep) -> SystemResponse:
     """Return a system of the own unit; center and authority see all."""
-    system = await queries.system_of(session, system_id, border_of(principal))
+    system = await queries.get_system(session, system_id, visible_unit(principal))
     if system is None:
         raise NotFound
-    return SystemView.of(system)
+    return SystemResponse.of(system)
 
 
 @routes.post("/{system_id}/approve")
+@operation("批准接入系统", "Approve a connected system", NotFound, ApproverRegistered, SystemStep)
 async def approve_system(
     system_id: UUID, principal: CanApproveSystems, write: WriteDep, runtime: RuntimeDep
-) -> SystemView:
+) -> SystemResponse:
     """Approve a registered system; its unit can then get the client secret."""
-    return SystemView.of(await service.approve(write.session, runtime, principal, system_id))
+    return SystemResponse.of(await service.approve(write.session, runtime, principal, system_id))
 
 
 @routes.post("/{system_id}/secret", status_code=201)
+@operation("更换客户端密钥", "Set a new client secret", NotFound, SystemStep)
 async def rotate_secret(
-    system_id: UUID, principal: CanRegisterSystems, runtime: RuntimeDep, response: Response
-) -> ClientSecret:
-    """Get a new client secret, shown this once; the one before dies, with every token that it got."""
-    async with runtime.database.transaction() as session:
-        system = await queries.system_of(session, system_id, principal.unit)
-        replaced = system is not None and system.secret_set_at is not None
-        system, secret = await service.rotate_secret(session, runtime, principal, system_id)
-        assert system.secret_set_at is not None
-    response.headers["Cache-Control"] = "no-store"
-    return ClientSecret(
-        client_id=str(system.id),
-        client_secret=secret,
-        set_at=system.secret_set_at,
-        effective=await effect_on(runtime, system.subject) if replaced else None,
+    system_id: UUID, principal: CanRegisterSystems, write: WriteDep, runtime: RuntimeDep, response: Response
+) -> ClientSecretResponse:
+    """Return a new client secret, shown this once; the previous one ends, with every token that it got."""
+    system, secret, replaced = await service.rotate_secret(write.session, runtime, principal, system_id)
+    assert system.secret_set_at is not None
+    answer = ClientSecretResponse(
+        client_id=str(system.id), client_secret=secret, set_at=system.secret_set_at, effective=None
     )
+    response.headers["Cache-Control"] = "no-store"
+    if replaced:
+        await write.commit(answer, 201)
+        answer.effective = await wait_until_effective(runtime, system.subject)
+    return answer
 
 
 @routes.post("/{system_id}/suspend")
+@operation("暂停接入系统", "Suspend a connected system", NotFound, Forbidden)
 async def suspend_system(
-    system_id: UUID, body: Reason, principal: CanSuspendSystems, runtime: RuntimeDep
-) -> StoppedSystem:
-    """Suspend a system; answers when no enforcement point accepts its tokens any more."""
-    async with runtime.database.transaction() as session:
-        if await queries.system_of(session, system_id, border_of(principal)) is None:
-            raise NotFound
-        await service.suspend(
-            session, runtime, system_id, reason="system-suspended", cause=_cause(principal), note=body.reason
-        )
-        system = await queries.system_of(session, system_id, None)
-        assert system is not None
-    return StoppedSystem(system=SystemView.of(system), effective=await effect_on(runtime, system.subject))
+    system_id: UUID, body: ReasonRequest, principal: CanSuspendSystems, write: WriteDep, runtime: RuntimeDep
+) -> SystemEffectResponse:
+    """Suspend a system; wait until no enforcement point accepts its tokens."""
+    system = await _visible(write.session, principal, system_id)
+    await service.suspend(
+        write.session, runtime, system_id, reason="system-suspended", cause=_cause(principal), note=body.reason
+    )
+    return await _effect(write, runtime, system)
 
 
 @routes.post("/{system_id}/reinstate")
+@operation("恢复接入系统", "Reinstate a connected system", NotFound, Forbidden)
 async def reinstate_system(
     system_id: UUID, principal: CanReinstateSystems, write: WriteDep, runtime: RuntimeDep
-) -> SystemView:
-    """Lift the own suspension: unit and center each lift what they did."""
-    if await queries.system_of(write.session, system_id, border_of(principal)) is None:
-        raise NotFound
+) -> SystemResponse:
+    """Lift the suspension that the caller's side imposed: unit and center each lift their own."""
+    system = await _visible(write.session, principal, system_id)
     await service.reinstate(write.session, runtime, system_id, cause=_cause(principal))
-    system = await queries.system_of(write.session, system_id, None)
-    assert system is not None
-    return SystemView.of(system)
+    return SystemResponse.of(system)
 
 
 @routes.post("/{system_id}/decommission")
+@operation("停用接入系统", "Decommission a connected system", NotFound, Forbidden)
 async def decommission_system(
-    system_id: UUID, body: Reason, principal: CanSuspendSystems, runtime: RuntimeDep
-) -> StoppedSystem:
+    system_id: UUID, body: ReasonRequest, principal: CanSuspendSystems, write: WriteDep, runtime: RuntimeDep
+) -> SystemEffectResponse:
     """End a system for good; its records stay."""
-    async with runtime.database.transaction() as session:
-        system = await service.decommission(session, runtime, system_id, border_of(principal), reason=body.reason)
-    return StoppedSystem(system=SystemView.of(system), effective=await effect_on(runtime, system.subject))
+    visible = visible_unit(principal)
+    system = await service.decommission(write.session, runtime, system_id, visible, reason=body.reason)
+    return await _effect(write, runtime, system)
+
+
+async def _visible(session: AsyncSession, principal: Principal, system_id: UUID) -> ConnectedSystem:
+    system = await queries.get_system(session, system_id, visible_unit(principal))
+    if system is None:
+        raise NotFound
+    return system
+
+
+async def _effect(write: Write, runtime: Runtime, system: ConnectedSystem) -> SystemEffectResponse:
+    view = SystemResponse.of(system)
+    await write.commit(SystemEffectResponse(system=view, effective=NOT_YET_EFFECTIVE))
+    return SystemEffectResponse(system=view, effective=await wait_until_effective(runtime, system.subject))
 
 
 def _cause(principal: Principal) -> str:

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, ForeignKeyConstraint, LargeBinary, Text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.state_machine import StateMachine
 from identity.systems.problems import SystemStep
 from identity.tables import Base
 
-__all__ = ["TRANSITIONS", "ConnectedSystem", "SystemState"]
+__all__ = ["ConnectedSystem", "SystemState"]
 
 
 class SystemState(StrEnum):
@@ -25,41 +26,35 @@ class SystemState(StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
-TRANSITIONS: dict[SystemState, frozenset[SystemState]] = {
-    SystemState.REGISTERED: frozenset({SystemState.APPROVED, SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
-    SystemState.APPROVED: frozenset({SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
-    SystemState.SUSPENDED: frozenset({SystemState.APPROVED, SystemState.REGISTERED, SystemState.DECOMMISSIONED}),
-    SystemState.DECOMMISSIONED: frozenset(),
-}
-
-
-class ConnectedSystem(Base):
+class ConnectedSystem(StateMachine, Base):
     """A unit's system with its responsible person (clause 5p.1); `origins` are the networks that it may come from."""
+
+    TRANSITIONS: ClassVar = {
+        SystemState.REGISTERED: frozenset({SystemState.APPROVED, SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
+        SystemState.APPROVED: frozenset({SystemState.SUSPENDED, SystemState.DECOMMISSIONED}),
+        SystemState.SUSPENDED: frozenset({SystemState.APPROVED, SystemState.REGISTERED, SystemState.DECOMMISSIONED}),
+        SystemState.DECOMMISSIONED: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = SystemStep
 
     __tablename__ = "systems"
     __table_args__ = (ForeignKeyConstraint(["responsible", "unit_id"], ["accounts.id", "accounts.unit_id"]),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("units.id"))
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
     origins: Mapped[Sequence[Any]] = mapped_column(ARRAY(CIDR))
     responsible: Mapped[UUID]
     registered_by: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
-    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    registered_at: Mapped[datetime]
     state: Mapped[SystemState] = mapped_column(Text, default=SystemState.REGISTERED)
     approved_by: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"), default=None)
-    approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, repr=False)
-    secret_set_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
-    decommissioned_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    approved_at: Mapped[datetime | None] = mapped_column(default=None)
+    secret_hash: Mapped[bytes | None] = mapped_column(default=None, repr=False)
+    secret_set_at: Mapped[datetime | None] = mapped_column(default=None)
+    decommissioned_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
     def subject(self) -> str:
         """The subject of its cutoffs."""
         return f"system:{self.id}"
-
-    def move_to(self, state: SystemState) -> None:
-        """Take a step. Raises `SystemStep` for one that the table does not have."""
-        if state not in TRANSITIONS[SystemState(self.state)]:
-            raise SystemStep(state=self.state, wanted=state)
-        self.state = state

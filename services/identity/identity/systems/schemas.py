@@ -7,13 +7,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from identity.cutoffs.schemas import EffectivenessView
+from identity.cutoffs.schemas import EffectivenessResponse
 from identity.systems.models import ConnectedSystem
 
-__all__ = ["ClientSecret", "NewSystem", "Reason", "StoppedSystem", "SystemView"]
+__all__ = ["ClientSecretResponse", "SystemEffectResponse", "SystemRequest", "SystemResponse"]
 
 
-class NewSystem(BaseModel):
+class SystemRequest(BaseModel):
     """A system of the own unit. `origins`: networks as CIDR or single addresses; `responsible_id`: else oneself."""
 
     model_config = ConfigDict(extra="forbid")
@@ -22,7 +22,7 @@ class NewSystem(BaseModel):
     responsible_id: UUID | None = None
 
 
-class SystemView(BaseModel):
+class SystemResponse(BaseModel):
     """A connected system."""
 
     id: UUID
@@ -57,25 +57,18 @@ class SystemView(BaseModel):
         )
 
 
-class ClientSecret(BaseModel):
+class ClientSecretResponse(BaseModel):
     """The client credentials of a system; the secret is shown this once."""
 
     client_id: str
     client_secret: str
     set_at: datetime
-    effective: EffectivenessView | None
+    effective: EffectivenessResponse | None
     """Since when and where tokens of the secret before are refused; null: there was none."""
 
 
-class Reason(BaseModel):
-    """Why."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=2, max_length=200)]
-
-
-class StoppedSystem(BaseModel):
+class SystemEffectResponse(BaseModel):
     """The system, and since when and where its credentials are refused."""
 
-    system: SystemView
-    effective: EffectivenessView
+    system: SystemResponse
+    effective: EffectivenessResponse

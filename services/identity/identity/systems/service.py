@@ -21,20 +21,20 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts.models import AccountState
-from identity.accounts.queries import account_of
+from identity.accounts.queries import get_account
 from identity.cutoffs.service import cut_off
 from identity.runtime import Runtime
 from identity.suspensions import service as suspensions
 from identity.systems.models import ConnectedSystem, SystemState
 from identity.systems.problems import ApproverRegistered, OriginInvalid, ResponsibleUnknown, SystemStep
-from identity.systems.queries import system_of
+from identity.systems.queries import lock_system
 from identity.units.problems import UnitNotActive
-from identity.units.queries import unit_of
+from identity.units.queries import lock_unit_state
 
 __all__ = ["approve", "decommission", "register", "reinstate", "rotate_secret", "suspend"]
 
 SECRET_BYTES = 32
-WIDEST_V4, WIDEST_V6 = 8, 32
+MIN_PREFIX_V4, MIN_PREFIX_V6 = 8, 32
 """Prefix lengths: a unit's own private network, and what a registry gives to a provider at most."""
 
 Network = IPv4Network | IPv6Network
@@ -57,14 +57,14 @@ async def register(
     too_wide = [str(network) for network in origins if not _narrow(network)]
     if too_wide:
         raise OriginInvalid(
-            f"IPv4 前缀不短于 /{WIDEST_V4}，IPv6 不短于 /{WIDEST_V6}",
-            f"A prefix has at least {WIDEST_V4} bits in IPv4, {WIDEST_V6} in IPv6",
+            f"IPv4 前缀不短于 /{MIN_PREFIX_V4}，IPv6 不短于 /{MIN_PREFIX_V6}",
+            f"A prefix has at least {MIN_PREFIX_V4} bits in IPv4, {MIN_PREFIX_V6} in IPv6",
             origins=too_wide,
         )
-    person = await account_of(session, responsible, principal.unit)
+    person = await get_account(session, responsible, principal.unit)
     if person is None or person.state not in (AccountState.INVITED, AccountState.ACTIVE):
         raise ResponsibleUnknown
-    unit = await unit_of(session, principal.unit, lock="share")
+    unit = await lock_unit_state(session, principal.unit)
     if unit is None or not unit.active:
         raise UnitNotActive
     now = runtime.clock.now()
@@ -90,7 +90,7 @@ async def register(
 
 
 def _narrow(network: Network) -> bool:
-    return network.prefixlen >= (WIDEST_V4 if isinstance(network, IPv4Network) else WIDEST_V6)
+    return network.prefixlen >= (MIN_PREFIX_V4 if isinstance(network, IPv4Network) else MIN_PREFIX_V6)
 
 
 async def approve(session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID) -> ConnectedSystem:
@@ -115,8 +115,8 @@ async def approve(session: AsyncSession, runtime: Runtime, principal: Principal,
 
 async def rotate_secret(
     session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID
-) -> tuple[ConnectedSystem, str]:
-    """Give the own system a new secret; the one before dies at once, with every token that it got. Clause 5d.3.
+) -> tuple[ConnectedSystem, str, bool]:
+    """Set a new secret and return it, and whether it replaced one, which ends at once with its tokens. Clause 5d.3.
 
     Raises `NotFound`, `SystemStep` unless the system is approved and not suspended.
     """
@@ -131,7 +131,7 @@ async def rotate_secret(
     system.secret_set_at = now
     event = SystemSecretSet(system_id=system.id, unit_id=system.unit_id, replaced=replaced)
     outbox.add(session, event, at=now)
-    return system, secret
+    return system, secret, replaced
 
 
 async def suspend(
@@ -144,10 +144,10 @@ async def suspend(
     False when there is no such system, or this cause holds it already. A decommissioned one stays so and is cut off
     once more, so that whoever ordered it has a cutoff to show.
     """
-    system = await system_of(session, system_id, None, lock="change")
+    system = await lock_system(session, system_id, None)
     if system is None:
         return False
-    if not await suspensions.begin(session, runtime, "system_id", system.id, reason=note or reason, cause=cause):
+    if not await suspensions.start(session, runtime, "system_id", system.id, reason=note or reason, cause=cause):
         return False
     if system.state != SystemState.DECOMMISSIONED:
         if system.state != SystemState.SUSPENDED:
@@ -160,7 +160,7 @@ async def suspend(
 
 async def reinstate(session: AsyncSession, runtime: Runtime, system_id: UUID, *, cause: str) -> bool:
     """Lift what this cause holds; True when the system may get tokens again, False while another cause holds it."""
-    system = await system_of(session, system_id, None, lock="change")
+    system = await lock_system(session, system_id, None)
     if system is None:
         return False
     last = await suspensions.lift(session, runtime, "system_id", system.id, cause=cause)
@@ -188,7 +188,7 @@ async def decommission(
 
 
 async def _changing(session: AsyncSession, system_id: UUID, unit_id: UUID | None) -> ConnectedSystem:
-    system = await system_of(session, system_id, unit_id, lock="change")
+    system = await lock_system(session, system_id, unit_id)
     if system is None:
         raise NotFound
     return system

@@ -1,4 +1,4 @@
-"""The OAuth 2 endpoints: tokens, introspection, and what others configure themselves from."""
+"""Endpoints of OAuth 2: tokens, introspection, keys and metadata."""
 
 from typing import Any
 
@@ -6,23 +6,38 @@ import orjson
 from fastapi import Request, Response
 
 from common.contracts.events.identity import AccessRefused
+from common.enforcement.enforcement_point import FeedStale
+from common.problems import BadRequest, TooLarge
+from common.storage.database import DatabaseUnavailable
 from common.web.authorization import Anonymous, client_ip
 from common.web.fast_routes import fast_router
+from common.web.openapi import operation
 from common.web.request_state import request_state
 from common.web.routing import router
-from identity.problems import OAuthRefused, RefreshRefused
 from identity.runtime import Runtime, RuntimeDep
 from identity.sessions import service as sessions
+from identity.sessions.problems import RefreshRefused
+from identity.signing.problems import SigningKeyMissing
 from identity.tokens import service
-from identity.tokens.client_authentication import credentials_of, form_of
+from identity.tokens.client_authentication import parse_credentials, parse_form
 from identity.tokens.introspection import introspect
-from identity.tokens.schemas import AuthorizationServer, Introspection, Jwks, TokenAnswer
+from identity.tokens.problems import InvalidClient, OAuthRefused, OriginNotRegistered, SystemNotUsable
+from identity.tokens.schemas import AuthorizationServerResponse, IntrospectionResponse, JwksResponse, TokenResponse
 
 __all__ = ["hot_routes", "routes"]
 
 hot_routes = fast_router("/identity/oauth", "tokens")
 routes = router("", "tokens")
 
+CLIENT_PROBLEMS = (
+    OAuthRefused,
+    InvalidClient,
+    SystemNotUsable,
+    OriginNotRegistered,
+    DatabaseUnavailable,
+    TooLarge,
+    BadRequest,
+)
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
 UNSTORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -41,7 +56,15 @@ TOKEN_FORM = _form(
 INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"type": "string"})
 
 
-@hot_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenAnswer)
+@hot_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenResponse)
+@operation(
+    "签发访问令牌",
+    "Issue an access token",
+    *CLIENT_PROBLEMS,
+    SigningKeyMissing,
+    FeedStale,
+    no_key=("答复含令牌，不予保存；可再次申请", "The answer holds a token and is not stored; request another one"),
+)
 async def issue_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Response:
     """Issue an access token: to a system by client credentials from a registered network, to a person by refresh token."""
     try:
@@ -51,16 +74,23 @@ async def issue_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Re
         raise
 
 
-@hot_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=Introspection)
+@hot_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=IntrospectionResponse)
+@operation(
+    "查验访问令牌",
+    "Introspect an access token",
+    *CLIENT_PROBLEMS,
+    FeedStale,
+    no_key=("不改变任何状态", "It changes nothing"),
+)
 async def introspect_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Response:
-    """Say whether an access token is alive now (RFC 7662), to a connected system that was shown it.
+    """Return whether an access token is active (RFC 7662), to a connected system that received it.
 
-    It asks with its client credentials, from a registered network. What is not alive, or not for its eyes, is answered
-    `{"active": false}` and nothing else.
+    The system authenticates with its client credentials, from a registered network. An inactive token, or one that is
+    not meant for it, gets `{"active": false}` and nothing else.
     """
     try:
         form = await _form_of(request)
-        client_id, secret = credentials_of(request.headers.getlist("authorization"), form)
+        client_id, secret = parse_credentials(request.headers.getlist("authorization"), form)
         token = form.get("token")
         if not token:
             raise OAuthRefused("invalid_request", "token-missing")
@@ -73,7 +103,7 @@ async def introspect_token(request: Request, _: Anonymous, runtime: RuntimeDep) 
 
 
 async def _form_of(request: Request) -> dict[str, str]:
-    return form_of(request.headers.get("content-type", ""), await request.body())
+    return parse_form(request.headers.get("content-type", ""), await request.body())
 
 
 def _answer(members: dict[str, Any]) -> Response:
@@ -82,9 +112,9 @@ def _answer(members: dict[str, Any]) -> Response:
 
 async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> dict[str, Any]:
     if form.get("grant_type") == "client_credentials":
-        client_id, secret = credentials_of(request.headers.getlist("authorization"), form)
-        minted = await service.client_token(runtime, client_id=client_id, secret=secret, origin=client_ip(request))
-        return _token_answer(minted)
+        client_id, secret = parse_credentials(request.headers.getlist("authorization"), form)
+        issued = await service.client_token(runtime, client_id=client_id, secret=secret, origin=client_ip(request))
+        return _token_answer(issued)
     if form.get("grant_type") == "refresh_token":
         if not form.get("refresh_token"):
             raise OAuthRefused("invalid_request", "refresh-token-missing")
@@ -98,8 +128,8 @@ async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> di
     raise OAuthRefused("unsupported_grant_type", "grant-type")
 
 
-def _token_answer(minted: service.Minted) -> dict[str, Any]:
-    return {"access_token": minted.token, "token_type": "Bearer", "expires_in": minted.expires_in}
+def _token_answer(issued: service.IssuedToken) -> dict[str, Any]:
+    return {"access_token": issued.token, "token_type": "Bearer", "expires_in": issued.expires_in}
 
 
 def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
@@ -117,20 +147,22 @@ def _record(request: Request, refused: OAuthRefused) -> AccessRefused:
 
 @routes.get("/.well-known/jwks.json", include_in_schema=False)
 @routes.get("/identity/.well-known/jwks.json")
-async def get_jwks(_: Anonymous, runtime: RuntimeDep, response: Response) -> Jwks:
+@operation("令牌验证公钥", "Get the verification keys")
+async def get_jwks(_: Anonymous, runtime: RuntimeDep, response: Response) -> JwksResponse:
     """Return the public keys with which access tokens are verified, for verifiers outside of the platform."""
     published = runtime.point.keys.jwks()["keys"]
     response.headers["Cache-Control"] = "public, max-age=300"
-    return Jwks(keys=published)
+    return JwksResponse(keys=published)
 
 
 @routes.get("/.well-known/oauth-authorization-server", include_in_schema=False)
 @routes.get("/identity/.well-known/oauth-authorization-server")
-async def get_metadata(_: Anonymous, runtime: RuntimeDep, response: Response) -> AuthorizationServer:
+@operation("授权服务元数据", "Get the authorization server's metadata")
+async def get_metadata(_: Anonymous, runtime: RuntimeDep, response: Response) -> AuthorizationServerResponse:
     """Return what clients of the OAuth 2 endpoints configure themselves from (RFC 8414)."""
     issuer = runtime.settings.issuer
     response.headers["Cache-Control"] = "public, max-age=300"
-    return AuthorizationServer(
+    return AuthorizationServerResponse(
         issuer=issuer,
         token_endpoint=f"{issuer}/identity/oauth/token",
         introspection_endpoint=f"{issuer}/identity/oauth/introspect",

@@ -22,8 +22,8 @@ from common.enforcement.enforcement_point import CredentialRevoked
 from common.enforcement.principals import Principal
 from common.enforcement.verifier import CredentialInvalid
 from identity.runtime import Runtime
-from identity.tokens.queries import Client, client_of
-from identity.tokens.service import admitted, digest_of, id_of
+from identity.tokens.queries import Client, get_client
+from identity.tokens.service import digest_of, id_of, require_usable
 
 __all__ = ["introspect"]
 
@@ -41,7 +41,7 @@ async def _authenticate(runtime: Runtime, client_id: str, secret: str, origin: s
     client = runtime.client_cache.get(key, now)
     if client is None or not _current(runtime, client):
         runtime.client_cache.remove(key)
-        client = admitted(await client_of(runtime.database, id_of(client_id), digest, origin), origin)
+        client = require_usable(await get_client(runtime.database, id_of(client_id), digest, origin), origin)
         runtime.client_cache.put(key, client, now + CLIENT_CACHE_TERM)
     return client
 

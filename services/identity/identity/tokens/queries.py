@@ -12,7 +12,7 @@ from common.storage.database import Database
 from identity.systems.models import SystemState
 from identity.units.models import UnitState
 
-__all__ = ["Client", "client_for_token", "client_of"]
+__all__ = ["Client", "client_for_token", "get_client"]
 
 CLIENT = """
     SELECT s.id, s.unit_id, s.state, u.state AS unit_state, u.kind,
@@ -66,7 +66,7 @@ class Client:
         return {self.subject: self.epoch, f"unit:{self.unit_id}": self.unit_epoch}
 
 
-async def client_of(database: Database, system_id: UUID, digest: bytes, origin: str) -> Client | None:
+async def get_client(database: Database, system_id: UUID, digest: bytes, origin: str) -> Client | None:
     """Return the client of this id."""
     async with database.raw_transaction(begin=False) as connection:
         row = await connection.fetchrow(READ, system_id, digest, normalize_address(origin))

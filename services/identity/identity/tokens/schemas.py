@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-__all__ = ["AuthorizationServer", "Introspection", "Jwks", "TokenAnswer"]
+__all__ = ["AuthorizationServerResponse", "IntrospectionResponse", "JwksResponse", "TokenResponse"]
 
 
-class TokenAnswer(BaseModel):
+class TokenResponse(BaseModel):
     """RFC 6749 §5.1; `expires_in` in seconds; `refresh_token` for people only."""
 
     access_token: str
@@ -17,7 +17,7 @@ class TokenAnswer(BaseModel):
     refresh_token: str | None = None
 
 
-class Introspection(BaseModel):
+class IntrospectionResponse(BaseModel):
     """RFC 7662 §2.2: without `active`, nothing else. `sub` is `system:<id>` or `account:<id>`, `exp` in Unix seconds.
 
     `client_id` is the id of the system; a person's token has none.
@@ -32,7 +32,7 @@ class Introspection(BaseModel):
     exp: int | None = None
 
 
-class AuthorizationServer(BaseModel):
+class AuthorizationServerResponse(BaseModel):
     """RFC 8414 §2: where to ask, and in which ways. The addresses begin with the issuer's."""
 
     issuer: str
@@ -45,7 +45,7 @@ class AuthorizationServer(BaseModel):
     introspection_endpoint_auth_methods_supported: list[str]
 
 
-class Jwks(BaseModel):
+class JwksResponse(BaseModel):
     """RFC 7517 §5."""
 
     keys: list[dict[str, Any]]

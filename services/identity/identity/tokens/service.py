@@ -20,21 +20,21 @@ from common.enforcement.verifier import AUDIENCE
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.topics import events_topic
-from identity.cutoffs.service import current_epochs
-from identity.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
+from identity.cutoffs.service import get_epochs
 from identity.runtime import Runtime
 from identity.systems.models import SystemState
+from identity.tokens.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
 from identity.tokens.queries import Client, client_for_token
 from identity.units.models import Unit, UnitState
 
 __all__ = [
     "INCIDENT",
-    "Minted",
-    "admitted",
+    "IssuedToken",
     "client_token",
     "digest_of",
     "id_of",
     "mint",
+    "require_usable",
 ]
 
 INCIDENT = "service:incident"
@@ -42,7 +42,7 @@ INCIDENT = "service:incident"
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class IssuedToken:
     """A token; `expires_in` in seconds."""
 
     token: str
@@ -68,7 +68,7 @@ async def mint(
     until: datetime | None = None,
     extra: Mapping[str, Any] | None = None,
     epoch: int | None = None,
-) -> Minted:
+) -> IssuedToken:
     """Return an access token for `term` (None: policy `access-token-term`), never beyond `until`.
 
     Its epochs are read in this transaction: the caller holds the rows of subject and unit, so that a cutoff comes
@@ -76,7 +76,7 @@ async def mint(
     Raises `ValueError` when less than a second is left, `SigningKeyMissing`.
     """
     frame = _frame(runtime, term=term, until=until)
-    epochs = await current_epochs(session, [subject, *([unit.subject] if unit else [])])
+    epochs = await get_epochs(session, [subject, *([unit.subject] if unit else [])])
     claims = dict(extra or {})
     if unit:
         claims |= {"unit": str(unit.id), "uknd": str(unit.kind), "uepc": epochs[unit.subject]}
@@ -107,7 +107,7 @@ def _frame(runtime: Runtime, *, term: timedelta | None = None, until: datetime |
 
 def _sealed(
     runtime: Runtime, frame: _Frame, *, subject: str, epoch: int, permissions: Iterable[str], claims: Mapping[str, Any]
-) -> Minted:
+) -> IssuedToken:
     issued = int(frame.issued_at.timestamp())
     common: dict[str, Any] = {
         "iss": runtime.settings.issuer,
@@ -121,10 +121,10 @@ def _sealed(
         "jti": frame.jti,
     }
     token = sign(frame.key, common | dict(claims))
-    return Minted(token, frame.jti, frame.issued_at, frame.expires_at)
+    return IssuedToken(token, frame.jti, frame.issued_at, frame.expires_at)
 
 
-async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin: str) -> Minted:
+async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin: str) -> IssuedToken:
     """Return an access token by client credentials (RFC 6749 §4.4). Clause 5d.3.
 
     Looking at the client, reading its epochs and recording the token are one statement, and so one transaction (P3).
@@ -149,7 +149,7 @@ async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin:
         stand_in=stand_in,
         at=now,
     )
-    client = admitted(client, origin)
+    client = require_usable(client, origin)
     claims = {"unit": str(client.unit_id), "uknd": str(client.kind), "uepc": client.unit_epoch}
     return _sealed(
         runtime, frame, subject=subject, epoch=client.epoch, permissions=_of_systems(client.kind), claims=claims
@@ -169,7 +169,7 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def admitted(client: Client | None, origin: str) -> Client:
+def require_usable(client: Client | None, origin: str) -> Client:
     """Return the client.
 
     Raises `InvalidClient` first, so that who does not know the secret learns nothing; `SystemNotUsable`,
@@ -194,7 +194,7 @@ def _of_systems(kind: UnitKind) -> tuple[str, ...]:
     )
 
 
-async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) -> Minted:
+async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) -> IssuedToken:
     digest = hashlib.sha256(secret.encode()).hexdigest()
     if not hmac.compare_digest(digest, runtime.settings.incident_client_secret_hash):
         raise InvalidClient

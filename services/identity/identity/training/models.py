@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,8 +20,8 @@ class Attempt(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
     questions: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    begun_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    begun_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class Result(Base):
@@ -34,8 +34,8 @@ class Result(Base):
     answers: Mapped[dict[str, str]] = mapped_column(JSONB)
     score: Mapped[int]
     pass_mark: Mapped[int]
-    graded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    valid_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    graded_at: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
 
     @property
     def passed(self) -> bool:
@@ -51,5 +51,5 @@ class Signature(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
-    digest: Mapped[str] = mapped_column(Text)
-    signed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    digest: Mapped[str]
+    signed_at: Mapped[datetime]

@@ -8,17 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.training.models import Attempt, Result, Signature
 
-__all__ = ["attempt_of", "attempts_since", "open_attempt", "result_of", "signature_of", "trained_until"]
+__all__ = ["count_attempts_since", "get_attempt", "get_open_attempt", "get_result", "get_signature", "get_training_end"]
 
 
-async def attempt_of(session: AsyncSession, attempt_id: UUID, account_id: UUID) -> Attempt | None:
+async def get_attempt(session: AsyncSession, attempt_id: UUID, account_id: UUID) -> Attempt | None:
     """Return an attempt of the person."""
     query = select(Attempt).where(Attempt.id == attempt_id, Attempt.account_id == account_id)
     attempt: Attempt | None = await session.scalar(query)
     return attempt
 
 
-async def open_attempt(session: AsyncSession, account_id: UUID, when: datetime) -> Attempt | None:
+async def get_open_attempt(session: AsyncSession, account_id: UUID, when: datetime) -> Attempt | None:
     """Return the attempt that can be answered at `when`."""
     graded = exists().where(Result.attempt_id == Attempt.id)
     query = select(Attempt).where(Attempt.account_id == account_id, Attempt.expires_at > when, ~graded)
@@ -26,26 +26,26 @@ async def open_attempt(session: AsyncSession, account_id: UUID, when: datetime) 
     return attempt
 
 
-async def attempts_since(session: AsyncSession, account_id: UUID, since: datetime) -> int:
+async def count_attempts_since(session: AsyncSession, account_id: UUID, since: datetime) -> int:
     """Count what the person began after `since`."""
     query = select(func.count()).where(Attempt.account_id == account_id, Attempt.begun_at > since)
     return await session.scalar(query) or 0
 
 
-async def result_of(session: AsyncSession, attempt_id: UUID) -> Result | None:
+async def get_result(session: AsyncSession, attempt_id: UUID) -> Result | None:
     """Return the grade of an attempt."""
     result: Result | None = await session.scalar(select(Result).where(Result.attempt_id == attempt_id))
     return result
 
 
-async def trained_until(session: AsyncSession, account_id: UUID) -> datetime | None:
+async def get_training_end(session: AsyncSession, account_id: UUID) -> datetime | None:
     """Return until when the person's training counts, past or future; None: never passed."""
     query = select(func.max(Result.valid_until)).where(Result.account_id == account_id)
     until: datetime | None = await session.scalar(query)
     return until
 
 
-async def signature_of(session: AsyncSession, account_id: UUID, digest: str) -> Signature | None:
+async def get_signature(session: AsyncSession, account_id: UUID, digest: str) -> Signature | None:
     """Return the person's signature under a text."""
     query = select(Signature).where(Signature.account_id == account_id, Signature.digest == digest)
     signature: Signature | None = await session.scalar(query)

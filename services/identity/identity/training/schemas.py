@@ -10,55 +10,55 @@ from identity.training.course import Question, questions
 from identity.training.models import Attempt, Result, Signature
 
 __all__ = [
-    "Answers",
-    "AttemptView",
-    "OptionView",
-    "QuestionView",
-    "ResultView",
-    "SignatureView",
-    "SignedText",
-    "UndertakingView",
+    "AnswersRequest",
+    "AttemptResponse",
+    "OptionResponse",
+    "QuestionResponse",
+    "ResultResponse",
+    "UndertakingResponse",
+    "UndertakingSignatureRequest",
+    "UndertakingSignatureResponse",
 ]
 
 
-class OptionView(BaseModel):
+class OptionResponse(BaseModel):
     """One answer to choose from."""
 
     zh: str
     en: str
 
 
-class QuestionView(BaseModel):
+class QuestionResponse(BaseModel):
     """A question, without its answer."""
 
     id: str
     zh: str
     en: str
-    options: dict[str, OptionView]
+    options: dict[str, OptionResponse]
 
     @classmethod
     def of(cls, question: Question) -> Self:
         """Build from the bank."""
-        options = {letter: OptionView.model_validate(text) for letter, text in question.options.items()}
+        options = {letter: OptionResponse.model_validate(text) for letter, text in question.options.items()}
         return cls(id=question.id, zh=question.zh, en=question.en, options=options)
 
 
-class AttemptView(BaseModel):
+class AttemptResponse(BaseModel):
     """The questions of an attempt, to be answered before `expires_at`."""
 
     id: UUID
     begun_at: datetime
     expires_at: datetime
-    questions: list[QuestionView]
+    questions: list[QuestionResponse]
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
         """Build from a row."""
-        asked = [QuestionView.of(questions()[name]) for name in attempt.questions if name in questions()]
+        asked = [QuestionResponse.of(questions()[name]) for name in attempt.questions if name in questions()]
         return cls(id=attempt.id, begun_at=attempt.begun_at, expires_at=attempt.expires_at, questions=asked)
 
 
-class Answers(BaseModel):
+class AnswersRequest(BaseModel):
     """A letter for each question, by its id."""
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +67,7 @@ class Answers(BaseModel):
     ]
 
 
-class ResultView(BaseModel):
+class ResultResponse(BaseModel):
     """How it was graded; `score` and `pass_mark` in percent."""
 
     attempt_id: UUID
@@ -82,7 +82,7 @@ class ResultView(BaseModel):
         return cls.model_validate(result, from_attributes=True)
 
 
-class UndertakingView(BaseModel):
+class UndertakingResponse(BaseModel):
     """The text to sign and its digest."""
 
     zh: str
@@ -90,14 +90,14 @@ class UndertakingView(BaseModel):
     digest: str
 
 
-class SignedText(BaseModel):
+class UndertakingSignatureRequest(BaseModel):
     """The digest of the text that was read."""
 
     model_config = ConfigDict(extra="forbid")
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class SignatureView(BaseModel):
+class UndertakingSignatureResponse(BaseModel):
     """A signature."""
 
     id: UUID

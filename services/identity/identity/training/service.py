@@ -12,12 +12,13 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
-from identity.accounts.queries import account_of
-from identity.problems import AttemptClosed, PersonsOnly, TooManyAttempts, UndertakingDiffers, WrongAnswers
+from identity.accounts.problems import PersonsOnly
+from identity.accounts.queries import lock_account
 from identity.runtime import Runtime
 from identity.training.course import questions, undertaking
 from identity.training.models import Attempt, Result, Signature
-from identity.training.queries import attempt_of, attempts_since, open_attempt, result_of, signature_of
+from identity.training.problems import AttemptClosed, TooManyAttempts, UndertakingDiffers, WrongAnswers
+from identity.training.queries import count_attempts_since, get_attempt, get_open_attempt, get_result, get_signature
 
 __all__ = ["answer", "begin", "sign"]
 
@@ -35,9 +36,9 @@ async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -
     """
     account_id = await _person(session, principal)
     now = runtime.clock.now()
-    if waiting := await open_attempt(session, account_id, now):
+    if waiting := await get_open_attempt(session, account_id, now):
         return waiting
-    if await attempts_since(session, account_id, now - A_DAY) >= ATTEMPTS_A_DAY:
+    if await count_attempts_since(session, account_id, now - A_DAY) >= ATTEMPTS_A_DAY:
         raise TooManyAttempts(headers={"Retry-After": str(int(A_DAY.total_seconds()))}, attempts=ATTEMPTS_A_DAY)
     drawn = _DRAW.sample(sorted(questions()), ASKED)
     attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + TIME)
@@ -56,11 +57,11 @@ async def answer(
     Raises `PersonsOnly`, `NotFound`, `AttemptClosed`, `WrongAnswers`.
     """
     account_id = await _person(session, principal)
-    attempt = await attempt_of(session, attempt_id, account_id)
+    attempt = await get_attempt(session, attempt_id, account_id)
     if attempt is None:
         raise NotFound
     now = runtime.clock.now()
-    if now >= attempt.expires_at or await result_of(session, attempt.id):
+    if now >= attempt.expires_at or await get_result(session, attempt.id):
         raise AttemptClosed
     if set(answers) != set(attempt.questions):
         raise WrongAnswers(questions=attempt.questions)
@@ -95,7 +96,7 @@ async def sign(session: AsyncSession, runtime: Runtime, principal: Principal, *,
     account_id = await _person(session, principal)
     if digest != undertaking().digest:
         raise UndertakingDiffers(digest=undertaking().digest)
-    if known := await signature_of(session, account_id, digest):
+    if known := await get_signature(session, account_id, digest):
         return known
     now = runtime.clock.now()
     signature = Signature(id=new_id(), account_id=account_id, digest=digest, signed_at=now)
@@ -109,6 +110,6 @@ async def _person(session: AsyncSession, principal: Principal) -> UUID:
     """Lock the person's account, so that two requests at once do not get around a bound."""
     if principal.kind != "account":
         raise PersonsOnly
-    if await account_of(session, principal.uuid, None, lock=True) is None:
+    if await lock_account(session, principal.uuid, None) is None:
         raise PersonsOnly
     return principal.uuid

@@ -1,16 +1,18 @@
-"""Doors of the units."""
+"""Endpoints of units."""
 
 from uuid import UUID
 
 from fastapi import Request
 
-from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
-from common.problems import NotFound
-from common.web.dependencies import SessionDep, WriteDep
-from common.web.pagination import Page, PageDep, page_of
+from common.enforcement.tenancy import sees_all_units, visible_unit
+from common.problems import Forbidden, NotFound, TooLarge
+from common.web.dependencies import SessionDep, Write, WriteDep
+from common.web.openapi import operation
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import effect_on
+from identity.acknowledgements.waiting import wait_until_effective
+from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
 from identity.permissions import (
     AnyCredential,
     CanDecommissionUnits,
@@ -18,10 +20,13 @@ from identity.permissions import (
     CanReinstateUnits,
     CanSuspendUnits,
 )
-from identity.runtime import RuntimeDep
+from identity.runtime import Runtime, RuntimeDep
+from identity.schemas import ReasonRequest
 from identity.units import queries, service
 from identity.units.csv_import import COLUMNS, read_units
-from identity.units.schemas import Reason, RejectedRow, SuspendedUnit, UnitImport, UnitView
+from identity.units.models import Unit
+from identity.units.problems import CsvUnreadable, UnitNotSuspendable, UnitStep
+from identity.units.schemas import RejectedRow, UnitEffectResponse, UnitImportResponse, UnitResponse
 
 __all__ = ["routes"]
 
@@ -37,57 +42,69 @@ CSV = {
 
 
 @routes.post("/import", openapi_extra=CSV)
-async def import_units(request: Request, _: CanRegisterUnits, write: WriteDep, runtime: RuntimeDep) -> UnitImport:
-    """Register the units of a CSV file: good rows go in, bad rows come back with line, column and reason."""
+@operation("批量登记单位", "Import units", CsvUnreadable, TooLarge)
+async def import_units(
+    request: Request, _: CanRegisterUnits, write: WriteDep, runtime: RuntimeDep
+) -> UnitImportResponse:
+    """Register the units of a CSV file; rejected rows come back with line, column and reason."""
     outcome = await service.register_rows(write.session, runtime, read_units(await request.body()))
-    return UnitImport(
-        registered=[UnitView.of(unit) for unit in outcome.registered],
-        unchanged=[UnitView.of(unit) for unit in outcome.unchanged],
+    return UnitImportResponse(
+        registered=[UnitResponse.of(unit) for unit in outcome.registered],
+        unchanged=[UnitResponse.of(unit) for unit in outcome.unchanged],
         rejected=[RejectedRow.of(refused) for refused in outcome.rejected],
     )
 
 
 @routes.get("")
-async def list_units(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[UnitView]:
-    """Return the own unit; center and authority see all."""
-    own = None if _sees_all(principal) else principal.unit or UUID(int=0)
-    rows = await queries.units_page(session, own, page.after, page.limit + 1)
-    return page_of(page, rows, UnitView.of, lambda row: row.id)
+@operation("查看单位列表", "List units", Forbidden)
+async def list_units(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[UnitResponse]:
+    """Return the caller's unit; center and authority see all."""
+    return Page.of(await queries.list_units(session, visible_unit(principal), page), UnitResponse.of)
 
 
 @routes.get("/{unit_id}")
-async def get_unit(unit_id: UUID, principal: AnyCredential, session: SessionDep) -> UnitView:
-    """Return the own unit; center and authority see all."""
-    unit = await queries.unit_of(session, unit_id)
-    if unit is None or not (_sees_all(principal) or unit.id == principal.unit):
+@operation("查看单位", "Get a unit", NotFound)
+async def get_unit(unit_id: UUID, principal: AnyCredential, session: SessionDep) -> UnitResponse:
+    """Return the caller's unit; center and authority see all."""
+    unit = await queries.get_unit(session, unit_id)
+    if unit is None or not (sees_all_units(principal) or unit.id == principal.unit):
         raise NotFound
-    return UnitView.of(unit)
+    return UnitResponse.of(unit)
 
 
 @routes.post("/{unit_id}/suspend")
-async def suspend_unit(unit_id: UUID, body: Reason, principal: CanSuspendUnits, runtime: RuntimeDep) -> SuspendedUnit:
-    """End every credential of the unit's people and systems; answers when no enforcement point accepts them any more."""
-    async with runtime.database.transaction() as session:
-        unit = await service.suspend(session, runtime, unit_id, note=body.reason, cause=_cause(principal))
-    return SuspendedUnit(unit=UnitView.of(unit), effective=await effect_on(runtime, unit.subject))
+@operation("暂停单位", "Suspend a unit", NotFound, UnitNotSuspendable, UnitStep)
+async def suspend_unit(
+    unit_id: UUID, body: ReasonRequest, principal: CanSuspendUnits, write: WriteDep, runtime: RuntimeDep
+) -> UnitEffectResponse:
+    """End every credential of the unit's people and systems; wait until no enforcement point accepts them."""
+    unit = await service.suspend(write.session, runtime, unit_id, note=body.reason, cause=_cause(principal))
+    return await _effect(write, runtime, unit)
 
 
 @routes.post("/{unit_id}/reinstate")
-async def reinstate_unit(unit_id: UUID, principal: CanReinstateUnits, write: WriteDep, runtime: RuntimeDep) -> UnitView:
-    """Lift the own suspension: authority and center each lift what they did."""
-    return UnitView.of(await service.reinstate(write.session, runtime, unit_id, cause=_cause(principal)))
+@operation("恢复单位", "Reinstate a unit", NotFound)
+async def reinstate_unit(
+    unit_id: UUID, principal: CanReinstateUnits, write: WriteDep, runtime: RuntimeDep
+) -> UnitResponse:
+    """Lift the suspension that the caller's side imposed: authority and center each lift their own."""
+    return UnitResponse.of(await service.reinstate(write.session, runtime, unit_id, cause=_cause(principal)))
 
 
 @routes.post("/{unit_id}/decommission")
-async def decommission_unit(unit_id: UUID, body: Reason, _: CanDecommissionUnits, runtime: RuntimeDep) -> SuspendedUnit:
+@operation("停用单位", "Decommission a unit", NotFound, UnitNotSuspendable)
+async def decommission_unit(
+    unit_id: UUID, body: ReasonRequest, _: CanDecommissionUnits, write: WriteDep, runtime: RuntimeDep
+) -> UnitEffectResponse:
     """End the unit for good, with its accounts and systems; their records stay."""
-    async with runtime.database.transaction() as session:
-        unit = await service.decommission(session, runtime, unit_id, reason=body.reason)
-    return SuspendedUnit(unit=UnitView.of(unit), effective=await effect_on(runtime, unit.subject))
+    unit = await service.decommission(write.session, runtime, unit_id, reason=body.reason)
+    return await _effect(write, runtime, unit)
 
 
-def _sees_all(principal: Principal) -> bool:
-    return principal.unit_kind in (UnitKind.AUTHORITY, UnitKind.CENTER)
+async def _effect(write: Write, runtime: Runtime, unit: Unit) -> UnitEffectResponse:
+    view = UnitResponse.of(unit)
+    await write.commit(UnitEffectResponse(unit=view, effective=NOT_YET_EFFECTIVE))
+    return UnitEffectResponse(unit=view, effective=await wait_until_effective(runtime, unit.subject))
 
 
 def _cause(principal: Principal) -> str:

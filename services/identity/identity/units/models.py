@@ -2,17 +2,19 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text
+from sqlalchemy import Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.enforcement.permissions import UnitKind
+from common.storage.state_machine import StateMachine
 from identity.tables import Base
 from identity.units.problems import UnitStep
 
-__all__ = ["TRANSITIONS", "Duty", "Level", "Unit", "UnitState"]
+__all__ = ["Duty", "Level", "Unit", "UnitState"]
 
 
 class Level(StrEnum):
@@ -42,15 +44,15 @@ class UnitState(StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
-TRANSITIONS: dict[UnitState, frozenset[UnitState]] = {
-    UnitState.REGISTERED: frozenset({UnitState.SUSPENDED, UnitState.DECOMMISSIONED}),
-    UnitState.SUSPENDED: frozenset({UnitState.REGISTERED, UnitState.DECOMMISSIONED}),
-    UnitState.DECOMMISSIONED: frozenset(),
-}
-
-
-class Unit(Base):
+class Unit(StateMachine, Base):
     """A unit with its unified social credit code (GB 32100-2015)."""
+
+    TRANSITIONS: ClassVar = {
+        UnitState.REGISTERED: frozenset({UnitState.SUSPENDED, UnitState.DECOMMISSIONED}),
+        UnitState.SUSPENDED: frozenset({UnitState.REGISTERED, UnitState.DECOMMISSIONED}),
+        UnitState.DECOMMISSIONED: frozenset(),
+    }
+    STEP_PROBLEM: ClassVar = UnitStep
 
     __tablename__ = "units"
 
@@ -58,11 +60,11 @@ class Unit(Base):
     kind: Mapped[UnitKind] = mapped_column(Text)
     level: Mapped[Level] = mapped_column(Text)
     duties: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    name: Mapped[str] = mapped_column(Text)
-    uscc: Mapped[str] = mapped_column(Text, unique=True)
-    registered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    name: Mapped[str]
+    uscc: Mapped[str] = mapped_column(unique=True)
+    registered_at: Mapped[datetime]
     state: Mapped[UnitState] = mapped_column(Text, default=UnitState.REGISTERED)
-    decommissioned_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), default=None)
+    decommissioned_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
     def subject(self) -> str:
@@ -78,9 +80,3 @@ class Unit(Base):
     def uses(self) -> bool:
         """Whether it is neither authority nor center."""
         return self.kind not in (UnitKind.AUTHORITY, UnitKind.CENTER)
-
-    def move_to(self, state: UnitState) -> None:
-        """Take a step. Raises `UnitStep` for one that the table does not have."""
-        if state not in TRANSITIONS[UnitState(self.state)]:
-            raise UnitStep(state=self.state, wanted=state)
-        self.state = state

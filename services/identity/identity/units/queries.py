@@ -1,48 +1,58 @@
-"""Reads units."""
+"""Queries of units."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.enforcement.permissions import UnitKind
+from common.storage.locks import for_share, for_update
+from common.storage.pagination import PageRequest, Slice, paginate
 from identity.units.models import Unit
 
-__all__ = ["lock_registration", "unit_of", "units_by_kind", "units_by_uscc", "units_page"]
+__all__ = [
+    "get_unit",
+    "get_units_by_uscc",
+    "list_units",
+    "list_units_by_kind",
+    "lock_registration",
+    "lock_unit",
+    "lock_unit_state",
+]
 
 
-async def unit_of(
-    session: AsyncSession, unit_id: UUID, *, lock: Literal["share", "change"] | None = None
-) -> Unit | None:
-    """Return a unit. `share`: its state stays as read until the transaction ends; `change`: to change it."""
-    query = select(Unit).where(Unit.id == unit_id)
-    if lock == "share":
-        query = query.with_for_update(read=True)
-    elif lock == "change":
-        query = query.with_for_update(key_share=True)
-    unit: Unit | None = await session.scalar(query.execution_options(populate_existing=lock is not None))
+async def get_unit(session: AsyncSession, unit_id: UUID) -> Unit | None:
+    """Return a unit."""
+    unit: Unit | None = await session.scalar(select(Unit).where(Unit.id == unit_id))
     return unit
 
 
-async def units_page(session: AsyncSession, own: UUID | None, after: UUID | None, limit: int) -> Sequence[Unit]:
-    """Return units by id; with `own` that one alone."""
-    query = select(Unit).order_by(Unit.id).limit(limit)
-    if own is not None:
-        query = query.where(Unit.id == own)
-    if after is not None:
-        query = query.where(Unit.id > after)
-    return (await session.scalars(query)).all()
+async def lock_unit(session: AsyncSession, unit_id: UUID) -> Unit | None:
+    """Return a unit, locked for a change."""
+    unit: Unit | None = await session.scalar(for_update(select(Unit).where(Unit.id == unit_id)))
+    return unit
 
 
-async def units_by_uscc(session: AsyncSession, codes: Collection[str]) -> dict[str, Unit]:
+async def lock_unit_state(session: AsyncSession, unit_id: UUID) -> Unit | None:
+    """Return a unit whose state stays as read until the transaction ends."""
+    unit: Unit | None = await session.scalar(for_share(select(Unit).where(Unit.id == unit_id)))
+    return unit
+
+
+async def list_units(session: AsyncSession, visible: UUID | None, page: PageRequest) -> Slice[Unit]:
+    """Return the units; with `visible` that one alone."""
+    query = select(Unit) if visible is None else select(Unit).where(Unit.id == visible)
+    return await paginate(session, query, Unit.id, page)
+
+
+async def get_units_by_uscc(session: AsyncSession, codes: Collection[str]) -> dict[str, Unit]:
     """Return the units that have these codes."""
     rows = await session.scalars(select(Unit).where(Unit.uscc.in_(codes)))
     return {unit.uscc: unit for unit in rows}
 
 
-async def units_by_kind(session: AsyncSession, *kinds: UnitKind) -> Sequence[Unit]:
+async def list_units_by_kind(session: AsyncSession, *kinds: UnitKind) -> Sequence[Unit]:
     """Return the units of some kinds."""
     return (await session.scalars(select(Unit).where(Unit.kind.in_(kinds)))).all()
 

@@ -1,20 +1,20 @@
 """Bodies of the unit endpoints."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from common.enforcement.permissions import UnitKind
-from identity.cutoffs.schemas import EffectivenessView
+from identity.cutoffs.schemas import EffectivenessResponse
 from identity.units.csv_import import UnitRefused
 from identity.units.models import Level, Unit
 
-__all__ = ["Reason", "RejectedRow", "SuspendedUnit", "UnitImport", "UnitView"]
+__all__ = ["RejectedRow", "UnitEffectResponse", "UnitImportResponse", "UnitResponse"]
 
 
-class UnitView(BaseModel):
+class UnitResponse(BaseModel):
     """A unit."""
 
     id: UUID
@@ -54,23 +54,16 @@ class RejectedRow(BaseModel):
         )
 
 
-class UnitImport(BaseModel):
+class UnitImportResponse(BaseModel):
     """What became of the rows of a file."""
 
-    registered: list[UnitView]
-    unchanged: list[UnitView]
+    registered: list[UnitResponse]
+    unchanged: list[UnitResponse]
     rejected: list[RejectedRow]
 
 
-class Reason(BaseModel):
-    """Why."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=2, max_length=200)]
-
-
-class SuspendedUnit(BaseModel):
+class UnitEffectResponse(BaseModel):
     """The unit, and since when and where its credentials are refused."""
 
-    unit: UnitView
-    effective: EffectivenessView
+    unit: UnitResponse
+    effective: EffectivenessResponse

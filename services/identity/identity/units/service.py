@@ -23,7 +23,7 @@ from identity.systems import service as systems
 from identity.units.csv_import import UnitRefused, UnitRow
 from identity.units.models import Level, Unit, UnitState
 from identity.units.problems import UnitNotSuspendable
-from identity.units.queries import lock_registration, unit_of, units_by_uscc
+from identity.units.queries import get_units_by_uscc, lock_registration, lock_unit
 
 __all__ = ["Registered", "decommission", "register", "register_rows", "reinstate", "suspend"]
 
@@ -50,7 +50,7 @@ async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[
         else:
             good.append(row)
     await lock_registration(session)
-    known = await units_by_uscc(session, [row.uscc for row in good])
+    known = await get_units_by_uscc(session, [row.uscc for row in good])
     before = set(known)
     for row in good:
         unit = known.get(row.uscc)
@@ -98,7 +98,7 @@ async def register(
     unit = Unit(id=new_id(), kind=kind, level=level, duties=list(duties), name=name, uscc=uscc, registered_at=now)
     session.add(unit)
     await session.flush()
-    posts.give_first_posts(session, runtime, unit)
+    posts.create_default_posts(session, runtime, unit)
     event = UnitRegistered(
         unit_id=unit.id, kind=unit.kind, level=unit.level, name=unit.name, uscc=unit.uscc, duties=unit.duties
     )
@@ -116,7 +116,7 @@ async def suspend(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, not
         raise UnitNotSuspendable
     if unit.state != UnitState.SUSPENDED:
         unit.move_to(UnitState.SUSPENDED)
-    if not await suspensions.begin(session, runtime, "unit_id", unit.id, reason=note, cause=cause):
+    if not await suspensions.start(session, runtime, "unit_id", unit.id, reason=note, cause=cause):
         return unit
     await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENDED)
     await cut_off(session, runtime, unit.subject, reason=SUSPENDED, cause=cause)
@@ -143,9 +143,9 @@ async def decommission(session: AsyncSession, runtime: Runtime, unit_id: UUID, *
     """
     cause = f"unit:{unit_id}"
     # People and systems first: every path locks in this order, account or system, then unit.
-    for account_id in await account_queries.live_accounts(session, unit_id):
+    for account_id in await account_queries.list_live_account_ids(session, unit_id):
         await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
-    for system_id in await system_queries.live_systems(session, unit_id):
+    for system_id in await system_queries.list_live_system_ids(session, unit_id):
         await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
     unit = await _changing(session, unit_id)
     if not unit.uses:
@@ -159,15 +159,15 @@ async def decommission(session: AsyncSession, runtime: Runtime, unit_id: UUID, *
     outbox.add(session, UnitSuspended(unit_id=unit.id, reason=reason, cause=cause), at=now)
     outbox.add(session, UnitDecommissioned(unit_id=unit.id, reason=reason), at=now)
     # Who came in between the first look and the lock.
-    for account_id in await account_queries.live_accounts(session, unit_id):
+    for account_id in await account_queries.list_live_account_ids(session, unit_id):
         await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
-    for system_id in await system_queries.live_systems(session, unit_id):
+    for system_id in await system_queries.list_live_system_ids(session, unit_id):
         await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
     return unit
 
 
 async def _changing(session: AsyncSession, unit_id: UUID) -> Unit:
-    unit = await unit_of(session, unit_id, lock="change")
+    unit = await lock_unit(session, unit_id)
     if unit is None:
         raise NotFound
     return unit
