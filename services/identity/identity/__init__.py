@@ -1,1 +1,1 @@
-"""Who may act: units, people, posts, tokens, departures, connected systems."""
+"""Identity: units, people, posts, tokens, departures, connected systems."""

@@ -34,7 +34,7 @@ __all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "command_runtime"]
 
 NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
 CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
-"""Codes with right check digits that belong to nobody: enough for a trial, to be named for an installation."""
+"""Unassigned codes with right check digits: enough for a trial; an installation names its own."""
 POSTS = {UnitKind.AUTHORITY: "authority-officer", UnitKind.CENTER: "center-officer"}
 DUTIES = {UnitKind.AUTHORITY: (Duty.MAINTAINS, Duty.USES), UnitKind.CENTER: (Duty.BUILDS, Duty.RUNS, Duty.MAINTAINS)}
 
@@ -132,8 +132,7 @@ def main() -> None:
     try:
         invited = asyncio.run(_run(FirstPeople.model_validate_json(text)))
     except (Problem, ValidationError) as error:
-        told = f"{error.zh} / {error.en}" if isinstance(error, Problem) else str(error)
-        sys.exit(told)
+        sys.exit(f"{error.zh} / {error.en}" if isinstance(error, Problem) else str(error))
     answer = {kind: view.model_dump(mode="json") for kind, view in invited.items()}
     sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Every permission that identity asks for, as types of endpoint parameters."""
+"""Every permission that identity requires, as types of endpoint parameters."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ __all__ = [
     "CanTakeHandovers",
 ]
 
-# What widens somebody's access is of class A: refused while nobody could revoke. Taking away always goes.
+# Acts that widen access are of class A: refused while revocation is impossible. Acts that end access always go.
 
 AnyCredential = Annotated[Principal, requires(None)]
 CanRegisterUnits = Annotated[Principal, requires("units.register", class_a=True)]

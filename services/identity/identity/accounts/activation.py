@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.context import bind_actor
-from common.contracts.events.identity import AccountActivated, AccountActivationBegun
+from common.contracts.events.identity import AccountActivated, AccountActivationStarted
 from common.messaging import outbox
 from common.storage.encryption import decrypt, encrypt
 from identity.accounts.models import Account, AccountState, Invitation
@@ -55,8 +55,8 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
         assert unit is not None
         words = [account.name, unit.name, login]
     if weaknesses := check_strength(password, words):
-        told = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
-        raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=told)
+        found = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
+        raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=found)
     passwords: Passwords = runtime.passwords
     # Outside of any transaction: hashing waits for its turn.
     password_hash = await passwords.hash_password(password)
@@ -67,15 +67,15 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
         invitation.totp_secret = encrypt(runtime.settings.sealing_key(), secret.encode(), account.totp_place)
         expires_at = invitation.expires_at
         bind_actor(actor=account.subject, unit=str(account.unit_id))
-        begun = AccountActivationBegun(account_id=account.id, unit_id=account.unit_id)
-        outbox.add(session, begun, at=runtime.clock.now())
+        event = AccountActivationStarted(account_id=account.id, unit_id=account.unit_id)
+        outbox.add(session, event, at=runtime.clock.now())
     return Challenge(secret, totp.provisioning_uri(secret, login, ISSUER), expires_at)
 
 
 async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: str, totp_code: str) -> Account:
     """Activate the account and take up the post of the invitation. Clause 7.6. Raises `ActivationRefused`, `UnitNotActive`.
 
-    Who asks again with the same two codes, the answer having been lost, is told the same; nothing happens twice.
+    A repeat with the same two codes, after a lost answer, gets the same answer; nothing happens twice.
     """
     try:
         account, invitation = await _invited(session, runtime, login, code, lock=True)

@@ -59,7 +59,7 @@ class Account(StateMachine, Base):
 
     @property
     def totp_place(self) -> str:
-        """Where its sealed second factor lies: opened nowhere else."""
+        """Encryption context of its second factor."""
         return f"account/{self.id}/totp"
 
     def activate(self, at: datetime, password_hash: str, totp_secret: bytes, step: int) -> None:

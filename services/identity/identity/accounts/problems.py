@@ -44,10 +44,10 @@ class LoginTaken(Conflict):
 
 
 class OwnAccount(Forbidden):
-    """403: nobody suspends or reinstates himself (P6)."""
+    """403: a person does not suspend or reinstate themselves (P6)."""
 
     slug = "own-account"
-    zh, en = "不得对本人账号执行此操作", "Nobody does this to the own account"
+    zh, en = "不得对本人账号执行此操作", "You cannot do this to your own account"
     clause = "6.5"
 
 

@@ -1,4 +1,4 @@
-"""Invites people, and suspends, reinstates and revokes their accounts: the same functions for every door (P2)."""
+"""Invites people; suspends, reinstates and revokes accounts. Every path uses these functions (P2)."""
 
 import hashlib
 import secrets
@@ -174,7 +174,7 @@ async def suspend(
     `reason` is a stable slug, `note` what a person wrote; it stays in this service.
 
     False when there is no such account, or this cause holds it already. A revoked account stays revoked and is cut off
-    once more, so that whoever ordered it has a cutoff to show.
+    once more, so that the order has a cutoff to show.
     """
     account = await lock_account(session, account_id, None)
     if account is None:

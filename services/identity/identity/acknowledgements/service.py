@@ -1,4 +1,4 @@
-"""Collects the enforcement points' receipts, and tells since when a cutoff is effective everywhere."""
+"""Collects the enforcement points' receipts, and determines when a cutoff became effective everywhere."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ __all__ = ["AcknowledgementCollector", "Effectiveness", "confirm_cutoffs"]
 
 log = structlog.get_logger()
 
-REFUSED = Counter("xindun_receipts_refused_total", "Messages among the receipts that count as none", ["reason"])
+REFUSED = Counter("xindun_receipts_refused_total", "Refused messages on receipts topics", ["reason"])
 
 MAX_CACHED_CUTOFFS = 10_000
 """Cutoffs whose receipts are remembered in memory; the database keeps them all."""
@@ -57,7 +57,7 @@ class Effectiveness:
 
 
 class AcknowledgementCollector:
-    """What the points say, read by every replica of identity for itself."""
+    """Receipts and heartbeats of the points; every replica of identity reads them itself."""
 
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
@@ -68,16 +68,16 @@ class AcknowledgementCollector:
         self._news = asyncio.Condition()
 
     def knows_all(self) -> bool:
-        """Whether every point that decides has been heard: one that gives no sign of life for so long refuses by itself."""
+        """Whether every deciding point is known: one without a heartbeat for this long refuses by itself."""
         return self._listening_since is not None and time.monotonic() - self._listening_since > LIVENESS_TIMEOUT
 
     def live(self) -> set[str]:
-        """Return the points that gave a sign of life lately."""
+        """Return the points with a recent heartbeat."""
         since = time.monotonic() - LIVENESS_TIMEOUT
         return {point for point, at in self._alive.items() if at >= since}
 
     def last_signs(self) -> dict[str, float]:
-        """Return for each point that did not say goodbye the seconds since its last sign of life."""
+        """Return the seconds since the last heartbeat of each point that has not left."""
         now = time.monotonic()
         return {point: now - at for point, at in self._alive.items()}
 
@@ -124,7 +124,7 @@ class AcknowledgementCollector:
             await self._keep(applied)
 
     async def _keep(self, applied: list[dict[str, object]]) -> None:
-        """Store receipts for the files; one that the database does not take is only missing there."""
+        """Store receipts; while the database is away they are only missing in the departure's file."""
         try:
             async with self._runtime.database.transaction() as session:
                 ids = [row["cutoff_id"] for row in applied]
@@ -139,7 +139,7 @@ class AcknowledgementCollector:
         """Wait until every live point has given its receipt, or has had the bound to become stale and refuse by itself.
 
         Which points live is known once everything that was said before the bus held the cutoffs has been read here.
-        Just after a start not every point has been heard yet: then the bound is waited for.
+        Just after a start not every point is known: then this waits for the bound.
         At most `BUS_TIMEOUT` seconds for the bus to hold the cutoffs, and then the bound (policy `revocation-bound`).
         """
         point = self._runtime.point
@@ -155,7 +155,7 @@ class AcknowledgementCollector:
         except TimeoutError:
             answered = False
         points = {p: at for c in cutoffs for p, at in self._receipts.get(c.id, {}).items()}
-        # Without an answer of every point, also of one that was not heard yet, it holds only now that the bound is over.
+        # Without a receipt of every point, known or not, the cutoff is effective only now that the bound is over.
         effective_at = max(points.values(), default=None) if answered else None
         return Effectiveness(effective_at or self._runtime.clock.now(), points, sorted(self._silent(cutoffs)))
 
@@ -164,9 +164,9 @@ class AcknowledgementCollector:
 
 
 def _read(message: Message) -> Receipt | None:
-    """Return the receipt, None for what is none: one bad message must not deafen identity to the others.
+    """Return the receipt, None for an unreadable message, which must not stop the reading of others.
 
-    Who may write a topic may answer for his own points there, and for nobody else's.
+    A topic's owner sends receipts of its own points only.
     """
     try:
         receipt = Receipt.model_validate_json(message.value or b"")
@@ -190,7 +190,7 @@ async def confirm_cutoffs(runtime: "Runtime") -> None:
     waiting: set[UUID] = set()
     async with asyncio.TaskGroup() as group:
         while True:
-            looked = point.revision
+            seen_revision = point.revision
             try:
                 for row in await _unconfirmed(runtime):
                     if row.id not in waiting:
@@ -198,7 +198,7 @@ async def confirm_cutoffs(runtime: "Runtime") -> None:
                         group.create_task(_confirm(runtime, row, waiting))
             except Unavailable:
                 log.warning("cutoffs.database_away")
-            await point.until(partial(_moved, point, looked), 1.0)
+            await point.until(partial(_moved, point, seen_revision), 1.0)
 
 
 def _moved(point: EnforcementPoint, since: int) -> bool:
@@ -220,14 +220,16 @@ async def _confirm(runtime: "Runtime", row: CutoffRow, waiting: set[UUID]) -> No
     try:
         outcome = await runtime.receipts.effective([row])
         if outcome.effective_at is not None:
-            await _write_down(runtime, row.id, outcome.effective_at, outcome)
+            await _record_effective(runtime, row.id, outcome.effective_at, outcome)
     except Unavailable:
         log.warning("cutoffs.database_away")
     finally:
         waiting.discard(row.id)
 
 
-async def _write_down(runtime: "Runtime", cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness) -> None:
+async def _record_effective(
+    runtime: "Runtime", cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness
+) -> None:
     async with runtime.database.transaction() as session:
         row = await session.get(CutoffRow, cutoff_id, with_for_update=True)
         if row is None or row.effective_at is not None:

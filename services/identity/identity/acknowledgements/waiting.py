@@ -1,4 +1,4 @@
-"""Tells a caller who ended credentials since when and where that holds."""
+"""Waits, for a revoking call, until a cutoff is effective at every enforcement point."""
 
 from sqlalchemy import select
 

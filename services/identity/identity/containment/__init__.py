@@ -1,1 +1,1 @@
-"""What identity does for an incident's containment orders."""
+"""Containment orders that identity carries out."""

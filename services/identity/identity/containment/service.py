@@ -1,4 +1,4 @@
-"""Carries out containment orders by the same functions as every other door (P2, clause 12.3)."""
+"""Carries out containment orders through the same functions as every other path (P2, clause 12.3)."""
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +20,7 @@ CONTAINED = "contained"
 async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentOrdered) -> None:
     """Suspend the target and cut it off; the confirmation follows the points' receipts (`cutoffs.receipts`).
 
-    Orders for other executors are only noted, so that their probes can be told from invented ones.
+    Orders for other executors are only stored, so that probes can be issued for them.
     """
     row = Containment(
         order_id=order.order_id,

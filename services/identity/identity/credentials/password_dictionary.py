@@ -17,12 +17,12 @@ from pypinyin import Style, lazy_pinyin, pinyin
 __all__ = ["spellings"]
 
 _LONGEST_NAME = 30
-"""Characters of a unit's name that are looked at, so that its parts stay a few hundred."""
+"""Maximum characters of a unit's name that are read, so that it gives a few hundred parts at most."""
 _NAME_LENGTH = 4
 """A text of at most so many characters may be a person's name: all readings of its characters are tried."""
 _READINGS = 32
 _PART_READINGS = 8
-_TELLING = 4
+_MIN_WORD_LENGTH = 4
 """A name shorter than this many letters may occur in any word."""
 
 
@@ -33,7 +33,7 @@ def spellings(word: str) -> set[str]:
     chinese = "".join(re.findall(r"[\u3400-\u9fff]+", word))[:_LONGEST_NAME]
     if chinese:
         initials = "".join(lazy_pinyin(chinese, style=Style.FIRST_LETTER))
-        found |= {initials, *_runs(chinese, 2), *_runs(initials, _TELLING)}
+        found |= {initials, *_runs(chinese, 2), *_runs(initials, _MIN_WORD_LENGTH)}
         for syllables in _readings(chinese):
             # Given name before surname too; and units go by parts of their long names.
             found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}

@@ -22,7 +22,7 @@ SHORTEST = 12
 LONGEST = 128
 _LONGEST_BYTES = 512
 _LEAST_SCORE = 3
-_TELLING = 4
+_MIN_WORD_LENGTH = 4
 """A name shorter than this many letters may occur in any word."""
 
 _T = TypeVar("_T")
@@ -143,7 +143,7 @@ def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness
     """Return what is wrong with a new password, nothing if it can be taken. Clause 7.6.
 
     `context_words` are the person's name, the unit's name, the login: they and, for Chinese ones, their pinyin and its
-    initials count as known to whoever guesses.
+    initials count as guessable.
     """
     from identity.credentials.password_dictionary import spellings  # noqa: PLC0415 - half a second to load: not at every start
 
@@ -165,8 +165,8 @@ def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness
 
 def _mostly_personal(password: str, known: list[str]) -> bool:
     """Say whether little is left to guess without the known words, which alone can make a long password."""
-    telling = [word for word in known if len(word) >= _TELLING or not word.isascii()]
-    rest = re.sub("|".join(map(re.escape, telling)), "", password.lower()) if telling else password.lower()
+    long_words = [word for word in known if len(word) >= _MIN_WORD_LENGTH or not word.isascii()]
+    rest = re.sub("|".join(map(re.escape, long_words)), "", password.lower()) if long_words else password.lower()
     return rest != password.lower() and (not rest or int(zxcvbn(rest, known).score) < _LEAST_SCORE)
 
 

@@ -41,7 +41,7 @@ def accept(secret: str, code: str, now: datetime, last_step: int | None) -> int 
     totp = pyotp.TOTP(secret, interval=_STEP_SECONDS)
     current = step_at(now)
     accepted = None
-    # Every candidate is computed and compared, so that the time taken tells nothing; of two equal codes the later
+    # Every candidate is computed and compared, so that the time taken reveals nothing; of two equal codes the later
     # step counts, so that neither comes again.
     for step in range(current - _WINDOW, current + _WINDOW + 1):
         equal = hmac.compare_digest(totp.generate_otp(step), code)

@@ -16,7 +16,7 @@ __all__ = ["Departure", "DepartureState"]
 
 
 class DepartureState(StrEnum):
-    """Where a departure file stands."""
+    """States of a departure."""
 
     REPORTED = "reported"
     CANCELLED = "account-cancelled"

@@ -6,10 +6,10 @@ __all__ = ["DepartureKnown", "DepartureStep", "DepartureTimes", "OwnDeparture"]
 
 
 class OwnDeparture(Forbidden):
-    """403: who leaves does not report or cancel himself (P6)."""
+    """403: a person does not report or cancel their own departure (P6)."""
 
     slug = "own-departure"
-    zh, en = "不得办理本人的离岗", "Nobody handles the own departure"
+    zh, en = "不得办理本人的离岗", "You cannot handle your own departure"
     clause = "6.5"
 
 

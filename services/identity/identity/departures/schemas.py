@@ -19,7 +19,7 @@ __all__ = [
 
 
 class DepartureRequest(BaseModel):
-    """Who leaves or transfers, and when that took effect at the unit."""
+    """The account that leaves or transfers, and when that took effect at the unit."""
 
     model_config = ConfigDict(extra="forbid")
     account_id: UUID

@@ -33,8 +33,8 @@ async def report(
 ) -> Departure:
     """Open the file and suspend the account at once; the same report again finds the file that it opened. Clause 6.5.
 
-    Raises `NotFound` for an account outside the own unit, `OwnDeparture`, `DepartureKnown` for a different report of
-    somebody who was reported, `DepartureTimes`.
+    Raises `NotFound` for an account of another unit, `OwnDeparture`, `DepartureKnown` for a second, different
+    report, `DepartureTimes`.
     """
     assert principal.unit is not None
     account = await account_queries.lock_account(session, account_id, principal.unit)

@@ -1,4 +1,4 @@
-"""Takes off the feed the cutoffs that end nothing any more, so that what a point reads at its start does not grow for ever.
+"""Deletes expired cutoffs from the feed, so that its retained content does not grow without bound.
 
 A cutoff ends access tokens that are older than it, and no access token lives longer than `MAX_TOKEN_TERM`. Everything else
 that a subject could use asks identity's database. Cutoffs stay on record there, and the log has the events.
@@ -23,23 +23,23 @@ log = structlog.get_logger()
 
 EXPIRY_INTERVAL = 3600.0
 EXPIRY_MARGIN = timedelta(days=1)
-"""By which clocks may be wrong, and the bus late with what it was given."""
+"""Tolerance for clocks that are off and for late messages."""
 DELETE_BATCH_SIZE = 500
 
 
 async def expire_feed_entries(runtime: Runtime) -> None:
-    """Sweep now and then: a task of every replica, harmless where two do it or one is killed in the middle."""
+    """Delete expired cutoffs every hour: a task of every replica; doing it twice or halfway does no harm."""
     while True:
         try:
             if count := await delete_expired(runtime):
-                log.info("feed.swept", entries=count)
+                log.info("feed.entries_expired", entries=count)
         except BusUnavailable:
-            log.warning("feed.not_swept")
+            log.warning("feed.expiry_failed")
         await asyncio.sleep(EXPIRY_INTERVAL)
 
 
 async def delete_expired(runtime: Runtime) -> int:
-    """Delete what is spent from the feed; return how many entries. Raises `BusUnavailable`."""
+    """Delete expired cutoffs from the feed; return their number. Raises `BusUnavailable`."""
     entries = (read_entry(value) for value in (await read_feed(runtime)).values())
     keys = expired_keys((entry for entry in entries if isinstance(entry, Cutoff)), runtime.clock.now())
     for start in range(0, len(keys), DELETE_BATCH_SIZE):

@@ -1,7 +1,7 @@
-"""Puts again on the feed what it has lost: its topic was deleted, or the brokers' data is gone or older than ours (P1).
+"""Republishes lost feed entries: the topic was deleted, or the brokers' data is gone or outdated (P1).
 
-A point that starts on such a feed would know no cutoff. It accepts nothing either, because it knows no key; so the keys
-come last, in the same order for every reader: first what was ended, then the rules, then what tokens are verified with.
+A point that starts on such a feed knows no cutoff. It accepts no token either, because it knows no key. So keys are
+published last: first cutoffs, then policies, then keys.
 """
 
 import asyncio
@@ -31,24 +31,24 @@ CHECK_INTERVAL = 1.0
 
 
 async def repair_feed(runtime: Runtime) -> None:
-    """Look whenever the point has begun to read the feed anew: a task of every replica, harmless where two do it."""
-    mended = 0
+    """Check the feed whenever the point reads it from its beginning: a task of every replica; twice does no harm."""
+    checked = 0
     while True:
         reading = runtime.point.readings
-        if reading != mended and runtime.point.fresh():
+        if reading != checked and runtime.point.fresh():
             try:
                 count = await republish_missing(runtime)
             except (Unavailable, BusUnavailable) as error:
-                log.warning("feed.not_mended", error=type(error).__name__)
+                log.warning("feed.repair_failed", error=type(error).__name__)
             else:
-                mended = reading
+                checked = reading
                 if count:
-                    log.error("feed.mended", entries=count)
+                    log.error("feed.repaired", entries=count)
         await asyncio.sleep(CHECK_INTERVAL)
 
 
 async def republish_missing(runtime: Runtime) -> int:
-    """Say again what concerns credentials that may be in force and is not on the feed; return how many entries.
+    """Republish entries that concern usable credentials and are missing on the feed; return their number.
 
     Raises `Unavailable`, `BusUnavailable`.
     """
@@ -66,7 +66,7 @@ async def republish_missing(runtime: Runtime) -> int:
 
 
 async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:
-    """Return the newest cutoff of each subject; what is older than any access token can be ends nothing any more."""
+    """Return the newest cutoff of each subject that is not older than any access token."""
     newest = (
         select(CutoffRow)
         .where(CutoffRow.at > runtime.clock.now() - MAX_TOKEN_TERM)

@@ -1,4 +1,4 @@
-"""Reads the whole feed for itself: what a point remembers is what was there, not what is."""
+"""Reads the retained content of the feed as it is now; a point's memory may be outdated."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ POLL_TIMEOUT = 1.0
 
 
 async def read_feed(runtime: Runtime) -> dict[str, bytes]:
-    """Return each key that the feed holds now, with its last value. Raises `BusUnavailable`."""
+    """Return each key of the feed with its last value. Raises `BusUnavailable`."""
     values: dict[str, bytes] = {}
     follower = runtime.bus.follow(FEED_TOPIC)
     try:

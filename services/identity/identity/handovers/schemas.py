@@ -40,7 +40,7 @@ class HandoverResponse(BaseModel):
 
 
 class SettlementRequest(BaseModel):
-    """What happens to items; without `items`, to all that are open. Destroying takes a note that says how."""
+    """The outcome of items, by default of all open ones. `destroyed` needs a note that says how."""
 
     model_config = ConfigDict(extra="forbid")
     outcome: Literal["taken-over", "destroyed"]

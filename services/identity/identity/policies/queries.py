@@ -11,7 +11,7 @@ __all__ = ["list_versions", "lock_policy"]
 
 
 async def lock_policy(session: AsyncSession, name: str) -> None:
-    """Let one transaction at a time append a version; the rows themselves cannot be locked, because nobody may change them."""
+    """Let one transaction at a time append a version; the serving role cannot lock the immutable rows themselves."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"policy:{name}"))))
 
 

@@ -57,8 +57,8 @@ class PostUnknown(Invalid):
 
 
 class SelfAppointment(Forbidden):
-    """403: nobody appoints himself (P6)."""
+    """403: a person does not appoint themselves (P6)."""
 
     slug = "self-appointment"
-    zh, en = "不得任命本人", "Nobody appoints himself"
+    zh, en = "不得任命本人", "You cannot appoint yourself"
     clause = "6.2"

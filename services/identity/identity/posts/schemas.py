@@ -35,7 +35,7 @@ class PostResponse(BaseModel):
 
 
 class PostRequest(BaseModel):
-    """A post of the own unit, from the permissions of its kind."""
+    """A new post of the caller's unit, with permissions that its kind may give."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9-]{2,63}$")]
@@ -75,7 +75,7 @@ class AppointmentResponse(BaseModel):
 
 
 class AppointmentRequest(BaseModel):
-    """Who gets which post of the own unit; without `until`, until it is ended."""
+    """The account and the post; without `until`, the appointment lasts until it is ended."""
 
     model_config = ConfigDict(extra="forbid")
     account_id: UUID

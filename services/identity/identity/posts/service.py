@@ -74,7 +74,7 @@ async def define_post(
     title: str,
     permissions: Collection[str],
 ) -> Post:
-    """Add a post to the own unit. Clauses 6.2, 7.5. Raises `PostBeyondKind`, `PostTaken`."""
+    """Add a post to the caller's unit. Clauses 6.2, 7.5. Raises `PostBeyondKind`, `PostTaken`."""
     assert principal.unit is not None
     assert principal.unit_kind is not None
     beyond = [p for p in permissions if p not in PERMISSIONS or principal.unit_kind not in PERMISSIONS[p].kinds]
@@ -103,7 +103,7 @@ async def make_appointment(
     post_id: UUID,
     until: datetime | None,
 ) -> tuple[Appointment, Post]:
-    """Appoint somebody of the own unit; the next token carries it. Clause 6.2.
+    """Appoint a person of the caller's unit; the next token carries it. Clause 6.2.
 
     Raises `NotFound`, `SelfAppointment`, `AccountStep` for who is suspended or revoked, `PostUnknown`,
     `AppointmentTerm`, `AppointmentKnown`.
@@ -164,7 +164,7 @@ async def appoint(
 async def end_appointment(
     session: AsyncSession, runtime: Runtime, principal: Principal, appointment_id: UUID, *, note: str
 ) -> Appointment:
-    """End an appointment in the own unit and every token that may carry it; sessions go on with what is left.
+    """End an appointment in the caller's unit, and every token that may carry it; sessions go on without it.
 
     Raises `NotFound`, `AppointmentEnded`.
     """

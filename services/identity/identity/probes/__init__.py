@@ -1,1 +1,1 @@
-"""Probe credentials: with which incident shows that a door is shut, or open again."""
+"""Probe credentials: with them, incident shows that access is blocked, or restored."""

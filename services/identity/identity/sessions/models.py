@@ -49,7 +49,7 @@ class RefreshToken(Base):
 class SignInAttempts(Base):
     """Attempts in a row without success, by the keyed digest of the login: of unknown logins just as of known ones.
 
-    An attempt counts from before the password is looked at, so that many at once do not get around the bound.
+    An attempt counts before its password is checked, so that parallel attempts do not exceed the bound.
     """
 
     __tablename__ = "sign_in_attempts"

@@ -61,7 +61,7 @@ class SessionTokensResponse(BaseModel):
 
 
 class UnitStanding(BaseModel):
-    """The own unit."""
+    """The caller's unit."""
 
     id: UUID
     name: str
@@ -78,7 +78,7 @@ class AppointmentHeld(BaseModel):
 
 
 class Standing(BaseModel):
-    """What opens credit data to a person (clauses 6.1, 6.2): training and undertaking, and the posts held."""
+    """Conditions for access to credit data (clauses 6.1, 6.2): training, undertaking, current posts."""
 
     trained_until: datetime | None
     training_current: bool
@@ -87,7 +87,7 @@ class Standing(BaseModel):
 
 
 class CallerResponse(BaseModel):
-    """Who the platform takes the caller for; `standing` for people only. `origin`: the address it sees."""
+    """The caller as the platform sees it; `standing` for people only. `origin`: the network address."""
 
     subject: str
     kind: Literal["account", "system", "service"]

@@ -43,7 +43,7 @@ SHORTEST = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a session gives: the refresh token is kept nowhere."""
+    """The tokens of a session; the refresh token itself is not stored."""
 
     access: IssuedToken
     refresh: str
@@ -66,7 +66,7 @@ async def open_session(session: AsyncSession, runtime: Runtime, account: Account
 async def refresh(runtime: Runtime, token: str) -> Tokens:
     """Take a refresh token for new tokens, with the permissions of now. Raises `RefreshRefused`.
 
-    A token that comes twice ends its whole session: somebody else may hold it, and a lost answer costs a sign-in.
+    A token used twice ends its whole session: it may be stolen. A lost answer therefore costs a sign-in.
     """
     async with runtime.database.transaction() as session:
         outcome = await _refresh(session, runtime, hashlib.sha256(token.encode()).digest())

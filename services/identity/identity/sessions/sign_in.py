@@ -23,7 +23,7 @@ __all__ = ["sign_in"]
 
 NO_ACCOUNT = UUID(int=0)
 NO_SECRET = "A" * 32
-"""What an unknown login's code is held against, so that it takes as long."""
+"""The secret that an unknown login's code is checked against, so that it takes as long."""
 
 
 @dataclass(frozen=True, slots=True)

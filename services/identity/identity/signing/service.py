@@ -29,7 +29,7 @@ ITSELF = "service:identity"
 
 
 async def publish_keys(runtime: Runtime) -> None:
-    """Put the public half of every own key on the feed, once; the first of all signs at once, as nobody is served yet."""
+    """Publish the public half of every private key of this process, once. The very first key signs at once."""
     async with runtime.database.transaction() as session:
         first = not await queries.list_keys(session)
         for key in runtime.signing_keys.own.values():
@@ -52,15 +52,15 @@ async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, 
 
 
 async def rotate_signing_keys(runtime: Runtime) -> None:
-    """Sign with the newest key that may, say ahead for how long, and retire what nobody needs: a task of every replica."""
+    """Rotate keys: sign with the newest usable key, record its term ahead, retire unneeded keys. Runs in every replica."""
     point = runtime.point
     while True:
-        looked = point.key_generation
+        seen_generation = point.key_generation
         try:
             await choose(runtime)
         except Unavailable:
             log.warning("signing_keys.database_away")
-        await point.until(partial(_moved, point, looked), 1.0)
+        await point.until(partial(_moved, point, seen_generation), 1.0)
 
 
 def _moved(point: EnforcementPoint, since: int) -> bool:
@@ -68,13 +68,13 @@ def _moved(point: EnforcementPoint, since: int) -> bool:
 
 
 async def choose(runtime: Runtime) -> None:
-    """Look which key signs, and write down what is new."""
+    """Choose the signing key and record changes."""
     keys, now = runtime.signing_keys, runtime.clock.now()
     async with runtime.database.transaction() as session:
         rows = await queries.list_keys(session)
         chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)
         if chosen and not await _say_ahead(session, chosen, now):
-            chosen = None  # it was retired between our look and our word
+            chosen = None  # it was retired since it was read
         await _retire_unneeded(session, runtime, rows, now)
     keys.take(chosen)
 

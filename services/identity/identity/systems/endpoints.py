@@ -40,7 +40,7 @@ routes = router("/identity/systems", "systems")
 async def register_system(
     body: SystemRequest, principal: CanRegisterSystems, write: WriteDep, runtime: RuntimeDep
 ) -> SystemResponse:
-    """Register a connected system of the own unit; it gets nothing before the center has approved it."""
+    """Register a connected system of the caller's unit; it gets no token before the center approves it."""
     system = await service.register(
         write.session,
         runtime,
@@ -55,14 +55,14 @@ async def register_system(
 @routes.get("")
 @operation("查看接入系统列表", "List connected systems", Forbidden)
 async def list_systems(principal: AnyCredential, page: PageDep, session: SessionDep) -> Page[SystemResponse]:
-    """Return the systems of the own unit; center and authority see all."""
+    """Return the systems of the caller's unit; center and authority see all."""
     return Page.of(await queries.list_systems(session, visible_unit(principal), page), SystemResponse.of)
 
 
 @routes.get("/{system_id}")
 @operation("查看接入系统", "Get a connected system", NotFound, Forbidden)
 async def get_system(system_id: UUID, principal: AnyCredential, session: SessionDep) -> SystemResponse:
-    """Return a system of the own unit; center and authority see all."""
+    """Return a system of the caller's unit; center and authority see all."""
     system = await queries.get_system(session, system_id, visible_unit(principal))
     if system is None:
         raise NotFound

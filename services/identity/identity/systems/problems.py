@@ -14,7 +14,7 @@ class OriginInvalid(Invalid):
 
 
 class ResponsibleUnknown(Invalid):
-    """422: the responsible person has no account in good standing in the own unit."""
+    """422: the responsible person has no account in good standing in the unit."""
 
     slug = "responsible-unknown"
     zh, en = "责任人须为本单位在用账号", "The responsible person must have a live account of the unit"
@@ -30,7 +30,7 @@ class SystemStep(Conflict):
 
 
 class ApproverRegistered(Forbidden):
-    """403: who registered a system does not approve it (P6)."""
+    """403: the person who registered a system does not approve it (P6)."""
 
     slug = "same-hands"
     zh, en = "登记人不得批准", "Who registered it cannot approve it"

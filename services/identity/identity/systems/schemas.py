@@ -14,7 +14,7 @@ __all__ = ["ClientSecretResponse", "SystemEffectResponse", "SystemRequest", "Sys
 
 
 class SystemRequest(BaseModel):
-    """A system of the own unit. `origins`: networks as CIDR or single addresses; `responsible_id`: else oneself."""
+    """A new system. `origins`: networks as CIDR or single addresses; `responsible_id`: by default the caller."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(min_length=2, max_length=200)]

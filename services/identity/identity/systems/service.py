@@ -49,7 +49,7 @@ async def register(
     origins: Sequence[Network],
     responsible: UUID,
 ) -> ConnectedSystem:
-    """Register a system of the own unit; it gets nothing before it is approved. Clauses 5d.3, 5p.1.
+    """Register a system of the caller's unit; it gets no token before it is approved. Clauses 5d.3, 5p.1.
 
     Raises `OriginInvalid`, `ResponsibleUnknown`, `UnitNotActive`.
     """
@@ -141,8 +141,8 @@ async def suspend(
 
     `reason` is a stable slug, `note` what a person wrote.
 
-    False when there is no such system, or this cause holds it already. A decommissioned one stays so and is cut off
-    once more, so that whoever ordered it has a cutoff to show.
+    Returns False for an unknown system, or when this cause holds it already. A decommissioned one stays so and is cut off
+    once more, so that the order has a cutoff to show.
     """
     system = await lock_system(session, system_id, None)
     if system is None:

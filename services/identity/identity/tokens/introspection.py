@@ -1,16 +1,14 @@
-"""Says whether an access token is alive, to whoever received one (RFC 7662).
+"""Token introspection (RFC 7662): tells a connected system whether an access token that it received is active.
 
-**Who may ask:** a connected system in good standing, from its registered network, by its client credentials; nobody else.
-It asks about a token that was shown to it: its own unit's, or one of another unit's system, a partner's. Of both it
-learns what it can read in the token anyway, and that it is alive now. A person's token is nothing that another unit
-should hold, so to that unit it is no token (P5). Neither is a probe credential, to anybody: it opens nothing, and whether
-it would be refused is for incident alone to try.
+The caller is a connected system in good standing, from its registered network, with its client credentials. It may ask
+about tokens of its own unit and of other units' systems. Their content is readable in the token anyway; it also learns
+that they are active. Another unit's person token, and any probe credential, is answered as inactive (P5).
 
-**What is not alive** is answered `{"active": false}` alone: malformed, of another issuer, expired, revoked or hidden look
-the same. Nothing is said at all while revocations cannot be checked (503): this is an enforcement point like all others.
+An inactive token gets `{"active": false}` and nothing else: malformed, foreign, expired, revoked and hidden tokens look
+the same. While revocations cannot be checked, the answer is 503: this is an enforcement point like all others.
 
-**Not on record:** it changes nothing and reads no credit data, and the token that it speaks of was already recorded when
-it was issued. Who fails to prove who asks is refused, and that is on record.
+A successful call is not recorded: it changes nothing and reads no credit data, and the token's issue is on record.
+Failed client authentication is recorded.
 """
 
 from datetime import timedelta

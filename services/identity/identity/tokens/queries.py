@@ -62,7 +62,7 @@ class Client:
 
     @property
     def epochs(self) -> dict[str, int]:
-        """What cutoffs of it are compared with: read together with its secret and its state."""
+        """Epochs that cutoffs are compared with, read together with secret and state."""
         return {self.subject: self.epoch, f"unit:{self.unit_id}": self.unit_epoch}
 
 

@@ -88,7 +88,7 @@ async def mint(
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is known of a token before its epochs are: what cannot be signed is not recorded."""
+    """Times and id of a token, fixed before its epochs are read: an unsignable token is not recorded."""
 
     key: SigningKey
     jti: str
@@ -157,7 +157,7 @@ async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin:
 
 
 def id_of(client_id: str) -> UUID:
-    """Return the system's id. Raises `InvalidClient` for what is none."""
+    """Return the system's id. Raises `InvalidClient` for an unreadable one."""
     try:
         return UUID(client_id)
     except ValueError:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.contracts.events.identity import TrainingBegun, TrainingFailed, TrainingPassed, UndertakingSigned
+from common.contracts.events.identity import TrainingFailed, TrainingPassed, TrainingStarted, UndertakingSigned
 from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
@@ -44,8 +44,8 @@ async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -
     attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + TIME)
     session.add(attempt)
     assert principal.unit is not None
-    begun = TrainingBegun(account_id=account_id, unit_id=principal.unit, attempt_id=attempt.id)
-    outbox.add(session, begun, at=now)
+    event = TrainingStarted(account_id=account_id, unit_id=principal.unit, attempt_id=attempt.id)
+    outbox.add(session, event, at=now)
     return attempt
 
 

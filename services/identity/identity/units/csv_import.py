@@ -43,7 +43,7 @@ class UnitRefused(Exception):  # noqa: N818 - says what happens to a row
 
 
 def read_units(content: bytes) -> Iterator[UnitRow | UnitRefused]:
-    """Yield each row as one or the other. Raises `CsvUnreadable` for a file that is none or has other columns."""
+    """Yield each row, accepted or refused. Raises `CsvUnreadable` for another format or other columns."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -28,7 +28,7 @@ class Level(StrEnum):
 
 
 class Duty(StrEnum):
-    """What a unit has to do with the platform (clause 4.1)."""
+    """A unit's duties on the platform (clause 4.1)."""
 
     BUILDS = "builds"
     RUNS = "runs"

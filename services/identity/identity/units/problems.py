@@ -22,7 +22,7 @@ class UnitStep(Conflict):
 
 
 class UnitNotSuspendable(Conflict):
-    """409: without authority and center nobody could lift anything."""
+    """409: authority and center must stay able to act."""
 
     slug = "unit-not-suspendable"
     zh, en = "主管部门和信用中心不能被暂停或停用", "Authority and center cannot be suspended or decommissioned"

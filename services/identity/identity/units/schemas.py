@@ -55,7 +55,7 @@ class RejectedRow(BaseModel):
 
 
 class UnitImportResponse(BaseModel):
-    """What became of the rows of a file."""
+    """The outcome of an import."""
 
     registered: list[UnitResponse]
     unchanged: list[UnitResponse]

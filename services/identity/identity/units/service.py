@@ -33,7 +33,7 @@ SUSPENDED = "unit-suspended"
 
 @dataclass(slots=True)
 class Registered:
-    """What became of a file's rows; `unchanged` units were registered just so before."""
+    """The outcome of an import; `unchanged` units were registered with the same data before."""
 
     registered: list[Unit] = field(default_factory=list)
     unchanged: list[Unit] = field(default_factory=list)
@@ -155,10 +155,10 @@ async def decommission(session: AsyncSession, runtime: Runtime, unit_id: UUID, *
     unit.move_to(UnitState.DECOMMISSIONED)
     now = unit.decommissioned_at = runtime.clock.now()
     await cut_off(session, runtime, unit.subject, reason="unit-decommissioned", cause=cause)
-    # Whoever only knows of suspensions closes as well.
+    # Services that react to suspensions only must close as well.
     outbox.add(session, UnitSuspended(unit_id=unit.id, reason=reason, cause=cause), at=now)
     outbox.add(session, UnitDecommissioned(unit_id=unit.id, reason=reason), at=now)
-    # Who came in between the first look and the lock.
+    # Accounts and systems that were added before the lock.
     for account_id in await account_queries.list_live_account_ids(session, unit_id):
         await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
     for system_id in await system_queries.list_live_system_ids(session, unit_id):

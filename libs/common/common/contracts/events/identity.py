@@ -59,7 +59,7 @@ class AccountInvited(Event, publisher=PUBLISHER, name="account.invited", key="ac
     invited_by: str | None
 
 
-class AccountActivationBegun(Event, publisher=PUBLISHER, name="account.activation-begun", key="account_id"):
+class AccountActivationStarted(Event, publisher=PUBLISHER, name="account.activation-begun", key="account_id"):
     """Whoever holds the activation code chose a password and was shown a second factor; both wait to be confirmed."""
 
     account_id: UUID
@@ -131,7 +131,7 @@ class SignInFailed(Event, publisher=PUBLISHER, name="sign-in.failed", key="accou
     origin: str
 
 
-class TrainingBegun(Event, publisher=PUBLISHER, name="training.begun", key="account_id"):
+class TrainingStarted(Event, publisher=PUBLISHER, name="training.begun", key="account_id"):
     """Questions of the confidentiality training were drawn for a new attempt (clause 6.1)."""
 
     account_id: UUID

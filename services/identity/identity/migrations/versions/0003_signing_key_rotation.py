@@ -1,4 +1,4 @@
-"""Verification keys follow each other, and end; what nobody can need any more may go."""
+"""Verification keys rotate and retire; old rows are pruned."""
 
 from alembic import op
 
@@ -20,7 +20,7 @@ def upgrade() -> None:
             ADD CONSTRAINT published_keys_signs_check CHECK ((signs_from IS NULL) = (needed_until IS NULL)),
             ADD CONSTRAINT published_keys_retired_check
                 CHECK ((retired_at IS NULL) = (retired_by IS NULL) AND (retired_at IS NULL) = (retired_for IS NULL))""")
-    # The code before this signs with the key it published: nobody can tell yet until when.
+    # The previous version signs with the key it published, for an unknown time.
     op.execute("UPDATE published_keys SET signs_from = now(), needed_until = now() + interval '1 hour'")
     op.execute(
         "GRANT UPDATE (signs_from, needed_until, retired_at, retired_by, retired_for) ON published_keys TO identity_app"
