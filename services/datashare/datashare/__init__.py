@@ -1,1 +1,1 @@
-"""What may be used: openings, applications, agreements, grants, queries."""
+"""Datashare: openings, applications, agreements, grants and queries of credit data."""

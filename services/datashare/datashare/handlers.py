@@ -31,8 +31,8 @@ from common.messaging.inbox import Handlers
 from datashare.applications import service as applications
 from datashare.containment import service as containment
 from datashare.holdings import service as holdings
-from datashare.projections import service as projections
-from datashare.projections.models import Account, System, Unit
+from datashare.projections import queries as projections
+from datashare.projections.models import Account, Appointment, System, Unit
 from datashare.runtime import Runtime
 
 __all__ = ["handlers"]
@@ -46,7 +46,7 @@ handlers: Handlers[Runtime] = Handlers()
 @handlers.on(UnitRegistered)
 async def when_unit_registered_store_it(session: AsyncSession, event: UnitRegistered, _: Envelope, __: Runtime) -> None:
     """Its kind decides which openings include it (10.2)."""
-    await projections.upsert_unit(session, event.unit_id, kind=event.kind, name=event.name, uscc=event.uscc)
+    await projections.upsert(session, Unit, id=event.unit_id, kind=event.kind, name=event.name, uscc=event.uscc)
 
 
 @handlers.on(UnitSuspended)
@@ -54,7 +54,7 @@ async def when_unit_suspended_its_queries_are_refused(
     session: AsyncSession, event: UnitSuspended, _: Envelope, __: Runtime
 ) -> None:
     """The verdict reads the cause."""
-    await projections.suspend(session, Unit, event.cause, {"id": event.unit_id})
+    await projections.suspend(session, Unit, event.cause, id=event.unit_id)
 
 
 @handlers.on(UnitReinstated)
@@ -62,13 +62,13 @@ async def when_unit_reinstated_it_may_query(
     session: AsyncSession, event: UnitReinstated, _: Envelope, __: Runtime
 ) -> None:
     """Its grants were not changed by the suspension."""
-    await projections.reinstate(session, Unit, {"id": event.unit_id})
+    await projections.reinstate(session, Unit, id=event.unit_id)
 
 
 @handlers.on(AccountInvited)
 async def when_account_invited_store_it(session: AsyncSession, event: AccountInvited, _: Envelope, __: Runtime) -> None:
     """It may not query before its activation."""
-    await projections.upsert_account(session, event.account_id, event.unit_id)
+    await projections.upsert(session, Account, id=event.account_id, unit_id=event.unit_id)
 
 
 @handlers.on(AccountActivated)
@@ -76,7 +76,7 @@ async def when_account_activated_it_may_act(
     session: AsyncSession, event: AccountActivated, _: Envelope, __: Runtime
 ) -> None:
     """Activation is one link of the legal chain."""
-    await projections.upsert_account(session, event.account_id, event.unit_id, activated=True)
+    await projections.upsert(session, Account, id=event.account_id, unit_id=event.unit_id, activated=True)
 
 
 @handlers.on(TrainingPassed)
@@ -84,7 +84,9 @@ async def when_training_passed_it_counts_until_its_end(
     session: AsyncSession, event: TrainingPassed, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.1."""
-    await projections.upsert_account(session, event.account_id, event.unit_id, trained_until=event.valid_until)
+    await projections.upsert(
+        session, Account, id=event.account_id, unit_id=event.unit_id, trained_until=event.valid_until
+    )
 
 
 @handlers.on(UndertakingSigned)
@@ -92,7 +94,7 @@ async def when_undertaking_signed_store_it(
     session: AsyncSession, event: UndertakingSigned, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.1."""
-    await projections.upsert_account(session, event.account_id, event.unit_id, undertaking_signed=True)
+    await projections.upsert(session, Account, id=event.account_id, unit_id=event.unit_id, undertaking_signed=True)
 
 
 @handlers.on(AppointmentMade)
@@ -100,9 +102,10 @@ async def when_appointment_made_its_permissions_count(
     session: AsyncSession, event: AppointmentMade, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.2."""
-    await projections.upsert_appointment(
+    await projections.upsert(
         session,
-        event.appointment_id,
+        Appointment,
+        id=event.appointment_id,
         account_id=event.account_id,
         unit_id=event.unit_id,
         post=event.post,
@@ -115,8 +118,8 @@ async def when_appointment_ended_its_permissions_end(
     session: AsyncSession, event: AppointmentEnded, _: Envelope, __: Runtime
 ) -> None:
     """Clause 6.2."""
-    await projections.upsert_appointment(
-        session, event.appointment_id, account_id=event.account_id, unit_id=event.unit_id, ended=True
+    await projections.upsert(
+        session, Appointment, id=event.appointment_id, account_id=event.account_id, unit_id=event.unit_id, ended=True
     )
 
 
@@ -125,10 +128,11 @@ async def when_system_registered_store_it(
     session: AsyncSession, event: SystemRegistered, _: Envelope, __: Runtime
 ) -> None:
     """It may not query before its approval (5d.3)."""
-    await projections.upsert_system(
+    await projections.upsert(
         session,
-        event.system_id,
-        event.unit_id,
+        System,
+        id=event.system_id,
+        unit_id=event.unit_id,
         name=event.name,
         origins=_networks(event.origins),
         responsible=event.responsible,
@@ -140,10 +144,11 @@ async def when_system_approved_it_may_be_applied_for(
     session: AsyncSession, event: SystemApproved, _: Envelope, __: Runtime
 ) -> None:
     """Clause 5d.3."""
-    await projections.upsert_system(
+    await projections.upsert(
         session,
-        event.system_id,
-        event.unit_id,
+        System,
+        id=event.system_id,
+        unit_id=event.unit_id,
         name=event.name,
         origins=_networks(event.origins),
         approved=True,
@@ -155,7 +160,7 @@ async def when_system_suspended_its_queries_are_refused(
     session: AsyncSession, event: SystemSuspended, _: Envelope, __: Runtime
 ) -> None:
     """The verdict reads the cause."""
-    await projections.suspend(session, System, event.cause, {"id": event.system_id, "unit_id": event.unit_id})
+    await projections.suspend(session, System, event.cause, id=event.system_id, unit_id=event.unit_id)
 
 
 @handlers.on(SystemReinstated)
@@ -163,7 +168,7 @@ async def when_system_reinstated_it_may_query(
     session: AsyncSession, event: SystemReinstated, _: Envelope, __: Runtime
 ) -> None:
     """Its grants were not changed by the suspension."""
-    await projections.reinstate(session, System, {"id": event.system_id, "unit_id": event.unit_id})
+    await projections.reinstate(session, System, id=event.system_id, unit_id=event.unit_id)
 
 
 @handlers.on(SystemDecommissioned)
@@ -171,7 +176,7 @@ async def when_system_decommissioned_its_queries_are_refused(
     session: AsyncSession, event: SystemDecommissioned, _: Envelope, __: Runtime
 ) -> None:
     """Decommissioning is final (3.1)."""
-    await projections.upsert_system(session, event.system_id, event.unit_id, decommissioned=True)
+    await projections.upsert(session, System, id=event.system_id, unit_id=event.unit_id, decommissioned=True)
 
 
 def _networks(origins: list[str]) -> list[str]:
@@ -186,7 +191,7 @@ async def when_account_suspended_withdraw_its_applications(
     session: AsyncSession, event: AccountSuspended, _: Envelope, runtime: Runtime
 ) -> None:
     """A suspended applicant cannot answer for an application."""
-    await projections.suspend(session, Account, event.cause, {"id": event.account_id, "unit_id": event.unit_id})
+    await projections.suspend(session, Account, event.cause, id=event.account_id, unit_id=event.unit_id)
     await applications.withdraw_undecided_applications(session, runtime, event.account_id, reason="applicant-suspended")
 
 
@@ -195,7 +200,7 @@ async def when_account_reinstated_it_may_act(
     session: AsyncSession, event: AccountReinstated, _: Envelope, __: Runtime
 ) -> None:
     """Withdrawn applications stay withdrawn."""
-    await projections.reinstate(session, Account, {"id": event.account_id, "unit_id": event.unit_id})
+    await projections.reinstate(session, Account, id=event.account_id, unit_id=event.unit_id)
 
 
 @handlers.on(AccountRevoked)
@@ -203,7 +208,7 @@ async def when_account_revoked_withdraw_its_applications(
     session: AsyncSession, event: AccountRevoked, _: Envelope, runtime: Runtime
 ) -> None:
     """Revocation is final (6.5)."""
-    await projections.upsert_account(session, event.account_id, event.unit_id, revoked=True)
+    await projections.upsert(session, Account, id=event.account_id, unit_id=event.unit_id, revoked=True)
     await applications.withdraw_undecided_applications(session, runtime, event.account_id, reason="applicant-revoked")
 
 

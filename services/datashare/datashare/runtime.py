@@ -14,7 +14,7 @@ __all__ = ["Runtime", "RuntimeDep"]
 
 
 class Runtime(runtime.Runtime):
-    """What endpoints, handlers and tasks of datashare work with."""
+    """Settings, database, bus and clock of datashare, for endpoints, handlers and tasks."""
 
     settings: Settings
 

@@ -7,7 +7,7 @@ __all__ = ["Base"]
 
 
 class Base(CommonBase):
-    """Every model of datashare."""
+    """Base of every model of datashare."""
 
     __abstract__ = True
     metadata = new_metadata()

@@ -1,4 +1,4 @@
-"""Datashare in its surroundings, on a database of its own."""
+"""The datashare harness, each on its own database."""
 
 from contextlib import AsyncExitStack
 

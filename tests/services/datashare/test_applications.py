@@ -120,14 +120,14 @@ async def test_every_state_event_and_role_ends_as_the_table_says(harness, state)
         ("advices", {"advised_by": "applicant"}),
         ("decisions", {"advised_by": "adviser", "decided_by": "applicant"}),
         ("decisions", {"advised_by": "adviser", "decided_by": "adviser"}),
-        ("decisions", {"advised_by": "somebody", "decided_by": "decider"}),
+        ("decisions", {"advised_by": "other", "decided_by": "decider"}),
     ],
 )
 async def test_the_database_itself_keeps_the_hands_separate(harness, table, hands):
     await harness.opened(rows=0)
     await harness.ready_unit()
     made = await harness.applied()
-    ids = {"applicant": harness.clerk.id, "adviser": harness.center.id, "somebody": new_id(), "decider": new_id()}
+    ids = {"applicant": harness.clerk.id, "adviser": harness.center.id, "other": new_id(), "decider": new_id()}
     if table == "decisions":
         await harness.advised(made)
     extra = "advice, advised_at" if table == "advices" else "decided_by, decision, decided_at"

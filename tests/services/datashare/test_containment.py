@@ -1,4 +1,4 @@
-"""Containment: what an order suspends, what its lifting restores, and what a probe hears (12.3)."""
+"""Containment: what an order suspends, what its lifting restores, and the links that a probe gets (12.3)."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.harness.client import slug
 from tests.services.datashare.harness import CODE, ELSEWHERE, PURPOSE
 
 
-def knock(grant: str, order) -> dict:
+def probe_query(grant: str, order) -> dict:
     """What incident's prober sends."""
     return {"grant_id": grant, "purpose": PURPOSE, "case_number": f"PROBE-{order}", "fields": [], "limit": 1}
 
@@ -70,7 +70,7 @@ async def test_an_order_for_identity_is_none_of_ours(harness):
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_is_refused_by_its_own_order_and_hears_of_all_false_links(harness):
+async def test_a_probe_is_refused_by_its_own_order_and_gets_all_false_links(harness):
     """Even where the system is suspended too, which comes earlier in the chain."""
     grant = await harness.all_ready()
     other, order = await harness.order("unit", harness.unit), await harness.order("grant", grant)
@@ -79,7 +79,7 @@ async def test_a_probe_is_refused_by_its_own_order_and_hears_of_all_false_links(
             system_id=harness.system.id, unit_id=harness.unit, reason="contained", cause="order:elsewhere"
         )
     )
-    answer = await harness.probe(harness.system, order).post("/queries", knock(grant, order), address=ELSEWHERE)
+    answer = await harness.probe(harness.system, order).post("/queries", probe_query(grant, order), address=ELSEWHERE)
     body = answer.json()
     assert (answer.status_code, slug(answer), body["cause"]) == (403, "grant-suspended", f"order:{order}")
     assert [(link["reason"], link["cause"]) for link in body["links"]] == [
@@ -89,7 +89,7 @@ async def test_a_probe_is_refused_by_its_own_order_and_hears_of_all_false_links(
     ]
     (said,) = await harness.events("query.refused")
     assert said["probe"] == str(order)
-    assert "links" not in (await harness.query(3)).json(), "only a probe hears of all of them"
+    assert "links" not in (await harness.query(3)).json(), "only a probe gets all of them"
 
 
 @pytest.mark.clause("12.3")
@@ -98,9 +98,9 @@ async def test_an_allowed_probe_reads_and_counts_nothing(harness, path):
     grant = await harness.all_ready()
     order = await harness.order("grant", grant)
     probe = harness.probe(harness.system, order)
-    assert (await probe.post(path, knock(grant, order), address=ELSEWHERE)).status_code == 403
+    assert (await probe.post(path, probe_query(grant, order), address=ELSEWHERE)).status_code == 403
     await harness.lift(order)
-    answer = await probe.post(path, knock(grant, order), address=ELSEWHERE)
+    answer = await probe.post(path, probe_query(grant, order), address=ELSEWHERE)
     assert answer.status_code == 200
     assert answer.json()["verdict"] == "allowed"
     assert answer.json().get("records", []) == []
@@ -114,7 +114,7 @@ async def test_a_probe_with_a_subject_reads_nothing_either(harness):
     assert await harness.count("queries") == 0
 
 
-async def test_a_probe_opens_no_other_door(harness):
+async def test_a_probe_credential_serves_no_other_endpoint(harness):
     grant = await harness.all_ready()
     probe = harness.probe(harness.clerk, new_id())
     for method, path in (

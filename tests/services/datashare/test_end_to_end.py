@@ -39,7 +39,7 @@ async def test_a_system_gets_the_granted_fields_masked(harness):
 @pytest.mark.clause("6.1")
 @pytest.mark.clause("6.2")
 async def test_a_person_is_refused_for_what_is_missing_until_nothing_is(harness):
-    """Before anything is open, too: who may not query at all hears why, and nothing of what there is."""
+    """Before anything is open, too: a caller who may not query gets the reason, and learns of no resource."""
     assert slug(await harness.query(3, harness.clerk)) == "training-missing"
     await harness.trained()
     assert slug(await harness.query(3, harness.clerk)) == "undertaking-missing"

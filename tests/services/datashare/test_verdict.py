@@ -68,7 +68,7 @@ NARROWING = [*BREAKS.values(), *HARMLESS.values()]
 
 
 @pytest.fixture(scope="module")
-async def lived(databases):
+async def city(databases):
     """One life for all tests of this file, which leave nothing behind."""
     database = await databases.copy("datashare")
     async with DatashareHarness(database) as harness:
@@ -78,15 +78,15 @@ async def lived(databases):
 
 
 @pytest.fixture(scope="module")
-async def engine(lived):
-    engine = create_async_engine(lived.database.owner, pool_size=2)
+async def engine(city):
+    engine = create_async_engine(city.database.owner, pool_size=2)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture(params=["system", "account"])
-def question(request, lived) -> AuthorizationRequest:
-    return ask(lived, request.param)
+def question(request, city) -> AuthorizationRequest:
+    return ask(city, request.param)
 
 
 def ask(harness: DatashareHarness, kind: str) -> AuthorizationRequest:
@@ -190,8 +190,8 @@ async def from_here_on_false(engine, question, links):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["system", "account"]), steps=st.lists(st.sampled_from(NARROWING), unique=True, max_size=6))
-async def test_narrowing_never_turns_refused_into_allowed(lived, engine, kind, steps):
-    question = ask(lived, kind)
+async def test_narrowing_never_turns_refused_into_allowed(city, engine, kind, steps):
+    question = ask(city, kind)
     async with rolled_back(engine) as session:
         allowed = (await verdict(session, question)).allowed
         assert allowed
@@ -207,8 +207,8 @@ async def test_narrowing_never_turns_refused_into_allowed(lived, engine, kind, s
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["system", "account"]), steps=st.lists(st.sampled_from(NARROWING), unique=True, max_size=3))
-async def test_list_and_query_come_to_the_same_verdict(lived, engine, kind, steps):
-    question = ask(lived, kind)
+async def test_list_and_query_come_to_the_same_verdict(city, engine, kind, steps):
+    question = ask(city, kind)
     about_all = replace(question, resource=None, purpose=None, fields=(), mark=None)
     async with rolled_back(engine) as session:
         for step in steps:
@@ -237,19 +237,19 @@ async def test_what_is_asked_must_be_in_the_grant(engine, question, change):
 
 
 @pytest.mark.parametrize("origin", [None, "::1", "10.20.1.7", "10.20.0.256", "2001:db8::1"])
-async def test_an_address_that_is_not_registered_is_refused(lived, engine, origin):
+async def test_an_address_that_is_not_registered_is_refused(city, engine, origin):
     from datashare.data_queries.service import normalize_origin
 
     async with rolled_back(engine) as session:
-        found = await verdict(session, replace(ask(lived, "system"), origin=normalize_origin(origin or "")))
+        found = await verdict(session, replace(ask(city, "system"), origin=normalize_origin(origin or "")))
     assert [denial.link for denial in found.denials] == ["origin_registered"]
 
 
-async def test_an_ipv4_address_inside_ipv6_is_the_same_address(lived, engine):
+async def test_an_ipv4_address_inside_ipv6_is_the_same_address(city, engine):
     from datashare.data_queries.service import normalize_origin
 
     async with rolled_back(engine) as session:
-        found = await verdict(session, replace(ask(lived, "system"), origin=normalize_origin(f"::ffff:{OFFICE}")))
+        found = await verdict(session, replace(ask(city, "system"), origin=normalize_origin(f"::ffff:{OFFICE}")))
     assert found.allowed
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import uscc
 
-from datashare.resources.fields import FieldSpec, FieldType, FieldValueError, mask_value, normalise
+from datashare.resources.fields import FieldValueError, mask_value, normalize_value
+from datashare.resources.schemas import FieldSpec, FieldType
 
 CODE = "91350200MA2XN0001Q"
 CODE = CODE[:-1] + uscc.calc_check_digit(CODE[:-1])
@@ -39,7 +40,7 @@ def field(type_: str, *, required: bool = False) -> FieldSpec:
     ],
 )
 def test_a_cell_is_stored_in_its_plain_form(type_, raw, stored):
-    assert normalise(field(type_), raw) == stored
+    assert normalize_value(field(type_), raw) == stored
 
 
 @pytest.mark.parametrize(
@@ -63,14 +64,14 @@ def test_a_cell_is_stored_in_its_plain_form(type_, raw, stored):
 )
 def test_what_cannot_stand_in_a_field_is_refused_with_its_reason(type_, raw, reason):
     with pytest.raises(FieldValueError) as refused:
-        normalise(field(type_), raw)
+        normalize_value(field(type_), raw)
     assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize("raw", ["", " ", "无", "/", "— —"])
 def test_a_required_field_must_have_something(raw):
     with pytest.raises(FieldValueError, match="missing"):
-        normalise(field("text", required=True), raw)
+        normalize_value(field("text", required=True), raw)
 
 
 @pytest.mark.parametrize(

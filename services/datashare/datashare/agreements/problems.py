@@ -17,7 +17,7 @@ class AgreementStep(Conflict):
 
 
 class DigestDiffers(Conflict):
-    """409: the digest that was quoted is not the agreement's: something else was read than is to be signed."""
+    """409: the quoted digest is not the agreement's: the signer read another text."""
 
     slug = "agreement-digest-differs"
     zh, en = "所引用的协议摘要不一致", "The digest quoted is not that of the agreement"

@@ -13,7 +13,7 @@ __all__ = [
 
 
 class BeyondOpening(Forbidden):
-    """403: the application asks for more than is open; `beyond` names what."""
+    """403: the application asks for more than is open; `beyond` names the excess."""
 
     slug = "beyond-opening"
     zh, en = "申请超出开放范围", "The application asks for more than is open"
@@ -21,7 +21,7 @@ class BeyondOpening(Forbidden):
 
 
 class SystemNotUsable(NotFound):
-    """404: no such approved connected system of the own unit."""
+    """404: the unit has no such approved connected system."""
 
     slug = "system-not-usable"
     zh, en = (
@@ -40,7 +40,7 @@ class OriginOutsideSystems(Invalid):
 
 
 class SameHands(Forbidden):
-    """403: who applied cannot advise or decide, who advised cannot decide (P6)."""
+    """403: applicant, adviser and decider are different persons (P6)."""
 
     slug = "same-hands"
     zh, en = "申请、提出意见、审批须由不同人员办理", "Applying, advising and deciding take different people"
@@ -48,7 +48,7 @@ class SameHands(Forbidden):
 
 
 class ApplicationStep(Conflict):
-    """409: the application is not where this step begins."""
+    """409: the state of the application does not allow the step."""
 
     slug = "application-step"
     zh, en = "申请当前状态不允许此操作", "The state of the application does not allow this step"

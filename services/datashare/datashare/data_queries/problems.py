@@ -1,4 +1,4 @@
-"""Problems of queries and checks: the links of the legal chain, and what a query cannot ask."""
+"""Problems of queries and checks: the links of the legal chain, and invalid filters."""
 
 from common.problems import Forbidden, Invalid, TooManyRequests
 
@@ -104,7 +104,7 @@ class SystemOutsideGrant(Forbidden):
 
 
 class GrantSuspended(Forbidden):
-    """403: the grant is suspended; `cause` says by what."""
+    """403: the grant is suspended; `cause` names the suspension."""
 
     slug = "grant-suspended"
     zh, en = "授权已被暂停", "The grant is suspended"
@@ -153,7 +153,7 @@ class QuotaExhausted(TooManyRequests):
 
 
 class FilterOnMaskedField(Invalid):
-    """422: to filter by a masked field would show what the mask hides."""
+    """422: a filter on a masked field would reveal the masked value."""
 
     slug = "filter-on-masked-field"
     zh, en = "不得按脱敏字段筛选", "A masked field cannot be filtered by"

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -13,22 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.addresses import normalize_address
 from common.clock import CITY
-from common.contracts.events.datashare import DataQueried, QueryRefused, QuotaReached
+from common.contracts.events.datashare import DataQueried, QuotaReached
 from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.events import Event
-from common.problems import Forbidden, Invalid, Problem, Unavailable
+from common.problems import Forbidden, Invalid, Unavailable
 from common.storage.database import driver_connection
 from datashare.data_queries.authorization import (
     AuthorizationRequest,
-    DenialReason,
     Verdict,
     get_verdict,
     list_verdicts,
     lock_grants,
 )
-from datashare.data_queries.problems import FilterOnMaskedField, QuotaExhausted
+from datashare.data_queries.denials import require_allowed
+from datashare.data_queries.problems import FilterOnMaskedField
 from datashare.data_queries.queries import Condition, QueryPlan, QueryResult, read_records
 from datashare.data_queries.schemas import (
     CheckResponse,
@@ -38,7 +37,8 @@ from datashare.data_queries.schemas import (
     decode_record_cursor,
     encode_record_cursor,
 )
-from datashare.resources.fields import FieldSpec, FieldType, mask_value
+from datashare.resources.fields import mask_value
+from datashare.resources.schemas import FieldSpec, FieldType
 from datashare.runtime import Runtime
 
 __all__ = ["check_query", "list_usable_grants", "normalize_origin", "query_credit_data"]
@@ -59,13 +59,13 @@ async def query_credit_data(
     authorization = _authorization_request(runtime, principal, request, origin)
     if principal.probe:
         verdict = await get_verdict(connection, authorization)
-        _require_allowed(verdict, authorization, principal, request, origin)
+        require_allowed(verdict, authorization, principal, request, origin)
         return QueryResponse()
     if request.subject is None and not request.filters:
         raise Invalid("须指明主体或筛选条件", "Name a subject, or filters")
     locked = await lock_grants(connection, authorization)
     verdict = await get_verdict(connection, authorization)
-    _require_allowed(verdict, authorization, principal, request, origin)
+    require_allowed(verdict, authorization, principal, request, origin)
     if verdict.grant_id not in locked:
         raise Unavailable("授权刚刚变更，请重试", "The grant has just changed: try again")
     plan = _plan(runtime, principal, request, verdict, authorization)
@@ -83,7 +83,7 @@ async def check_query(
     """
     authorization = _authorization_request(runtime, principal, request, origin)
     verdict = await get_verdict(connection, authorization)
-    _require_allowed(verdict, authorization, principal, request, origin)
+    require_allowed(verdict, authorization, principal, request, origin)
     assert verdict.grant_id  # a link of the chain
     assert verdict.valid_until
     return CheckResponse(
@@ -142,58 +142,6 @@ def _authorization_request(
         fields=tuple(dict.fromkeys([*request.fields, *(condition.field for condition in request.filters)])),
         mark=hashlib.sha256(code.encode()).digest() if code else None,
     )
-
-
-def _require_allowed(
-    verdict: Verdict, authorization: AuthorizationRequest, principal: Principal, request: QueryRequest, origin: str
-) -> None:
-    """Raise the problem of the first false link, with the event that records it.
-
-    A probe tests a containment order: its problem is that of the link which this order made false, where there is one,
-    and lists all false links.
-    """
-    if verdict.allowed:
-        return
-    own_cause = f"order:{principal.probe}"
-    denial = next((each for each in verdict.denials if principal.probe and each.cause == own_cause), verdict.denials[0])
-    refused = QueryRefused(
-        query_id=new_id(),
-        principal=principal.subject,
-        unit_id=principal.unit,
-        resource=request.resource or verdict.resource or "",
-        grant_id=verdict.grant_id or request.grant_id,
-        purpose=request.purpose,
-        case_number=request.case_number,
-        fields=request.fields,
-        reason=denial.problem.slug,
-        clause=denial.clause or "",
-        origin=origin,
-        probe=principal.probe,
-    )
-    raise _problem(denial, verdict, authorization, refused)
-
-
-def _problem(
-    denial: DenialReason, verdict: Verdict, authorization: AuthorizationRequest, event: QueryRefused
-) -> Problem:
-    extra: dict[str, Any] = {"reason": denial.problem.slug}
-    headers = {}
-    if denial.cause:
-        extra["cause"] = denial.cause
-    if denial.problem is QuotaExhausted:
-        extra["measure"] = denial.link.removesuffix("_left")
-        headers["Retry-After"] = str(_seconds_to_next_day(authorization.now))
-    if denial.link == "fields_granted":
-        extra["fields"] = [name for name in authorization.fields if name not in verdict.fields]
-    if authorization.probe:
-        extra["links"] = [each.members() for each in verdict.denials]
-    return denial.problem(clause=denial.clause, headers=headers, event=event, **extra)
-
-
-def _seconds_to_next_day(now: datetime) -> int:
-    local = now.astimezone(CITY)
-    midnight = datetime.combine(local.date() + timedelta(days=1), time(), CITY)
-    return max(1, int((midnight - local).total_seconds()) + 1)
 
 
 def _plan(

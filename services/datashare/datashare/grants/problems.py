@@ -16,7 +16,7 @@ class GrantStep(Conflict):
 
 
 class ContainmentHolds(Forbidden):
-    """403: what a containment order suspended, only its lifting by two people restores (P6)."""
+    """403: only two persons together lift a suspension by a containment order (P6)."""
 
     slug = "containment-holds"
     zh, en = "遏制指令造成的暂停只能经双人批准解除", "A suspension by containment is lifted by two people only"

@@ -10,7 +10,7 @@ __all__ = [
 
 
 class ResourceNotOpen(NotFound):
-    """404: what the authority has not opened to this kind of unit does not exist for it, not even by name."""
+    """404: for units to which it is not opened, a resource does not exist, not even by name."""
 
     slug = "resource-not-open"
     zh, en = "未找到该资源", "There is no such resource"

@@ -12,7 +12,7 @@ __all__ = ["OpeningRequest", "OpeningResponse"]
 
 
 class OpeningRequest(BaseModel):
-    """What the authority opens. `reason` gives the basis of the decision."""
+    """An opening to set. `reason` gives the basis of the decision."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from datashare.resources.csv_rows import Row, read_rows
-from datashare.resources.fields import FieldSpec, FieldValueError, normalise
+from datashare.resources.fields import FieldValueError, normalize_value
 from datashare.resources.models import Resource
 from datashare.resources.problems import CsvUnreadable
+from datashare.resources.queries import insert_records, insert_rejects
+from datashare.resources.schemas import FieldSpec
 
 __all__ = ["LoadCounts", "load_rows"]
 
@@ -22,24 +22,10 @@ MAX_REJECT_CONTENT = 4_000
 """Characters of a rejected row that are stored."""
 ENTIRE_ROW = "*"
 
-_INSERT = text("""
-    WITH added AS (
-        INSERT INTO records (resource_id, load_id, subject, subject_name, data, digest)
-        SELECT :resource, :load, row.subject, row.subject_name, row.data::jsonb, row.digest
-        FROM unnest(CAST(:subjects AS text[]), CAST(:names AS text[]), CAST(:data AS text[]), CAST(:digests AS bytea[]))
-            AS row (subject, subject_name, data, digest)
-        ON CONFLICT (resource_id, digest) DO NOTHING
-        RETURNING 1
-    ) SELECT count(*) FROM added""")
-_REJECT = text("""
-    INSERT INTO rejects (load_id, line, field, reason, content)
-    SELECT :load, row.* FROM unnest(
-        CAST(:lines AS integer[]), CAST(:fields AS text[]), CAST(:reasons AS text[]), CAST(:contents AS text[])) AS row""")
-
 
 @dataclass(slots=True)
 class LoadCounts:
-    """How a load went: `repeated` rows were there already. `digest` is the SHA-256 of the file."""
+    """Counts of a load: `repeated` rows were stored already. `digest` is the SHA-256 of the file."""
 
     loaded: int = 0
     repeated: int = 0
@@ -70,7 +56,7 @@ class _BatchWriter:
                 if spec is None:
                     continue
                 try:
-                    values[spec.name] = normalise(spec, cell)
+                    values[spec.name] = normalize_value(spec, cell)
                 except FieldValueError as error:
                     self._add_reject(row, spec.name, error.reason)
                     break
@@ -83,7 +69,7 @@ class _BatchWriter:
         data = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
         subject, name = values[self.resource.subject_field], values[self.resource.name_field]
         assert subject
-        assert name  # both fields are required: `normalise` raises without a value
+        assert name  # both fields are required: `normalize_value` raises without a value
         self.records.append((subject, name, data.decode(), hashlib.sha256(data).digest()))
 
     def _add_reject(self, row: Row, name: str, reason: str) -> None:
@@ -93,23 +79,14 @@ class _BatchWriter:
     async def flush(self) -> None:
         """Write the batch."""
         if self.records:
-            subjects, names, data, digests = (list(column) for column in zip(*self.records, strict=True))
-            added = await self._scalar(_INSERT, subjects=subjects, names=names, data=data, digests=digests)
+            added = await insert_records(self.session, self.resource.id, self.load_id, self.records)
             self.counts.loaded += added
             self.counts.repeated += len(self.records) - added
             self.records.clear()
         if self.rejects:
-            lines, fields, reasons, contents = (list(column) for column in zip(*self.rejects, strict=True))
-            await self.session.execute(
-                _REJECT,
-                {"load": self.load_id, "lines": lines, "fields": fields, "reasons": reasons, "contents": contents},
-            )
+            await insert_rejects(self.session, self.load_id, self.rejects)
             self.counts.rejected += len(self.rejects)
             self.rejects.clear()
-
-    async def _scalar(self, statement: Any, **values: Any) -> int:
-        parameters = {"resource": self.resource.id, "load": self.load_id, **values}
-        return int((await self.session.execute(statement, parameters)).scalar_one())
 
 
 async def load_rows(

@@ -1,16 +1,15 @@
-"""Fields of resources: type, normalisation of CSV values, masking."""
+"""Values of fields: normalisation of CSV cells, masking."""
 
 import re
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
-__all__ = ["FieldSpec", "FieldType", "FieldValueError", "Mask", "mask_value", "normalise"]
+from datashare.resources.schemas import FieldSpec, FieldType, Mask
+
+__all__ = ["FieldValueError", "mask_value", "normalize_value"]
 
 MAX_LENGTHS = {"name": 200, "organisation": 200, "text": 8_000}
 """Characters."""
@@ -26,32 +25,6 @@ AMOUNT_BANDS = (10_000, 100_000, 1_000_000, 10_000_000)
 VISIBLE_CODE_HEAD, VISIBLE_CODE_TAIL = 4, 2
 
 
-class FieldType(StrEnum):
-    """The type of a value, which decides how it is parsed."""
-
-    USCC = "uscc"
-    NAME = "name"
-    ORGANISATION = "organisation"
-    DATE = "date"
-    AMOUNT = "amount"
-    TEXT = "text"
-
-
-Mask = Literal["none", "name", "code", "text-hidden", "amount-band"]
-
-
-class FieldSpec(BaseModel):
-    """One field: `name` in the API and in CSV headers, `zh` its label, which a header may carry as well."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    zh: Annotated[str, Field(min_length=1, max_length=40)]
-    type: FieldType = FieldType.TEXT
-    required: bool = False
-    mask: Mask = "none"
-
-
 class FieldValueError(Exception):
     """The value is not valid for the field; `reason` is a stable slug."""
 
@@ -60,7 +33,7 @@ class FieldValueError(Exception):
         self.reason = reason
 
 
-def normalise(field: FieldSpec, raw: str) -> str | None:
+def normalize_value(field: FieldSpec, raw: str) -> str | None:
     """Return the value in its stored form, None for an empty one. Raises `FieldValueError`.
 
     Dates become ISO 8601, codes upper case, amounts plain decimals in yuan; a literal backslash-n becomes a line end.

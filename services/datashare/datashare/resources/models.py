@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.storage.base import BigInt
-from datashare.resources.fields import FieldSpec
+from datashare.resources.schemas import FieldSpec
 from datashare.tables import Base
 
 __all__ = ["Load", "Record", "Reject", "Resource"]

@@ -16,7 +16,7 @@ class CodeTaken(Conflict):
 
 
 class CsvUnreadable(Invalid):
-    """422: the file as a whole is not what it should be; nothing of it was loaded."""
+    """422: the file as a whole is invalid; nothing of it was loaded."""
 
     slug = "csv-unreadable"
     zh, en = "CSV 文件无法读取", "The CSV file cannot be read"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, Text, any_, literal, select
+from sqlalchemy import Select, Text, any_, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.storage.locks import for_update
@@ -17,12 +17,28 @@ __all__ = [
     "get_open_resource",
     "get_resource",
     "get_resource_by_id",
+    "insert_records",
+    "insert_rejects",
     "list_loads",
     "list_open_resources",
     "list_rejects",
     "list_resources",
     "lock_resource",
 ]
+
+_INSERT_RECORDS = text("""
+    WITH added AS (
+        INSERT INTO records (resource_id, load_id, subject, subject_name, data, digest)
+        SELECT :resource, :load, row.subject, row.subject_name, row.data::jsonb, row.digest
+        FROM unnest(CAST(:subjects AS text[]), CAST(:names AS text[]), CAST(:data AS text[]), CAST(:digests AS bytea[]))
+            AS row (subject, subject_name, data, digest)
+        ON CONFLICT (resource_id, digest) DO NOTHING
+        RETURNING 1
+    ) SELECT count(*) FROM added""")
+_INSERT_REJECTS = text("""
+    INSERT INTO rejects (load_id, line, field, reason, content)
+    SELECT :load, row.* FROM unnest(
+        CAST(:lines AS integer[]), CAST(:fields AS text[]), CAST(:reasons AS text[]), CAST(:contents AS text[])) AS row""")
 
 
 async def get_resource(session: AsyncSession, code: str) -> Resource | None:
@@ -92,3 +108,20 @@ async def list_rejects(session: AsyncSession, load_id: UUID, after: int, limit: 
     """Return rejected rows of a load beyond line `after`."""
     query = select(Reject).where(Reject.load_id == load_id, Reject.line > after).order_by(Reject.line).limit(limit)
     return (await session.scalars(query)).all()
+
+
+async def insert_records(
+    session: AsyncSession, resource_id: UUID, load_id: UUID, records: Sequence[tuple[str, str, str, bytes]]
+) -> int:
+    """Insert records (subject, name, JSON, digest); return how many of them were new."""
+    subjects, names, data, digests = map(list, zip(*records, strict=True))
+    parameters = {"subjects": subjects, "names": names, "data": data, "digests": digests}
+    added = await session.execute(_INSERT_RECORDS, {"resource": resource_id, "load": load_id, **parameters})
+    return int(added.scalar_one())
+
+
+async def insert_rejects(session: AsyncSession, load_id: UUID, rejects: Sequence[tuple[int, str, str, str]]) -> None:
+    """Insert rejected rows (line, field, reason, content)."""
+    lines, fields, reasons, contents = map(list, zip(*rejects, strict=True))
+    parameters = {"lines": lines, "fields": fields, "reasons": reasons, "contents": contents}
+    await session.execute(_INSERT_REJECTS, {"load": load_id, **parameters})

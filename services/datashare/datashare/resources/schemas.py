@@ -1,15 +1,41 @@
 """Bodies of the endpoints of resources."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datashare.resources.fields import FieldSpec, FieldType
-from datashare.schemas import ResourceCode
+from datashare.schemas import FieldName, ResourceCode
 
-__all__ = ["LoadResponse", "RejectResponse", "ResourceRequest", "ResourceResponse"]
+__all__ = ["FieldSpec", "FieldType", "LoadResponse", "Mask", "RejectResponse", "ResourceRequest", "ResourceResponse"]
+
+
+class FieldType(StrEnum):
+    """The type of a value, which decides how it is parsed."""
+
+    USCC = "uscc"
+    NAME = "name"
+    ORGANISATION = "organisation"
+    DATE = "date"
+    AMOUNT = "amount"
+    TEXT = "text"
+
+
+Mask = Literal["none", "name", "code", "text-hidden", "amount-band"]
+
+
+class FieldSpec(BaseModel):
+    """One field: `name` in the API and in CSV headers, `zh` its label, which a header may carry as well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: FieldName
+    zh: Annotated[str, Field(min_length=1, max_length=40)]
+    type: FieldType = FieldType.TEXT
+    required: bool = False
+    mask: Mask = "none"
 
 
 class ResourceRequest(BaseModel):

@@ -10,7 +10,7 @@ PUBLISHER = "datashare"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
-    """Somebody was refused at datashare, other than by the verdict of a query."""
+    """Datashare refused a request, other than by the verdict of a query."""
 
 
 class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
@@ -18,7 +18,7 @@ class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="de
 
 
 class ResourceRegistered(Event, publisher=PUBLISHER, name="resource.registered", key="resource_id"):
-    """A resource exists; nobody may find or use it before the authority opens it."""
+    """A resource was registered; units may not find or use it before the authority opens it."""
 
     resource_id: UUID
     code: str

@@ -1,4 +1,4 @@
-"""Datashare as of its first version: what may be used, by whom, and what was."""
+"""The tables of datashare's first version."""
 
 from alembic import op
 
@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def _projections() -> None:
-    # What identity says, key by key; no foreign keys, because keys do not wait for each other.
+    # Projections of identity's events; no foreign keys, because events of different keys come in any order.
     op.execute("""
         CREATE TABLE units (
             id uuid PRIMARY KEY,
@@ -97,7 +97,7 @@ def _resources() -> None:
             loaded_at timestamptz NOT NULL,
             UNIQUE (resource_id, digest)
         )""")
-    # The load's row comes last, when its digest and counts are known.
+    # The load's row is inserted last, when its digest and counts are known.
     op.execute("""
         CREATE TABLE records (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -122,7 +122,7 @@ def _resources() -> None:
             PRIMARY KEY (load_id, line)
         )""")
     op.execute(f"GRANT SELECT, INSERT ON resources, loads, records, rejects TO {APP}")
-    # A lock on the row needs a right to change it; no column but this one could be changed.
+    # A row lock needs the UPDATE privilege on one column.
     op.execute(f"GRANT UPDATE (title) ON resources TO {APP}")
 
 
@@ -165,7 +165,7 @@ def _openings_and_rules() -> None:
 
 
 def _applications() -> None:
-    # The hands are separate in the database itself: each fact carries the hands before it, by foreign key, and a check.
+    # The database itself keeps the persons apart: each fact repeats the earlier ones, by foreign key, under a check.
     op.execute("""
         CREATE TABLE applications (
             id uuid PRIMARY KEY,

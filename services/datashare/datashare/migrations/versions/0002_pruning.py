@@ -1,4 +1,4 @@
-"""What nobody can need any more may go."""
+"""Creates the function that prunes expired rows of outbox, inbox and idempotency."""
 
 from common.storage.migrations import create_prune
 

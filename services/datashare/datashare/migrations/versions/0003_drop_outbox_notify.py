@@ -1,4 +1,4 @@
-"""Wakes the relay after the commit: with NOTIFY, transactions would commit one after the other."""
+"""Drops the NOTIFY trigger of the outbox, which serialised commits; the process wakes its relay after the commit."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    # The version before goes on with it: its relay looks every two seconds.
+    # Compatible with the earlier version: its relay polls every two seconds.
     op.execute("DROP TRIGGER outbox_notify ON outbox")
     op.execute("DROP FUNCTION outbox_notify()")
 
