@@ -1,1 +1,1 @@
-"""What happened: a log nobody can alter unnoticed, and evidence from it."""
+"""The audit service: a tamper-evident log of all events, and evidence from it."""

@@ -180,7 +180,7 @@ async def rewrite(harness, signer):
         )
 
 
-async def test_a_log_computed_anew_without_the_key_is_found_and_closes(make_harness, filled):
+async def test_a_log_recomputed_without_the_key_is_found_and_closes(make_harness, filled):
     await rewrite(filled, None)
     _, found = await filled.fsck()
     assert "forked" in {finding.what for finding in found}

@@ -119,13 +119,13 @@ async def test_a_silent_producer_is_published_once_until_it_publishes_again(date
         return [event for event in await dated.events("producer.silent") if event["producer"] == "/incident"]
 
     await dated.deliver(dated.beat("/incident"))
-    heard = dated.clock.now()
+    seen = dated.clock.now()
     await advance_and_check(dated, 29)
     assert await silences() == []
     for _ in range(3):
         await advance_and_check(dated, 2)
     (event,) = await silences()
-    assert event["last_heard_at"].startswith(heard.isoformat()[:19])
+    assert event["last_heard_at"].startswith(seen.isoformat()[:19])
     items = {item["source"]: item for item in (await dated.read("producers"))["items"]}
     assert items["/incident"]["silent"]
     await dated.deliver(dated.message("/incident"))
@@ -148,7 +148,7 @@ async def replicas(make_harness, dated):
     return dated, other
 
 
-async def test_a_producer_that_one_replica_hears_is_silent_for_none(replicas):
+async def test_a_producer_seen_by_one_replica_is_silent_at_none(replicas):
     one, other = replicas
     for _ in range(8):
         one.clock.advance(timedelta(seconds=10))
@@ -161,7 +161,7 @@ async def test_a_producer_that_one_replica_hears_is_silent_for_none(replicas):
     assert (items["/incident"]["silent"], items["/datashare"]["silent"]) == (False, True)
 
 
-async def test_replicas_tell_of_one_silence_once_and_of_the_next_again(replicas):
+async def test_replicas_publish_one_silence_once_and_the_next_again(replicas):
     one, other = replicas
     await other.deliver(other.beat("/incident"))
     await other.producers.scan()
@@ -169,14 +169,14 @@ async def test_replicas_tell_of_one_silence_once_and_of_the_next_again(replicas)
         one.clock.advance(timedelta(seconds=31))
         await asyncio.gather(*(harness.producers.scan() for harness in replicas))
     assert len(await silences(one, "/incident")) == 1
-    assert len(await silences(one, "/datashare")) == 1, "never heard, and watched for by both"
+    assert len(await silences(one, "/datashare")) == 1, "never seen, and watched for by both"
     await one.deliver(one.beat("/incident"))
     await one.producers.scan()
     await advance_and_check(other, 31)
     assert len(await silences(one, "/incident")) == 2
 
 
-async def test_a_replica_that_joins_later_does_not_tell_again(replicas, make_harness):
+async def test_a_replica_that_joins_later_does_not_publish_a_silence_again(replicas, make_harness):
     one, _ = replicas
     await advance_and_check(one, 31)
     third = await make_harness(one.database, signer=one.signer, clock=one.clock)
@@ -218,7 +218,7 @@ async def test_while_the_bus_is_away_no_number_is_given_up(dated):
 
 
 @pytest.mark.parametrize("number", [10**18 - 1, (1 << 63) - 1])
-async def test_the_largest_number_that_a_producer_can_give_stops_neither_looks_nor_evidence(dated, number):
+async def test_the_largest_number_that_a_producer_can_give_stops_neither_scans_nor_evidence(dated, number):
     await dated.deliver(dated.message("/datashare", number=number), dated.beat("/incident", number), dated.message())
     await dated.producers.scan()
     await advance_and_check(dated, 31)

@@ -20,7 +20,7 @@ def proof():
     return TlogProof(2, tuple(hashes), note)
 
 
-def test_a_proof_looks_as_the_specification_says(proof):
+def test_a_proof_has_the_form_of_the_specification(proof):
     lines = proof.to_bytes().decode().split("\n")
     assert lines[:2] == ["c2sp.org/tlog-proof@v1", "index 2"]
     assert lines[2 + len(proof.hashes)] == ""

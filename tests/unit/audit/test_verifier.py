@@ -149,7 +149,7 @@ def test_every_truncated_file_is_named(package, files, capsys):
 
 
 @pytest.mark.parametrize("new", ["records/00000001.json", "records/00000004.json", "records/00000002.JSON", "moved"])
-def test_a_renamed_record_is_missed_and_told_where_it_is(package, new, capsys):
+def test_a_renamed_record_is_missed_and_its_new_place_is_named(package, new, capsys):
     (package / FIRST).rename(package / new)
     code, answer = verdict(capsys, package)
     assert (code, answer["name"], answer["what"], answer["others"]) == (1, FIRST, "deleted", [])

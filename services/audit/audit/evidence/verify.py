@@ -2,13 +2,13 @@
 
     python verify.py evidence/ [--key KEY] [--known CHECKPOINT] [--json]
 
-Exit 0: every byte is as the log signed it. Exit 1: something was changed, added or removed; the first bad record or file is
-named, with what was done to it: altered, deleted, inserted, reordered, truncated (shorter than it was signed), forked,
-re-signed (by another key), gap (a producer's number is missing from a range said to be complete). Exit 2: nothing could
-be checked: no such directory, nothing of a package in it, unreadable, no trusted key, a format this version doesn't know.
+Exit 0: every byte is as the log signed it. Exit 1: a file was changed, added or removed. The output names the first bad
+record or file and the change: altered, deleted, inserted, reordered, truncated (shorter than signed), forked, re-signed
+(by another key), gap (a complete range lacks a producer's number). Exit 2: the package could not be checked: no such
+directory, not a package, unreadable, no trusted key, or a format unknown to this version.
 
-Trust rests on the log's verifier key alone: the one below, or --key. A key found in a package is never trusted.
---known names a checkpoint of the log kept from earlier: the package's log must continue it.
+Trust rests on the log's verifier key alone: the one below, or --key. A key in a package is never trusted.
+--known is a saved checkpoint of the log: the package's log must continue it.
 """
 
 import argparse
@@ -44,19 +44,19 @@ ZH = {
 }
 
 Files = Mapping[str, bytes | None]
-"""The package as found: name to content; None is anything but an ordinary file (link, device, empty directory)."""
+"""Name to content of the package's files; None stands for a link, a device or an empty directory."""
 
 
 class UnreadableError(Exception):
-    """Nothing can be said about the package (exit 2); the message is for people, zh and en."""
+    """The package cannot be checked (exit 2); the message is for people, zh and en."""
 
 
 class TamperedNoteError(ValueError):
-    """A note that doesn't hold; its one argument is what was done to it."""
+    """A note that does not verify; its one argument names the change, such as `altered`."""
 
 
 class PackageFinding(NamedTuple):
-    """What was done to which file, with a detail in zh and en."""
+    """A changed file: its name, the change, and a detail in zh and en."""
 
     name: str
     what: str
@@ -64,7 +64,7 @@ class PackageFinding(NamedTuple):
     en: str
 
 
-class LogKey(NamedTuple):
+class VerifierKey(NamedTuple):
     """The log's verifier key: `<name>+<hash>+<base64>`; the name is the log's origin."""
 
     name: str
@@ -73,13 +73,13 @@ class LogKey(NamedTuple):
 
 
 class TreeHead(NamedTuple):
-    """What the log committed to."""
+    """The size and root of the log's tree, as signed."""
 
     size: int
     root: bytes
 
 
-# --- Ed25519 (RFC 8032 section 5.1.7), points in extended coordinates -------------------------------------------------
+# Ed25519 (RFC 8032 section 5.1.7), points in extended coordinates
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
@@ -89,7 +89,7 @@ NEUTRAL: Point = (0, 1, 1, 0)
 
 
 def _decode_point(data: bytes) -> Point | None:
-    """Return the point; None for y >= P, for no such x, and for x = 0 with the sign bit: just canonical encodings."""
+    """Return the point; None for an encoding that is not canonical: y >= P, no such x, or x = 0 with the sign bit."""
     number = int.from_bytes(data, "little")
     sign, y = number >> 255, number & ((1 << 255) - 1)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
@@ -112,9 +112,9 @@ def _add(p: Point, q: Point) -> Point:
 BASE = _decode_point((4 * pow(5, -1, P) % P).to_bytes(32, "little")) or NEUTRAL
 
 
-@functools.lru_cache(maxsize=64)  # the same checkpoint stands in every proof
+@functools.lru_cache(maxsize=64)  # every proof contains the same checkpoint
 def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Check a signature; S must be below L, and R exactly the encoding of SB - kA, so that there's only one signature."""
+    """Verify a signature; S must be below L, and R the encoding of SB - kA, so that only one signature verifies."""
     a = _decode_point(public) if (len(public), len(signature)) == (KEY_BYTES, 2 * KEY_BYTES) else None
     s = int.from_bytes(signature[32:], "little")
     if a is None or s >= L:
@@ -132,7 +132,7 @@ def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
     return (y | (x & 1) << 255).to_bytes(32, "little") == signature[:32]
 
 
-# --- notes, checkpoints, proofs ---------------------------------------------------------------------------------------
+# Notes, checkpoints, proofs
 
 
 def _base64(text: str) -> bytes:
@@ -142,8 +142,8 @@ def _base64(text: str) -> bytes:
     return data
 
 
-def parse_key(text: str) -> LogKey:
-    """Read a verifier key; its hash must be that of its name and key."""
+def parse_key(text: str) -> VerifierKey:
+    """Parse a verifier key; its hash must be that of its name and key."""
     try:
         name, key_hash, key = text.split("+", 2)
         data = _base64(key)
@@ -152,13 +152,13 @@ def parse_key(text: str) -> LogKey:
             and len(data) == KEY_BYTES + 1
             and hashlib.sha256(name.encode() + b"\n" + data).hexdigest()[:8] == key_hash
         ):
-            return LogKey(name, bytes.fromhex(key_hash), data[1:])
+            return VerifierKey(name, bytes.fromhex(key_hash), data[1:])
     except ValueError:
         pass
     raise UnreadableError("日志公钥格式不对 / this is not a log's verifier key")
 
 
-def open_note(note: bytes, key: LogKey, *, alone: bool = False) -> str:
+def open_note(note: bytes, key: VerifierKey, *, alone: bool = False) -> str:
     """Return the text that the key signed; `alone`: no other signature may stand beside it."""
     try:
         head, separator, tail = note.decode().rpartition("\n\n")
@@ -173,13 +173,13 @@ def open_note(note: bytes, key: LogKey, *, alone: bool = False) -> str:
         holds = ed25519_verify(key.public, text.encode(), data[4:])
         if (name, data[:4]) == (key.name, key.key_hash) and holds:
             return text
-        # Another name or hash in front of the right signature is damage; another signature is somebody else's.
+        # Another name or hash before the right signature is damage; another signature is by another key.
         if holds or (name, data[:4]) == (key.name, key.key_hash):
             raise TamperedNoteError("altered")
     raise TamperedNoteError("re-signed")
 
 
-def open_checkpoint(note: bytes, key: LogKey) -> TreeHead:
+def open_checkpoint(note: bytes, key: VerifierKey) -> TreeHead:
     """Return the size and root that the log signed; its origin is the key's name."""
     lines = open_note(note, key).split("\n")
     try:
@@ -193,7 +193,7 @@ def open_checkpoint(note: bytes, key: LogKey) -> TreeHead:
 
 
 def parse_proof(data: bytes) -> tuple[int, list[bytes], bytes]:
-    """Read a tlog-proof: index, hashes, checkpoint note. ValueError when it isn't one."""
+    """Parse a tlog-proof: index, hashes, checkpoint note. Raises ValueError."""
     head, separator, checkpoint = data.partition(b"\n\n")
     lines = head.decode().split("\n")
     if not separator or len(lines) < 2 or lines[0] != PROOF_HEAD or not re.fullmatch(r"index [0-9]{1,19}", lines[1]):  # noqa: PLR2004
@@ -201,7 +201,7 @@ def parse_proof(data: bytes) -> tuple[int, list[bytes], bytes]:
     return int(lines[1][6:]), [_base64(line) for line in lines[2:]], checkpoint
 
 
-# --- the Merkle tree (RFC 6962; RFC 9162 section 2.1.3.2) -------------------------------------------------------------
+# The Merkle tree (RFC 6962; RFC 9162 section 2.1.3.2)
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -244,7 +244,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return 0 <= index < size and last == 0 and computed == root
 
 
-# --- the package ------------------------------------------------------------------------------------------------------
+# The package
 
 
 def read_package(root: Path) -> Files:
@@ -299,12 +299,12 @@ def compare(listed: Mapping[str, tuple[int, str]], files: Files) -> Iterator[Pac
 
 
 def printable(text: str) -> str:
-    """Return foreign text fit for a terminal."""
+    """Return untrusted text without control characters, for a terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:200])
 
 
 def json_object(data: bytes | None) -> dict[str, Any]:
-    """Return the JSON object in these bytes (a record is a CloudEvent), or an empty dict where there is none."""
+    """Return the JSON object in these bytes (a record is a CloudEvent), or an empty dict."""
     try:
         value = json.loads(data or b"")
     except (ValueError, RecursionError):
@@ -323,17 +323,17 @@ def proof_name(index: int) -> str:
 
 
 def canonical(value: object) -> bytes:
-    """Return the one form of JSON that a manifest has."""
+    """Return the canonical JSON of a manifest."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def signature_text(origin: str, manifest: bytes) -> str:
-    """Return the text that the log signs for a package: no checkpoint can look like it, its second line isn't a number."""
+    """Return the text that the log signs for a package; its second line is no number, so it cannot be a checkpoint."""
     return f"{SIGNATURE_HEAD}\nlog {origin}\nmanifest.json {len(manifest)} {hashlib.sha256(manifest).hexdigest()}\n"
 
 
-def open_manifest(files: Files, key: LogKey) -> PackageFinding | dict[str, Any]:
-    """Return the manifest if it's the one the log signed, else what was done to it or its signature."""
+def open_manifest(files: Files, key: VerifierKey) -> PackageFinding | dict[str, Any]:
+    """Return the manifest if the log signed it, else the change to it or to its signature."""
     signature, manifest = files.get("manifest.sig"), files.get("manifest.json")
     try:
         if signature is None:
@@ -355,8 +355,8 @@ def open_manifest(files: Files, key: LogKey) -> PackageFinding | dict[str, Any]:
     return value
 
 
-def damaged_records(files: Files, key: LogKey) -> Iterator[PackageFinding]:
-    """Find the records that their own proofs refute: what can be told when the manifest can't be believed."""
+def damaged_records(files: Files, key: VerifierKey) -> Iterator[PackageFinding]:
+    """Find the records that their own proofs refute; used when the manifest is not authentic."""
     for name, leaf in sorted(files.items()):
         proof = files.get(name.replace("records/", "proofs/").replace(".json", ".tlog-proof"))
         if name.startswith("records/") and leaf is not None and proof is not None:
@@ -371,9 +371,9 @@ def damaged_records(files: Files, key: LogKey) -> Iterator[PackageFinding]:
 
 
 def check_records(
-    manifest: dict[str, Any], files: Files, key: LogKey, checkpoint: TreeHead
+    manifest: dict[str, Any], files: Files, key: VerifierKey, checkpoint: TreeHead
 ) -> Iterator[PackageFinding]:
-    """Check that each record is the log's entry at its index, and stands once and in order."""
+    """Check that each record is the log's entry at its index, once and in order."""
     previous = -1
     for record in manifest["records"]:
         index = record["index"]
@@ -400,10 +400,10 @@ def check_records(
 
 
 def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterator[PackageFinding]:
-    """Check that within entries first..last no number of a producer is missing, or given twice.
+    """Check that within entries first..last no number of a producer is missing or used twice.
 
-    Producers number from 1, and their events may overtake each other on the way to the log: records outside of the range
-    count as present. A heartbeat repeats the last number and has none of its own.
+    Producers number from 1, and their events may overtake each other on the way to the log, so records outside of the
+    range count too. A heartbeat repeats the last number.
     """
     producers: dict[str, dict[int, int]] = {}
     for index, leaf in sorted(leaves.items()):
@@ -431,8 +431,8 @@ def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterato
             expected = number + 1
 
 
-def check_log(manifest: dict[str, Any], files: Files, key: LogKey, known: TreeHead | None) -> Iterator[PackageFinding]:
-    """Check what the signed manifest claims against the log's checkpoint and proofs."""
+def check_log(manifest: dict[str, Any], files: Files, key: VerifierKey, known: TreeHead | None) -> Iterator[PackageFinding]:
+    """Check the claims of the signed manifest against the log's checkpoint and proofs."""
     try:
         checkpoint = open_checkpoint(files["checkpoint"] or b"", key)
     except TamperedNoteError as error:
@@ -466,8 +466,8 @@ def check_log(manifest: dict[str, Any], files: Files, key: LogKey, known: TreeHe
         raise UnreadableError("此包不足以对照先前的检查点 / this package cannot be compared with that checkpoint")
 
 
-def check(files: Files, key: LogKey, known: TreeHead | None = None) -> tuple[list[PackageFinding], dict[str, Any]]:
-    """Return everything that is wrong, first the first record, and the manifest as far as it is to be believed."""
+def check(files: Files, key: VerifierKey, known: TreeHead | None = None) -> tuple[list[PackageFinding], dict[str, Any]]:
+    """Return all findings, by record, and the manifest, empty if it is not authentic."""
     manifest = open_manifest(files, key)
     if isinstance(manifest, PackageFinding):
         return [*damaged_records(files, key), manifest], {}
@@ -488,11 +488,11 @@ def check(files: Files, key: LogKey, known: TreeHead | None = None) -> tuple[lis
     return sorted(found, key=lambda finding: (ranks[finding], finding.name)), manifest
 
 
-# --- the command ------------------------------------------------------------------------------------------------------
+# The command
 
 
-def report(found: Sequence[PackageFinding], manifest: dict[str, Any], files: Files, key: LogKey) -> dict[str, Any]:
-    """Return the answer for `--json`; its `zh` and `en` are what people are shown."""
+def report(found: Sequence[PackageFinding], manifest: dict[str, Any], files: Files, key: VerifierKey) -> dict[str, Any]:
+    """Return the answer for `--json`; its `zh` and `en` are the output for people."""
     if not found:
         checkpoint, scope, count = manifest["checkpoint"], manifest["scope"], len(manifest["records"])
         zh, en = ("完整", "complete") if scope["complete"] else ("选取", "selected")
@@ -523,8 +523,8 @@ def report(found: Sequence[PackageFinding], manifest: dict[str, Any], files: Fil
     }
 
 
-def trusted_key(given: str | None) -> LogKey:
-    """Return the key to trust; one that is given must be the one in this file, if that has one."""
+def trusted_key(given: str | None) -> VerifierKey:
+    """Return the trusted key; `given` must equal the key in this file, if any."""
     if TRUSTED_LOG_KEY and given and given != TRUSTED_LOG_KEY:
         raise UnreadableError("--key 与本程序内的公钥不同 / --key is not the key in this program")
     if not TRUSTED_LOG_KEY and not given:
@@ -532,8 +532,8 @@ def trusted_key(given: str | None) -> LogKey:
     return parse_key(given or TRUSTED_LOG_KEY)
 
 
-def known_checkpoint(path: Path | None, key: LogKey) -> TreeHead | None:
-    """Return the checkpoint kept from earlier; it must be one of the log."""
+def known_checkpoint(path: Path | None, key: VerifierKey) -> TreeHead | None:
+    """Return the saved checkpoint; the log must have signed it."""
     try:
         return open_checkpoint(path.read_bytes(), key) if path else None
     except (OSError, TamperedNoteError) as error:
@@ -571,5 +571,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese still shows what happened
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese still shows the result
     sys.exit(main())

@@ -1,6 +1,6 @@
-"""`python -m audit.fsck`: checks the whole log that the environment names, and names the first bad record.
+"""`python -m audit.fsck`: checks the whole log of the environment's settings, and names the first bad record.
 
-Exit 0: every leaf, column, tile and checkpoint is as signed. Exit 1: not, and what. Exit 2: it could not be looked at.
+Exit 0: every leaf, column, tile and checkpoint is as signed. Exit 1: the findings. Exit 2: the log could not be checked.
 """
 
 import asyncio

@@ -1,17 +1,17 @@
-"""Computes the whole log anew from its leaves and finds every place where what is stored is not what was signed."""
+"""Recomputes the whole log from its leaves, and finds every difference between the stored and the signed log."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import undefer
 
-from audit.log import integrity, queries
+from audit.fsck import queries
+from audit.log import integrity
 from audit.log.entries import LogEntry, classify
-from audit.log.models import Leaf, SignedCheckpoint, StoredTile
+from audit.log.models import Leaf
 from audit.log.problems import LogBroken
+from audit.log.queries import compute_with_nodes
 from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from audit.tlog.signed_notes import Verifier
 from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
@@ -23,13 +23,12 @@ from common.storage.database import Database
 __all__ = ["LogFinding", "check"]
 
 LEAVES_PER_READ = TILE_WIDTH * 4
-"""Leaves read at once."""
 MAX_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """What is wrong where: `index` is the record, None where it is not one record."""
+    """One difference; `index` is the record, None for a difference in no single record."""
 
     index: int | None
     what: str
@@ -38,9 +37,9 @@ class LogFinding:
 
 
 async def check(database: Database, log: Verifier) -> tuple[int, list[LogFinding]]:
-    """Return the number of signed leaves and all that is wrong, first the first record. Raises `Unavailable`."""
+    """Return the number of signed leaves and up to `MAX_FINDINGS` differences, by record. Raises `Unavailable`."""
     async with database.transaction() as session:
-        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        await queries.begin_snapshot(session)
         whole = _Check(session, log)
         found = []
         async for finding in whole.findings():
@@ -52,7 +51,7 @@ async def check(database: Database, log: Verifier) -> tuple[int, list[LogFinding
 
 
 class _Check:
-    """One pass over the log; where a leaf is wrong it goes on with the hash that was signed, so that each defect is told once."""
+    """One pass over the log; after a wrong leaf it continues with the signed hash, so that each defect is found once."""
 
     def __init__(self, session: AsyncSession, log: Verifier) -> None:
         self._session, self._log = session, log
@@ -68,7 +67,7 @@ class _Check:
         for finding in await self._checkpoints():
             yield finding
         begin = 0
-        while leaves := await self._leaves(begin):
+        while leaves := await queries.list_leaves(self._session, begin, LEAVES_PER_READ):
             begin = leaves[-1].index + 1
             for leaf in leaves:
                 for finding in await self._check_leaf(leaf):
@@ -83,7 +82,7 @@ class _Check:
 
     async def _checkpoints(self) -> list[LogFinding]:
         found = []
-        for stored in await self._session.scalars(select(SignedCheckpoint).order_by(SignedCheckpoint.size)):
+        for stored in await queries.list_checkpoints(self._session):
             try:
                 checkpoint = integrity.open_signed(stored, self._log)
             except LogBroken as error:
@@ -96,18 +95,6 @@ class _Check:
             found.append(LogFinding(None, "checkpoint", zh, en))
         return found
 
-    async def _leaves(self, begin: int) -> list[Leaf]:
-        found = await self._session.scalars(
-            select(Leaf)
-            .where(Leaf.index >= begin)
-            .order_by(Leaf.index)
-            .limit(LEAVES_PER_READ)
-            .options(undefer(Leaf.body))
-        )
-        leaves = list(found)
-        self._session.expunge_all()
-        return leaves
-
     async def _check_leaf(self, leaf: Leaf) -> list[LogFinding]:
         if leaf.index >= self.size:
             return [LogFinding(leaf.index, "inserted", "没有检查点包含它", "no checkpoint has it")]
@@ -115,7 +102,7 @@ class _Check:
         return [*found, *await self._append(leaf), *_columns(leaf)]
 
     async def _missing(self, end: int, what: str) -> list[LogFinding]:
-        """Pass over leaves that are not there, up to `end`."""
+        """Skip missing leaves, up to `end`."""
         first = self._frontier.size
         if first >= end:
             return []
@@ -125,14 +112,14 @@ class _Check:
         return found
 
     async def _append(self, leaf: Leaf | None) -> list[LogFinding]:
-        """Add the next leaf to the tree and check what it completes; None: it is not there, its hash may be."""
+        """Add the next leaf, None for a missing one, and check the tiles and the checkpoint that it completes."""
         index, found = self._frontier.size, []
         logged = await self._logged_hash(index)
         own = leaf_hash(leaf.body) if leaf else None
         taken = own or logged or bytes(HASH_SIZE)
         if own is not None and logged is not None and own != logged and not await self._is_signed(index, own):
             taken = logged
-            other = await self._place_of(own)
+            other = await queries.find_leaf_hash(self._session, own)
             if other is None:
                 found.append(LogFinding(index, "altered", "内容不是当时记录的", "its content is not what was logged"))
             else:
@@ -152,40 +139,23 @@ class _Check:
         return found
 
     async def _is_signed(self, index: int, own: bytes) -> bool:
-        """Whether the newest checkpoint has this hash at `index`: then it is the tile that was changed, not the leaf."""
+        """Whether the newest checkpoint has this hash at `index`: then the tile was changed, not the leaf."""
         try:
-            proof = await queries.compute_with_nodes(
-                self._session, self.size, partial(inclusion_proof, index, self.size)
-            )
+            proof = await compute_with_nodes(self._session, self.size, partial(inclusion_proof, index, self.size))
         except LogBroken:
             return False
         return verify_inclusion(own, index, self.size, proof, self._roots[self.size])
 
     async def _logged_hash(self, index: int) -> bytes | None:
-        """Return the hash that the bottom tiles have at `index`, None beyond them."""
+        """Return the hash at `index` in the tiles of level 0, None beyond them."""
         tile, at = divmod(index, TILE_WIDTH)
         if at == 0:
-            self._bottom = await self._session.scalar(
-                select(StoredTile.data)
-                .where(StoredTile.level == 0, StoredTile.index == tile)
-                .order_by(StoredTile.width.desc())
-                .limit(1)
-            )
+            self._bottom = await queries.get_bottom_tile(self._session, tile)
         data = (self._bottom or b"")[at * HASH_SIZE : (at + 1) * HASH_SIZE]
         return data or None
 
-    async def _place_of(self, own: bytes) -> int | None:
-        """Return the index at which the log has this hash: a search through all bottom tiles, made on a finding only."""
-        found = await self._session.execute(
-            text(
-                "SELECT index, position(:hash IN data) - 1 FROM tiles WHERE level = 0 AND position(:hash IN data) > 0"
-            ),
-            {"hash": own},
-        )
-        return next((row[0] * TILE_WIDTH + row[1] // HASH_SIZE for row in found if row[1] % HASH_SIZE == 0), None)
-
     async def _check_tile(self, level: int) -> list[LogFinding]:
-        """Compare every stored version of the tile that has been computed, and begin the next one."""
+        """Compare every stored version of a tile with the computed one, and begin the next tile."""
         row = self._rows[level]
         if not row:
             return []
@@ -193,12 +163,7 @@ class _Check:
         data = b"".join(row)
         found = []
         widest = 0
-        stored = await self._session.execute(
-            select(StoredTile.width, StoredTile.data)
-            .where(StoredTile.level == level, StoredTile.index == index)
-            .order_by(StoredTile.width)
-        )
-        for width, content in stored:
+        for width, content in await queries.list_tile_versions(self._session, level, index):
             widest = width
             if content != data[: width * HASH_SIZE]:
                 at = next((n for n in range(width) if content[n * 32 : n * 32 + 32] != data[n * 32 : n * 32 + 32]), 0)
@@ -212,10 +177,8 @@ class _Check:
         return found
 
     async def _beyond(self) -> LogFinding | None:
-        """Find a tile that no leaf accounts for."""
-        for level, index, width in await self._session.execute(
-            text("SELECT level, index, max(width) FROM tiles GROUP BY level, index ORDER BY level, index")
-        ):
+        """Return a tile beyond the leaves."""
+        for level, index, width in await queries.list_widest_tiles(self._session):
             if index * TILE_WIDTH + width > self._frontier.size >> level * TILE_HEIGHT:
                 return LogFinding(
                     None, "tile", f"tile {level}/{index} 超出日志", f"tile {level}/{index} goes beyond the log"
@@ -224,7 +187,7 @@ class _Check:
 
 
 def _columns(leaf: Leaf) -> Iterator[LogFinding]:
-    """Compare what a leaf is found by with what it says."""
+    """Compare the search columns of a leaf with its content."""
     for publisher in MEMBERS:
         if leaf.source.split("/")[1:2] == [publisher]:
             arrival = classify(Message(events_topic(publisher), "", leaf.body))

@@ -34,10 +34,10 @@ class Watermark(Base):
 
 
 class Silence(Base):
-    """A published silence of a producer whose last message came at `last_heard_at`, or that was expected from then on."""
+    """A published silence of a producer whose last message came at `last_seen_at`, or that was expected from then on."""
 
     __tablename__ = "silences"
 
     source: Mapped[str] = mapped_column(primary_key=True)
-    last_heard_at: Mapped[datetime] = mapped_column(primary_key=True)
+    last_seen_at: Mapped[datetime] = mapped_column("last_heard_at", primary_key=True)
     found_at: Mapped[datetime]

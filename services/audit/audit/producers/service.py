@@ -125,7 +125,7 @@ class Producers:
     @staticmethod
     async def _publish_silence(session: AsyncSession, state: LastSeen, now: datetime) -> None:
         """Record and publish a silence, unless this or another replica did."""
-        recorded = insert(Silence).values(source=state.source, last_heard_at=state.since, found_at=now)
+        recorded = insert(Silence).values(source=state.source, last_seen_at=state.since, found_at=now)
         if await session.scalar(recorded.on_conflict_do_nothing().returning(Silence.source)):
             outbox.add(session, ProducerSilent(producer=state.source, last_heard_at=state.since), at=now)
             log.warning("producer.silent", producer=state.source)

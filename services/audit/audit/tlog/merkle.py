@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962: hashes, growth, inclusion and consistency proofs, and their verification.
 
 Node (level, index) is the root of the perfect subtree over the leaves [index * 2**level, (index + 1) * 2**level).
-Proofs are computed through a `NodeReader`, so that they need the stored nodes on their path and never the leaves.
+A `NodeReader` supplies the stored nodes on a proof's path, so that proofs never need the leaves.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of the tree without leaves (RFC 6962 section 2.1)."""
 
 NodeReader = Callable[[int, int], bytes]
-"""Gives the hash of node (level, index); it is asked for complete subtrees only."""
+"""Returns the hash of node (level, index) of a complete subtree."""
 
 
 class Node(NamedTuple):
@@ -53,7 +53,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def pair_hash(pair: bytes) -> bytes:
-    """Return the hash of the inner node over two hashes that lie side by side."""
+    """Return the hash of the inner node over two adjacent hashes."""
     return hashlib.sha256(b"\x01" + pair).digest()
 
 
@@ -66,7 +66,7 @@ def _fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def _cover(begin: int, end: int) -> list[tuple[int, int]]:
-    """Name the perfect subtrees, largest first, whose roots make up MTH(D[begin:end])."""
+    """Return the perfect subtrees, largest first, that make up MTH(D[begin:end])."""
     nodes = []
     while begin < end:
         level = (end - begin).bit_length() - 1
@@ -89,12 +89,12 @@ def tree_root(leaf_hashes: Iterable[bytes]) -> bytes:
 
 
 def frontier_nodes(size: int) -> list[tuple[int, int]]:
-    """Name the nodes, left to right, from which a tree of `size` leaves can go on growing."""
+    """Return the nodes, left to right, from which a tree of `size` leaves can grow."""
     return _cover(0, size)
 
 
 class Frontier:
-    """The right edge of a tree: all that is needed to append and to know the root, at most 64 hashes."""
+    """The right edge of a tree, at most 64 hashes: enough to append leaves and to compute the root."""
 
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
         if len(hashes) != size.bit_count():
@@ -104,11 +104,11 @@ class Frontier:
 
     @classmethod
     def load(cls, size: int, read: NodeReader) -> "Frontier":
-        """Take up a stored tree of `size` leaves."""
+        """Load the frontier of a stored tree of `size` leaves."""
         return cls(size, [read(level, index) for level, index in frontier_nodes(size)])
 
     def append(self, leaf: bytes) -> list[Node]:
-        """Add one leaf hash; return the nodes it completes, from the leaf upwards."""
+        """Add one leaf hash; return the nodes that it completes, from the leaf upwards."""
         completed = [Node(0, self.size, leaf)]
         while (self.size >> len(completed) - 1) & 1:
             below = completed[-1]
@@ -118,7 +118,7 @@ class Frontier:
         return completed
 
     def root(self) -> bytes:
-        """Return the root of the tree as it stands."""
+        """Return the root of the present tree."""
         return _fold(self.hashes) if self.hashes else EMPTY_ROOT
 
 
@@ -142,7 +142,7 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:
 def consistency_proof(old: int, new: int, read: NodeReader) -> list[bytes]:
     """Return the proof that the tree of `new` leaves continues the one of `old` leaves (RFC 6962 section 2.1.2).
 
-    Empty when the sizes are equal or `old` is 0, which every tree continues.
+    Empty for equal sizes and for `old` 0: every tree continues the empty tree.
     """
     if not 0 <= old <= new:
         raise ValueError(f"a tree of {new} leaves cannot continue one of {old}")
@@ -158,7 +158,7 @@ def consistency_proof(old: int, new: int, read: NodeReader) -> list[bytes]:
         else:
             path.append(subtree_root(begin, middle, read))
             begin = middle
-    # The subtree that ends where the old tree ends: the verifier knows its root only when it is the old root itself.
+    # The subtree at the end of the old tree: the verifier knows its root only if it is the old root.
     if begin:
         path.append(subtree_root(begin, end, read))
     return path[::-1]
@@ -185,7 +185,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """Check that the tree (new, new_root) continues (old, old_root) (RFC 9162 section 2.1.4.2).
 
-    The empty tree is continued by every tree, with an empty proof and only under its one root.
+    Every tree continues the empty tree, with an empty proof and only under its one root.
     """
     if not 0 <= old <= new or any(len(part) != HASH_SIZE for part in proof):
         return False

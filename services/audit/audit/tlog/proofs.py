@@ -1,4 +1,4 @@
-"""The proof of one record: the C2SP tlog-proof format, which carries everything needed to check the record offline."""
+"""The C2SP tlog-proof format: everything that an offline check of one record needs."""
 
 import base64
 import re
@@ -20,9 +20,9 @@ class ProofError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """The place of a record in a log: its index, its inclusion proof, and the signed checkpoint, verbatim.
+    """The index of a record, its inclusion proof, and the signed checkpoint, verbatim.
 
-    `extra` travels along unauthenticated: never trust it.
+    `extra` is not authenticated: never trust it.
     """
 
     index: int
@@ -44,7 +44,7 @@ class TlogProof:
 
     @classmethod
     def parse(cls, data: bytes) -> "TlogProof":
-        """Read a proof; raise ProofError when it isn't exactly one. Nothing is verified yet."""
+        """Read a proof; raise ProofError when it is malformed. Verifies nothing yet."""
         try:
             head, separator, checkpoint = data.decode().partition("\n\n")
             lines = head.split("\n")

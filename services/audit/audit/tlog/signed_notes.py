@@ -35,7 +35,7 @@ HASH_SIZE = 32
 MAX_NOTE_SIGNATURES = 64
 MAX_NOTE_BYTES = 1_000_000
 SIGNER_PREFIX = "PRIVATE+KEY+"
-CHECKPOINT_LINES = 3
+MIN_CHECKPOINT_LINES = 3
 
 
 class NoteError(ValueError):
@@ -144,7 +144,7 @@ class Signer:
 
 
 def generate_signer(name: str) -> Signer:
-    """Make a new key; a log's key name is its origin."""
+    """Generate a key; the name of a log's key is the log's origin."""
     return Signer(_check_name(name), Ed25519PrivateKey.generate().private_bytes_raw())
 
 
@@ -163,7 +163,7 @@ class NoteSignature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An opened note: `signatures` are checked, `unknown` are by keys that nobody asked about."""
+    """An opened note: `signatures` are verified; `unknown` are by keys outside of the verifiers."""
 
     text: str
     signatures: tuple[NoteSignature, ...]
@@ -204,7 +204,7 @@ def _parse_signature(line: str) -> NoteSignature:
 def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
     """Check a note: at least one signature by a known key, and none by a known key that is wrong or repeated.
 
-    Signatures by other keys are kept apart and mean nothing. NoteError says what is wrong.
+    Signatures by other keys are kept apart and prove nothing. Raises `NoteError`.
     """
     whole = _check_text(note.encode() if isinstance(note, str) else note)
     head, separator, tail = whole.rpartition("\n\n")
@@ -218,13 +218,13 @@ def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
     checked: dict[tuple[str, bytes], NoteSignature] = {}
     unknown = []
     for signature in map(_parse_signature, lines):
-        who = (signature.name, signature.key_hash)
-        if who not in known:
+        key = (signature.name, signature.key_hash)
+        if key not in known:
             unknown.append(signature)
-        elif who in checked or not known[who].verify(text.encode(), signature.signature):
+        elif key in checked or not known[key].verify(text.encode(), signature.signature):
             raise NoteError(f"the signature of {signature.name} is wrong or repeated")
         else:
-            checked[who] = signature
+            checked[key] = signature
     if not checked:
         raise NoteError("the note is not signed by a known key")
     return Note(text, tuple(checked.values()), tuple(unknown))
@@ -249,7 +249,7 @@ class Checkpoint:
     def parse(cls, text: str) -> "Checkpoint":
         """Read the text of a checkpoint; raise NoteError when it isn't exactly one."""
         lines = text.split("\n")
-        if len(lines) <= CHECKPOINT_LINES or lines.pop() or not all(lines):
+        if len(lines) <= MIN_CHECKPOINT_LINES or lines.pop() or not all(lines):
             raise NoteError("a checkpoint is at least three lines, none empty, each ended by a newline")
         origin, size, root, *extensions = lines
         if not re.fullmatch("0|[1-9][0-9]{0,18}", size):
@@ -260,13 +260,13 @@ class Checkpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, *signers: Signer) -> str:
-    """Return the checkpoint as a signed note; the caller answers for its consistency with all signed before."""
+    """Return the checkpoint as a signed note; the caller ensures its consistency with every earlier one."""
     Checkpoint.parse(checkpoint.text)
     return sign_note(checkpoint.text, *signers)
 
 
 def open_checkpoint(note: str | bytes, log: Verifier, *, origin: str | None = None) -> Checkpoint:
-    """Check that the log signed this checkpoint, and that it's the log of that origin (its key name when not given)."""
+    """Check that the log signed this checkpoint, and that its origin is `origin`, by default the key's name."""
     checkpoint = Checkpoint.parse(open_note(note, [log]).text)
     if checkpoint.origin != (log.name if origin is None else origin):
         raise NoteError(f"the checkpoint is of another log: {checkpoint.origin!r}")

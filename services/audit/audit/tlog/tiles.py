@@ -1,4 +1,4 @@
-"""Tiles: the C2SP tlog-tiles form in which a log's hashes and entries are stored and read.
+"""Tiles: the C2SP tlog-tiles format of a log's hashes and entries.
 
 A hash tile holds up to 256 hashes of the nodes at tree level 8 * its own level; an entry bundle holds up to 256 leaves.
 The rightmost ones are partial. A wider version of a tile begins with every narrower one: a store may keep the widest.
@@ -33,14 +33,14 @@ TILE_WIDTH = 1 << TILE_HEIGHT
 PAIR_BYTES = 2 * HASH_SIZE
 TILE_BYTES = TILE_WIDTH * HASH_SIZE
 MAX_LEAF_BYTES = 0xFFFF
-"""The longest leaf whose length fits the two bytes in front of it."""
+"""The longest leaf: its length must fit the two bytes before it."""
 ENTRIES = -1
 """The level of entry bundles."""
 TOP_LEVEL = 63
 
 
 class TileError(ValueError):
-    """A tile path or the bytes of a tile that are not what they must be."""
+    """A malformed tile path, or malformed bytes of a tile."""
 
 
 class LeafTooLongError(ValueError):
@@ -67,7 +67,7 @@ class Tile:
 
     @classmethod
     def parse(cls, path: str) -> Self:
-        """Read a path; raise TileError when it isn't exactly the path of a tile."""
+        """Read a path; raise TileError when it is not the canonical path of a tile."""
         match = re.fullmatch(
             r"tile/(?P<level>entries|[0-9]{1,2})/(?P<index>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?",
             path,
@@ -82,7 +82,7 @@ class Tile:
 
 
 ReadTile = Callable[[Tile], bytes]
-"""Gives a stored tile, or a wider version of it."""
+"""Returns a stored tile, or a wider version of it."""
 
 
 def _level_tiles(level: int, old: int, new: int) -> Iterator[Tile]:
@@ -123,10 +123,10 @@ def _cut(tile: Tile, data: bytes) -> bytes:
 
 
 def node_reader(size: int, read: ReadTile) -> NodeReader:
-    """Return the node reader of the tree of `size` leaves; tiles and nodes are kept for the reader's life."""
-    kept: dict[Tile, bytes] = {}
+    """Return the node reader of the tree of `size` leaves; the reader caches tiles and nodes."""
+    tiles: dict[Tile, bytes] = {}
 
-    @functools.cache  # the proofs of many leaves share most of their nodes
+    @functools.cache  # the proofs of many leaves share most nodes
     def node(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
@@ -136,9 +136,9 @@ def node_reader(size: int, read: ReadTile) -> NodeReader:
         if height:
             return node_hash(node(level - 1, index * 2), node(level - 1, index * 2 + 1))
         tile = Tile(tile_level, tile_index, width)
-        if tile not in kept:
-            kept[tile] = _cut(tile, read(tile))
-        return kept[tile][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
+        if tile not in tiles:
+            tiles[tile] = _cut(tile, read(tile))
+        return tiles[tile][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
 
     return node
 
@@ -146,8 +146,8 @@ def node_reader(size: int, read: ReadTile) -> NodeReader:
 def grow(size: int, leaf_hashes: Sequence[bytes], read: ReadTile) -> tuple[Frontier, dict[Tile, bytes]]:
     """Append leaf hashes to a stored tree of `size` leaves; return its new frontier and every tile made or widened.
 
-    `read` is asked for the tiles of the right edge of the old tree. Versions between the old and the new size are not
-    made: a log that publishes a checkpoint per batch calls this once per batch.
+    `read` is asked for the tiles of the right edge of the old tree. It makes no versions between the old and
+    the new size: call it once per checkpoint.
     """
     tiles: dict[Tile, bytes] = {}
     level, begin, fresh = 0, size, b"".join(leaf_hashes)
@@ -168,7 +168,7 @@ def grow(size: int, leaf_hashes: Sequence[bytes], read: ReadTile) -> tuple[Front
 
 
 def _root_of(hashes: bytes) -> bytes:
-    """Return the root over a full tile: layer by layer, because this is done for every leaf."""
+    """Return the root over a full tile: layer by layer, because every leaf passes through it."""
     while len(hashes) > HASH_SIZE:
         hashes = b"".join([pair_hash(hashes[at : at + PAIR_BYTES]) for at in range(0, len(hashes), PAIR_BYTES)])
     return hashes
@@ -185,7 +185,7 @@ def encode_bundle(leaves: Sequence[bytes]) -> bytes:
 
 
 def decode_bundle(data: bytes, width: int) -> list[bytes]:
-    """Return the first `width` leaves of an entry bundle, which has to be well formed to its last byte."""
+    """Return the first `width` leaves of an entry bundle, which must be well formed to its last byte."""
     leaves = []
     at = 0
     while at < len(data):
@@ -200,7 +200,7 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
 
 
 def grow_bundles(size: int, leaves: Sequence[bytes], last: bytes = b"") -> dict[Tile, bytes]:
-    """Append leaves to the bundles of a log of `size` leaves; `last` is its partial last bundle, if it has one."""
+    """Append leaves to the bundles of a log of `size` leaves; `last` is its partial last bundle, if any."""
     index, width = divmod(size, TILE_WIDTH)
     row = [*decode_bundle(last, width), *leaves]
     if len(row) != width + len(leaves):

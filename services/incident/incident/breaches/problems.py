@@ -31,7 +31,7 @@ class ScopeUnknown(NotFound):
 
 
 class PersonNeeded(Forbidden):
-    """403: only a person who answers for it reports a breach, or decides about its containment."""
+    """403: only an accountable person reports a breach, or decides about its containment."""
 
     slug = "person-needed"
     zh, en = "须由个人账号报告", "A person has to report this"

@@ -9,11 +9,11 @@ PUBLISHER = "audit"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
-    """Somebody was refused at audit."""
+    """Audit refused a request."""
 
 
 class EvidenceExported(Event, publisher=PUBLISHER, name="evidence.exported", key="package_id"):
-    """An evidence package left: who took it, why, and the log size that it stands on (clause 12.4)."""
+    """A person exported an evidence package; `size` is that of the log at its checkpoint (clause 12.4)."""
 
     package_id: UUID
     exported_by: str
@@ -40,9 +40,9 @@ class ProducerSilent(Event, publisher=PUBLISHER, name="producer.silent", key="pr
 
 
 class AnomalyDetected(Event, publisher=PUBLISHER, name="anomaly.detected", key="topic"):
-    """A message on `topic` is nothing that the log can take, say because another than the topic's owner is its `source`.
+    """The log rejected a message on `topic`, for example because its `source` does not own the topic.
 
-    `count` says the how manyth it is of its topic, reason and day (UTC). The first ten are told each, then every tenfold.
+    `count` numbers it within topic, reason and day (UTC). The first ten are published each, then every tenfold.
     """
 
     topic: str
@@ -55,7 +55,7 @@ class AnomalyDetected(Event, publisher=PUBLISHER, name="anomaly.detected", key="
 
 
 class IntegrityBroken(Event, publisher=PUBLISHER, name="integrity.broken", key="log"):
-    """What is stored of the log is not what was signed; audit appends and proves nothing until somebody has looked."""
+    """The stored log differs from the signed one; audit appends and proves nothing until a restart finds it intact."""
 
     log: str
     detail: str

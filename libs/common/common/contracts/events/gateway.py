@@ -6,4 +6,4 @@ PUBLISHER = "gateway"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
-    """A known subject was refused at the gateway; repeats within a second are counted in one event."""
+    """The gateway refused a known subject; one event counts the repeats within a second."""

@@ -10,7 +10,7 @@ PUBLISHER = "incident"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
-    """Somebody was refused at incident."""
+    """Incident refused a request."""
 
 
 class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
@@ -18,7 +18,7 @@ class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="de
 
 
 class BreachReported(Event, publisher=PUBLISHER, name="breach.reported", key="incident_id"):
-    """Somebody reported a leak, damage or loss (clause 12.3); the report to the authority is due at `report_due_at`."""
+    """A person reported a leak, damage or loss (clause 12.3); the report to the authority is due at `report_due_at`."""
 
     incident_id: UUID
     unit_id: UUID | None
@@ -31,10 +31,10 @@ class BreachReported(Event, publisher=PUBLISHER, name="breach.reported", key="in
 
 
 class ContainmentOrdered(Event, publisher=PUBLISHER, name="containment.ordered", key="order_id"):
-    """One measure against the harm, for one service: cut off a system or an account, or suspend its grants.
+    """One measure for one service: suspend a system, an account, or grants.
 
-    `executor` carries it out and answers `containment.applied`. For `suspend-grants` the target is whose grants are
-    suspended: one grant, all that a system uses, or all of a unit.
+    `executor` carries it out and answers `containment.applied`. `suspend-grants` suspends the target grant, all grants
+    that the target system uses, or all grants of the target unit.
     """
 
     order_id: UUID
@@ -47,7 +47,7 @@ class ContainmentOrdered(Event, publisher=PUBLISHER, name="containment.ordered",
 
 
 class ContainmentConfirmed(Event, publisher=PUBLISHER, name="containment.confirmed", key="order_id"):
-    """The executor says that the measure is in effect."""
+    """The executor confirmed that the measure is in effect."""
 
     order_id: UUID
     incident_id: UUID
@@ -55,7 +55,7 @@ class ContainmentConfirmed(Event, publisher=PUBLISHER, name="containment.confirm
 
 
 class ContainmentProbed(Event, publisher=PUBLISHER, name="containment.probed", key="order_id"):
-    """A real request with a probe credential was made: `passed` when the door answered as expected, for that very reason."""
+    """Incident sent a request with a probe credential; `passed`: the answer was the expected one, for that very reason."""
 
     order_id: UUID
     incident_id: UUID
@@ -68,7 +68,7 @@ class ContainmentProbed(Event, publisher=PUBLISHER, name="containment.probed", k
 
 
 class ContainmentFailed(Event, publisher=PUBLISHER, name="containment.failed", key="order_id"):
-    """The measure was not confirmed, or its probe was not refused for that reason: somebody must act at once."""
+    """The measure was not confirmed, or no probe was refused for that reason: a person must act at once."""
 
     order_id: UUID
     incident_id: UUID
@@ -84,7 +84,7 @@ class LiftProposed(Event, publisher=PUBLISHER, name="lift.proposed", key="incide
 
 
 class ContainmentLifted(Event, publisher=PUBLISHER, name="containment.lifted", key="order_id"):
-    """A second person approved (P6): the executor restores what this order took, and nothing else."""
+    """A second person approved (P6): the executor restores what this order suspended, and nothing else."""
 
     order_id: UUID
     incident_id: UUID
@@ -113,7 +113,7 @@ class FactCorrected(Event, publisher=PUBLISHER, name="fact.corrected", key="inci
 
 
 class LiftWithdrawn(Event, publisher=PUBLISHER, name="lift.withdrawn", key="incident_id"):
-    """The proposer took the proposal back."""
+    """The proposer withdrew the proposal."""
 
     incident_id: UUID
     proposal_id: UUID
@@ -121,7 +121,7 @@ class LiftWithdrawn(Event, publisher=PUBLISHER, name="lift.withdrawn", key="inci
 
 
 class ProbeRequested(Event, publisher=PUBLISHER, name="probe.requested", key="order_id"):
-    """A person wants an order probed again whose probes had not shown what they should."""
+    """A person requested another probe of an order whose probes have not passed."""
 
     order_id: UUID
     incident_id: UUID

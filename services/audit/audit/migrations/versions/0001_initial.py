@@ -1,4 +1,4 @@
-"""The log, what is known of its producers, and what left as evidence: tables that only grow."""
+"""The log, its producers, and the exports of evidence: append-only tables."""
 
 from alembic import op
 
@@ -11,7 +11,7 @@ depends_on = None
 
 APP = "audit_app"
 KEPT = ("leaves", "tiles", "checkpoints", "rejected", "gaps", "watermarks", "evidence_exports")
-"""Tables that nobody changes: the serving role has no right to, and a trigger refuses it to everybody."""
+"""Append-only tables: the serving role lacks the right to change them, and a trigger refuses changes by any role."""
 
 
 def upgrade() -> None:
@@ -47,7 +47,7 @@ def _log() -> None:
     op.execute("CREATE INDEX leaves_actor_idx ON leaves (actor, index) WHERE actor IS NOT NULL")
     op.execute("CREATE INDEX leaves_requestid_idx ON leaves (requestid, index) WHERE requestid IS NOT NULL")
     op.execute("CREATE INDEX leaves_time_idx ON leaves USING brin (time)")
-    # A partial tile is stored anew when it has grown: rows are never changed, and a wider one begins with a narrower.
+    # A grown partial tile is a new row: rows never change, and a wider tile begins with the narrower one.
     op.execute("""
         CREATE TABLE tiles (
             level smallint NOT NULL,
@@ -57,7 +57,7 @@ def _log() -> None:
             CONSTRAINT tiles_pkey PRIMARY KEY (level, index, width),
             CONSTRAINT tiles_data_check CHECK (octet_length(data) = width * 32)
         )""")
-    # Hashes do not compress: trying would only cost time.
+    # Hashes do not compress.
     op.execute("ALTER TABLE tiles ALTER COLUMN data SET STORAGE EXTERNAL")
     op.execute("""
         CREATE TABLE checkpoints (

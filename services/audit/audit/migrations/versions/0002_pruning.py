@@ -1,4 +1,4 @@
-"""What nobody can need any more may go."""
+"""Pruning of expired rows."""
 
 from common.storage.migrations import create_prune
 

@@ -1,4 +1,4 @@
-"""What all replicas know of the producers' silence, and how much was rejected, with whose it claimed to be."""
+"""Last messages of producers, shared by replicas; counts of rejected messages, and their claimed sources."""
 
 from alembic import op
 
@@ -51,7 +51,7 @@ def _signs() -> None:
             watched_from timestamptz NOT NULL,
             heard_at timestamptz
         )""")
-    # The latest of what replicas heard; a sign is never taken back.
+    # The latest message of all replicas; a later call never lowers it.
     op.execute("""
         CREATE FUNCTION note_signs(sources text[], numbers bigint[], beats boolean[], times timestamptz[]) RETURNS void
         LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
