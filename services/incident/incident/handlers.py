@@ -6,7 +6,8 @@ from common.contracts.events import datashare, identity
 from common.messaging.events import Envelope
 from common.messaging.inbox import Handlers
 from incident.orders import service as orders
-from incident.projections import service as projections
+from incident.projections import queries as projections
+from incident.projections.models import Account, Grant, System, Unit
 from incident.runtime import Runtime
 
 __all__ = ["handlers"]
@@ -56,7 +57,7 @@ STATUS: dict[type[object], str] = {
 @handlers.on(identity.UnitReinstated)
 async def when_a_unit_changes(session: AsyncSession, event: UnitEvent, envelope: Envelope, _: Runtime) -> None:
     """Update the projection."""
-    await projections.apply_unit(session, event.unit_id, STATUS[type(event)], envelope.sequence)
+    await projections.upsert(session, Unit, event.unit_id, STATUS[type(event)], envelope.sequence)
 
 
 @handlers.on(identity.AccountInvited)
@@ -66,7 +67,9 @@ async def when_a_unit_changes(session: AsyncSession, event: UnitEvent, envelope:
 @handlers.on(identity.AccountRevoked)
 async def when_an_account_changes(session: AsyncSession, event: AccountEvent, envelope: Envelope, _: Runtime) -> None:
     """Update the projection."""
-    await projections.apply_account(session, event.account_id, event.unit_id, STATUS[type(event)], envelope.sequence)
+    await projections.upsert(
+        session, Account, event.account_id, STATUS[type(event)], envelope.sequence, unit=event.unit_id
+    )
 
 
 @handlers.on(identity.SystemRegistered)
@@ -76,7 +79,9 @@ async def when_an_account_changes(session: AsyncSession, event: AccountEvent, en
 @handlers.on(identity.SystemDecommissioned)
 async def when_a_system_changes(session: AsyncSession, event: SystemEvent, envelope: Envelope, _: Runtime) -> None:
     """Update the projection."""
-    await projections.apply_system(session, event.system_id, event.unit_id, STATUS[type(event)], envelope.sequence)
+    await projections.upsert(
+        session, System, event.system_id, STATUS[type(event)], envelope.sequence, unit=event.unit_id
+    )
 
 
 @handlers.on(datashare.GrantActivated)
@@ -84,8 +89,8 @@ async def when_a_grant_is_activated(
     session: AsyncSession, event: datashare.GrantActivated, envelope: Envelope, _: Runtime
 ) -> None:
     """Update the projection with the terms, even when a later status has arrived first."""
-    await projections.apply_grant(session, event.grant_id, event.unit_id, "active", envelope.sequence)
-    await projections.apply_grant_terms(session, event.grant_id, event.resource_id, event.systems, event.purposes)
+    await projections.upsert(session, Grant, event.grant_id, "active", envelope.sequence, unit=event.unit_id)
+    await projections.set_grant_terms(session, event.grant_id, event.resource_id, event.systems, event.purposes)
 
 
 @handlers.on(datashare.GrantSuspended)
@@ -93,7 +98,7 @@ async def when_a_grant_is_activated(
 @handlers.on(datashare.GrantRevoked)
 async def when_a_grant_changes(session: AsyncSession, event: GrantEvent, envelope: Envelope, _: Runtime) -> None:
     """Update the projection."""
-    await projections.apply_grant(session, event.grant_id, event.unit_id, STATUS[type(event)], envelope.sequence)
+    await projections.upsert(session, Grant, event.grant_id, STATUS[type(event)], envelope.sequence, unit=event.unit_id)
 
 
 @handlers.on(identity.ContainmentApplied)

@@ -92,7 +92,7 @@ class AuditHarness(ServiceHarness):
         return [row["body"] for row in rows]
 
     async def bodies_of_others(self) -> list[bytes]:
-        """What is in the log beside that which audit says itself, as it does of every rejection."""
+        """Return the entries without those of audit itself, which publishes every rejection."""
         return [body for body in await self.bodies() if b'"source":"/audit"' not in body]
 
     async def sql(self, query: str, *arguments, as_app: bool = False, free: str | None = None):

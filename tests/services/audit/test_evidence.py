@@ -1,4 +1,4 @@
-"""Evidence leaves whole, on record, and is confirmed by somebody who has nothing but one file."""
+"""Evidence is exported whole and on record, and one file is enough to confirm it."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""What somebody with every right on the database does to the log is found, and the log closes."""
+"""Every change of the log by a role with all rights on the database is found, and closes the log."""
 
 import pytest
 from asyncpg import InsufficientPrivilegeError
@@ -162,7 +162,7 @@ async def test_a_lost_tile_at_the_edge_closes_the_log(make_harness, filled):
 
 
 async def rewrite(harness, signer):
-    """Do what a thorough thief does: alter a leaf, compute everything anew, and sign with the key at hand."""
+    """Act as a thorough thief: alter a leaf, recompute the whole log, and sign with another key."""
     await harness.sql("UPDATE leaves SET body = body || ' ' WHERE index = 5", free="leaves")
     bodies = await harness.bodies()
     frontier, tiles = grow(0, [leaf_hash(body) for body in bodies], dict[Tile, bytes]().__getitem__)

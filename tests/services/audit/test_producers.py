@@ -1,4 +1,4 @@
-"""What is missing is known: gaps, numbers announced by heartbeats, silent producers."""
+"""Missing messages are detected: gaps, numbers announced by heartbeats, silent producers."""
 
 import asyncio
 from datetime import timedelta
@@ -62,7 +62,7 @@ async def test_a_number_that_stays_missing_is_published_once_and_seen_to_close(d
     assert len(await dated.events("gap.found")) == 2
 
 
-async def test_a_gap_that_grew_while_nobody_looked_is_published_as_far_as_it_was_not(dated):
+async def test_a_gap_that_grew_between_scans_is_published_as_far_as_it_was_not(dated):
     await dated.deliver(*dated.messages(2), dated.beat(number=4))
     await dated.producers.scan()
     await advance_and_check(dated, 31)
@@ -195,7 +195,7 @@ async def test_numbers_that_another_replica_received_are_missed_here_too(replica
     assert len(await one.events("gap.found")) == 1
 
 
-async def test_while_the_bus_is_away_nobody_is_taken_to_be_silent(dated):
+async def test_while_the_bus_is_away_no_producer_counts_as_silent(dated):
     await dated.deliver(dated.beat("/incident"))
     dated.clock.advance(timedelta(seconds=300))
     dated.producers.mark_disconnected()

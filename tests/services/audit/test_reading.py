@@ -1,4 +1,4 @@
-"""What audit serves is enough to check it by the pure functions, from the outside."""
+"""The pure functions can check audit's answers from the outside."""
 
 import base64
 import itertools

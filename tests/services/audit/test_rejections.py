@@ -103,7 +103,7 @@ async def test_events_of_an_unknown_type_are_leaves_like_others(harness):
     assert await harness.events("anomaly.detected") == []
 
 
-async def test_a_message_of_ten_megabytes_and_garbage_stop_nobody(harness):
+async def test_a_message_of_ten_megabytes_and_garbage_stop_no_other_message(harness):
     topic = events_topic("identity")
     bad = [
         Message(topic, "k", bytes(10 << 20)),

@@ -107,7 +107,7 @@ def bad_messages(harness):
 
 
 @pytest.mark.clause("7.4")
-async def test_what_cannot_be_a_leaf_is_rejected_with_its_reason_and_stops_nobody(harness):
+async def test_a_message_that_cannot_be_a_leaf_is_rejected_with_its_reason_and_stops_no_other(harness):
     bad = list(bad_messages(harness))
     good = harness.messages(3)
     await harness.deliver(good[0], *(message for _, message in bad), *good[1:])
@@ -254,7 +254,7 @@ async def test_a_database_that_is_away_refuses_and_takes_all_when_it_is_back(har
     await assert_is_log_of(harness, messages)
 
 
-async def test_a_caller_that_gives_up_harms_nobody_else(harness, monkeypatch):
+async def test_a_caller_that_gives_up_harms_no_other(harness, monkeypatch):
     going = asyncio.Event()
     hold = asyncio.Event()
     real = harness.sequencer._grow

@@ -106,7 +106,7 @@ class IncidentHarness(ServiceHarness):
     def authority(self) -> Actor:
         return self.officer(None, UnitKind.AUTHORITY, "authority-officer")
 
-    # What others publish
+    # Events of other services
 
     async def agency(self) -> UUID:
         unit = new_id()
@@ -147,7 +147,7 @@ class IncidentHarness(ServiceHarness):
         await self.publish(event)
         return event.grant_id
 
-    # What the executors do
+    # The executors
 
     async def _execute(self, messages) -> None:
         for message in messages:

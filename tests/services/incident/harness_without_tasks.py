@@ -15,14 +15,14 @@ from incident.breaches.schemas import BreachReportRequest
 from incident.breaches.views import get_breach_view
 from incident.handlers import handlers
 from incident.notifier import Notifier
-from incident.probes import queue
+from incident.probes import task_queue
 from incident.probes.client import ProbeClient
 from tests.harness.databases import ServiceDatabase
 from tests.services.incident.harness import IncidentHarness
 
 
 class HarnessWithoutTasks(IncidentHarness):
-    """Incident without its background tasks: the test is what runs them, and what kills them."""
+    """Incident without its background tasks: the test runs and kills them."""
 
     def __init__(self, database: ServiceDatabase) -> None:
         super().__init__(database, ManualClock(SystemClock().now()))
@@ -36,7 +36,7 @@ class HarnessWithoutTasks(IncidentHarness):
         return [self.point]
 
     def restart(self) -> None:
-        """Everything that the process held in memory is gone."""
+        """Discard everything that the process held in memory."""
         self.runtime.notifier = Notifier()
         self.inbox = Inbox("incident", self.runtime.database, handlers, self.runtime, self.clock)
         self.probe_client = ProbeClient(self.gateway_client, self.settings, self.clock)
@@ -64,8 +64,8 @@ class HarnessWithoutTasks(IncidentHarness):
 
     async def claim(self):
         async with self.runtime.database.transaction() as session:
-            return await queue.claim(session, self.runtime)
+            return await task_queue.claim(session, self.runtime)
 
     async def record(self, work, attempts) -> None:
         async with self.runtime.database.transaction() as session:
-            await queue.record(session, self.runtime, work, attempts)
+            await task_queue.record(session, self.runtime, work, attempts)

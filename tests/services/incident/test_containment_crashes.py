@@ -9,12 +9,12 @@ from common.contracts.events import datashare, identity
 from common.enforcement.revocation_feed import Cutoff
 from common.ids import new_id
 from incident.orders import queries, service
-from incident.probes import queue
+from incident.probes import task_queue
 from incident.probes.worker import probe_round
 
 
 async def an_account_order(paused):
-    """Return breach, order, and the executor's answer, which nobody has delivered yet."""
+    """Return breach, order, and the executor's answer, not delivered yet."""
     unit = await paused.agency()
     breach = await paused.breach(unit, accounts=[await paused.account(unit)])
     order = await paused.order_of(breach)
@@ -59,22 +59,22 @@ async def test_a_probe_whose_record_died_is_made_again_after_its_lease_and_count
     (work,) = await paused.claim()
     lost = await paused.probe_client.probe(work)
     paused.restart()
-    assert await paused.claim() == []  # somebody may still hold it
-    paused.clock.advance(queue.CLAIM_LEASE)
+    assert await paused.claim() == []  # another worker may still hold it
+    paused.clock.advance(task_queue.CLAIM_LEASE)
     assert await probe_round(paused.runtime, paused.probe_client) == 1
-    await paused.record(work, lost)  # the dead prober was only slow
+    await paused.record(work, lost)  # the worker was not dead but slow
     after = await paused.order_of(breach)
     assert (after.state, len(after.probes)) == ("probed", 2)
     assert [step.state for step in after.timeline] == ["ordered", "confirmed", "probed"]
     assert len(await paused.events("containment.probed")) == 1
 
 
-async def test_two_probers_never_take_the_same_order(paused):
+async def test_two_workers_never_claim_the_same_order(paused):
     _, order, applied = await an_account_order(paused)
     await cut_off(paused, order)
     await paused.publish(applied)
     async with paused.runtime.database.transaction() as session:
-        assert len(await queue.claim(session, paused.runtime)) == 1
+        assert len(await task_queue.claim(session, paused.runtime)) == 1
         assert await paused.claim() == []
 
 
@@ -99,7 +99,7 @@ async def test_an_answer_of_the_wrong_service_confirms_nothing(paused):
 
 
 @pytest.mark.clause("12.3")
-async def test_an_order_that_nobody_confirms_fails_visibly_and_a_late_confirmation_still_counts(paused):
+async def test_an_unconfirmed_order_fails_visibly_and_a_late_confirmation_still_counts(paused):
     breach, order, applied = await an_account_order(paused)
     paused.clock.advance(timedelta(seconds=9))
     await probe_round(paused.runtime, paused.probe_client)
@@ -153,7 +153,7 @@ async def test_access_that_stays_open_is_a_failure(paused):
 
 async def test_no_answer_is_on_record_and_no_proof(paused):
     breach, order, applied = await an_account_order(paused)
-    del paused.orders[order.id]  # identity has not heard of the order yet
+    del paused.orders[order.id]  # the order has not reached identity yet
     await paused.publish(applied)
     await probe_round(paused.runtime, paused.probe_client)
     (probe,) = (await paused.order_of(breach)).probes
@@ -165,7 +165,7 @@ async def test_no_answer_is_on_record_and_no_proof(paused):
     assert (await paused.order_of(breach)).state == "probed"
 
 
-async def test_a_prober_that_was_overtaken_by_a_lift_decides_nothing(paused):
+async def test_a_worker_that_was_overtaken_by_a_lift_decides_nothing(paused):
     breach, order, applied = await an_account_order(paused)
     await cut_off(paused, order)
     await paused.publish(applied)

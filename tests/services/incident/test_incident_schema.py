@@ -1,4 +1,4 @@
-"""The models say what the migration made, and projections do not mind the order of events."""
+"""The models agree with the migration, and projections do not depend on the order of events."""
 
 import random
 

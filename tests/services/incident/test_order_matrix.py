@@ -1,4 +1,4 @@
-"""Every state of an order × everything that can happen to it, walked on the real database; and who may do what."""
+"""Every state of an order × every event, on the real database; and every act × every role."""
 
 from uuid import UUID
 
@@ -81,8 +81,8 @@ async def happen(paused, event: str, order_id: UUID) -> str | None:
                 if event == "lift approved":
                     await service.lift(session, paused.runtime, [order], proposed_by=new_id(), approved_by=new_id())
                 else:
-                    somebody = Principal("account", str(new_id()), new_id(), None, frozenset(), None, {}, now)
-                    await service.probe_again(session, paused.runtime, somebody, order_id, unit=None)
+                    person = Principal("account", str(new_id()), new_id(), None, frozenset(), None, {}, now)
+                    await service.probe_again(session, paused.runtime, person, order_id, unit=None)
         except Problem as problem:
             return problem.slug
     return None

@@ -1,4 +1,4 @@
-"""What the log's own key signs is not believed either: records, completeness and history are checked against the tree."""
+"""Claims signed by the log's own key are checked too: records, completeness and history against the tree."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The verifier's own Ed25519: it agrees with the library on what is right, and accepts one signature per message only."""
+"""The verifier's own Ed25519: it agrees with the library, and accepts only one signature per message."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Signed notes and checkpoints: what is written is read, and nothing that differs from it by a byte."""
+"""Signed notes and checkpoints: the exact text is accepted, and no text that differs by a byte."""
 
 import base64
 

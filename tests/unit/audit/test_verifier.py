@@ -1,4 +1,4 @@
-"""The offline verifier: it confirms what is intact, and finds and names whatever was done to a package."""
+"""The offline verifier: it confirms intact packages, and finds and names every change."""
 
 import ast
 import json

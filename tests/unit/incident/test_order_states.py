@@ -1,4 +1,4 @@
-"""An order takes only the steps of its table, and what is computed from orders counts no proof that was not given."""
+"""An order takes only the steps of its table, and the progress counts only given proofs."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What an answer to a probe proves: only a refusal for this very order is a pass."""
+"""The evaluation of answers to probes: only a refusal for this very order passes."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_refusal_passes_only_for_the_order_itself(status, body, identity_passe
     ("status", "body", "identity_passes", "datashare_passes"),
     [
         (200, {}, True, True),
-        (403, {"links": [OTHER]}, True, False),  # the credential lives; what it asked for is another matter
+        (403, {"links": [OTHER]}, True, False),  # the credential is valid; the refused query is another matter
         (403, {"type": "urn:xindun:problem:probe-refused"}, False, False),
         (401, REVOKED, False, False),
         (503, {}, False, False),

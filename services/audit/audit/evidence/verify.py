@@ -431,7 +431,9 @@ def check_numbers(leaves: Mapping[int, bytes], first: int, last: int) -> Iterato
             expected = number + 1
 
 
-def check_log(manifest: dict[str, Any], files: Files, key: VerifierKey, known: TreeHead | None) -> Iterator[PackageFinding]:
+def check_log(
+    manifest: dict[str, Any], files: Files, key: VerifierKey, known: TreeHead | None
+) -> Iterator[PackageFinding]:
     """Check the claims of the signed manifest against the log's checkpoint and proofs."""
     try:
         checkpoint = open_checkpoint(files["checkpoint"] or b"", key)

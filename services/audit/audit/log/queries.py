@@ -1,4 +1,4 @@
-"""Reads the log, and takes its lock."""
+"""Statements on the log: reads, its lock, and rejected messages."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
@@ -15,6 +15,7 @@ from audit.log.models import Leaf, RejectedMessage, SignedCheckpoint, StoredTile
 from audit.log.problems import LogBroken
 from audit.tlog.merkle import HASH_SIZE, NodeReader
 from audit.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, node_reader
+from common.ids import new_id
 from common.problems import Invalid
 from common.storage.pagination import PageRequest, Slice, encode_cursor, paginate
 
@@ -29,6 +30,7 @@ __all__ = [
     "get_record",
     "get_tile",
     "get_tiles",
+    "insert_rejections",
     "list_bodies",
     "list_known_rejections",
     "list_logged_digests",
@@ -96,6 +98,12 @@ async def count_rejected(session: AsyncSession, topic: str, reason: Reason, day:
         )
     ).scalar_one()
     return counted
+
+
+async def insert_rejections(session: AsyncSession, rejections: Sequence[Rejection], now: datetime) -> None:
+    """Store rejections."""
+    rows = [{"id": new_id(), **rejection._asdict(), "rejected_at": now} for rejection in rejections]
+    await session.execute(insert(RejectedMessage), rows)
 
 
 async def get_newest_checkpoint(session: AsyncSession) -> SignedCheckpoint | None:

@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import prometheus_client
 import structlog
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.log import queries
 from audit.log.entries import Reason, Rejection
-from audit.log.models import RejectedMessage
 from common.contracts.events.audit import AnomalyDetected
-from common.ids import new_id
 from common.messaging import outbox
 
 __all__ = ["RejectionKind", "record_rejections", "report_rejections"]
@@ -57,7 +53,7 @@ async def record_rejections(
             if _is_published(nth):
                 outbox.add(session, _anomaly(rejection, nth, now), at=now)
     if stored:
-        await session.execute(insert(RejectedMessage), [_row(rejection, now) for rejection in stored])
+        await queries.insert_rejections(session, stored, now)
     return {kind: len(fresh) for kind, fresh in by_kind.items()}
 
 
@@ -82,7 +78,3 @@ def _anomaly(rejection: Rejection, nth: int, now: datetime) -> AnomalyDetected:
         count=nth,
         found_at=now,
     )
-
-
-def _row(rejection: Rejection, now: datetime) -> dict[str, Any]:
-    return {"id": new_id(), **rejection._asdict(), "rejected_at": now}

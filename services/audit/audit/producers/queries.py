@@ -1,4 +1,4 @@
-"""Reads the numbers of each producer in the log, and shares their last messages between replicas."""
+"""Reads the numbers of each producer in the log, shares last messages between replicas, records findings once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from audit.producers.models import Watermark
+from audit.producers.models import Gap, Silence, Watermark
 
 __all__ = [
     "MAX_MISSING_RANGES",
@@ -19,6 +20,8 @@ __all__ = [
     "Span",
     "expect_producers",
     "get_watermark",
+    "insert_gap",
+    "insert_silence",
     "list_gaps",
     "list_missing",
     "list_producers",
@@ -137,6 +140,18 @@ async def share_last_seen(session: AsyncSession, mine: Sequence[LastSeen], after
         {"after": after},
     )
     return [LastSeen(*row) for row in found]
+
+
+async def insert_silence(session: AsyncSession, source: str, since: datetime, now: datetime) -> bool:
+    """Record a silence; False when this or another replica did before."""
+    silence = insert(Silence).values(source=source, last_seen_at=since, found_at=now)
+    return await session.scalar(silence.on_conflict_do_nothing().returning(Silence.source)) is not None
+
+
+async def insert_gap(session: AsyncSession, source: str, after: int, before: int, now: datetime) -> bool:
+    """Record a gap; False when another replica did before."""
+    gap = insert(Gap).values(source=source, after=after, before=before, found_at=now)
+    return await session.scalar(gap.on_conflict_do_nothing().returning(Gap.after)) is not None
 
 
 async def get_watermark(session: AsyncSession, source: str) -> int:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.producers import queries
-from audit.producers.models import Gap, Silence, Watermark
+from audit.producers.models import Watermark
 from audit.producers.queries import LastSeen, Span
 from common.clock import Clock
 from common.context import ActContext, set_context
@@ -125,8 +124,7 @@ class Producers:
     @staticmethod
     async def _publish_silence(session: AsyncSession, state: LastSeen, now: datetime) -> None:
         """Record and publish a silence, unless this or another replica did."""
-        recorded = insert(Silence).values(source=state.source, last_seen_at=state.since, found_at=now)
-        if await session.scalar(recorded.on_conflict_do_nothing().returning(Silence.source)):
+        if await queries.insert_silence(session, state.source, state.since, now):
             outbox.add(session, ProducerSilent(producer=state.source, last_heard_at=state.since), at=now)
             log.warning("producer.silent", producer=state.source)
 
@@ -160,7 +158,7 @@ class Producers:
             noticed = self._noticed.setdefault((source, after), now)
             if now - max(noticed, self._connected_since) < self._gap_patience:
                 late.append((after, before))
-            elif await self._record_gap(session, source, after, before, now):
+            elif await queries.insert_gap(session, source, after, before, now):
                 found = GapFound(producer=source, after=after, before=before, found_at=now)
                 outbox.add(session, found, at=now)
                 log.warning("gap.found", producer=source, after=after, before=before)
@@ -169,12 +167,6 @@ class Producers:
             session.add(Watermark(source=source, number=contiguous, at=now))
             self._persisted_watermark[source] = contiguous
         return late, contiguous
-
-    @staticmethod
-    async def _record_gap(session: AsyncSession, source: str, after: int, before: int, now: datetime) -> bool:
-        """Record a gap; False when another replica did."""
-        gap = insert(Gap).values(source=source, after=after, before=before, found_at=now)
-        return await session.scalar(gap.on_conflict_do_nothing().returning(Gap.after)) is not None
 
 
 def _instance(source: str) -> str:

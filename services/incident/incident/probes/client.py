@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.clock import Clock
 from incident.probes.evaluation import Answer
 from incident.probes.plan import ProbeTarget
-from incident.probes.queue import ProbeAttempt, ProbeTask
+from incident.probes.task_queue import ProbeAttempt, ProbeTask
 from incident.settings import Settings
 
 __all__ = ["ProbeClient"]

@@ -7,7 +7,7 @@ import structlog
 
 from common.context import ActContext, new_traceparent, set_context
 from common.problems import Unavailable
-from incident.probes import queries, queue
+from incident.probes import queries, task_queue
 from incident.probes.client import ProbeClient
 from incident.runtime import Runtime
 
@@ -46,18 +46,18 @@ async def probe_round(runtime: Runtime, client: ProbeClient) -> int:
     """Claim the due orders, probe them concurrently, record each; return how many were probed."""
     set_context(ActContext(actor=f"service:{runtime.service}", traceparent=new_traceparent()))
     async with runtime.database.transaction() as session:
-        tasks = await queue.claim(session, runtime)
+        tasks = await task_queue.claim(session, runtime)
     async with asyncio.TaskGroup() as group:
         for task in tasks:
             group.create_task(_probe(runtime, client, task))
     return len(tasks)
 
 
-async def _probe(runtime: Runtime, client: ProbeClient, task: queue.ProbeTask) -> None:
+async def _probe(runtime: Runtime, client: ProbeClient, task: task_queue.ProbeTask) -> None:
     attempts = await client.probe(task)
     try:
         async with runtime.database.transaction() as session:
-            await queue.record(session, runtime, task, attempts)
+            await task_queue.record(session, runtime, task, attempts)
     except Unavailable:
         log.warning("probe_worker.not_recorded", order=str(task.order_id))  # its lease ends, and it is probed again
 

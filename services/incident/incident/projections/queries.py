@@ -1,9 +1,11 @@
-"""Reads the projections, for the scope of a breach and for probes."""
+"""Reads and updates the projections; the newest status wins, in whatever order events arrive."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from incident.projections.models import Account, Grant, System, Unit
@@ -16,7 +18,41 @@ __all__ = [
     "list_grants_of_system",
     "list_grants_of_unit",
     "list_systems_of_unit",
+    "set_grant_terms",
+    "upsert",
 ]
+
+
+async def upsert(
+    session: AsyncSession,
+    model: type[Unit | Account | System | Grant],
+    id_: UUID,
+    status: str,
+    sequence: int,
+    *,
+    unit: UUID | None = None,
+) -> None:
+    """Set status and unit of a row, unless an event with a higher number has set them."""
+    row: dict[str, Any] = {"id": id_, "status": status, "heard": sequence} | ({"unit": unit} if unit else {})
+    statement = insert(model).values(row)
+    newer = {name: statement.excluded[name] for name in row if name != "id"}
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id"], set_=newer, where=statement.excluded["heard"] > model.__table__.c.heard
+        )
+    )
+
+
+async def set_grant_terms(
+    session: AsyncSession, grant_id: UUID, resource: UUID, systems: list[UUID], purposes: list[str]
+) -> None:
+    """Set the terms of a known grant; they never change, and only its activation carries them."""
+    await session.execute(
+        update(Grant)
+        .where(Grant.id == grant_id)
+        .values(resource=resource, systems=systems, purposes=purposes)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def get_owners(session: AsyncSession, kind: str, ids: Collection[UUID]) -> dict[UUID, UUID]:
