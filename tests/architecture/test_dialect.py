@@ -23,11 +23,8 @@ PRIVATE_WORD = re.compile(
 )
 STORED_NAMES = {
     "heard": "a column of every service's watermarks",
-    "heard_at": "a column of audit's producers",
     "last_heard_at": "a member of audit's answers and of the event `producer.silent`",
     "begun_at": "a column of the training attempts",
-    "AccountActivationBegun": "the event type `account.activation-begun`",
-    "TrainingBegun": "the event type `training.begun`",
 }
 """Names on which data or clients hang."""
 
@@ -51,22 +48,13 @@ MODELS_OUTSIDE_SCHEMAS = {
 }
 
 PENDING: dict[str, set[str]] = {
-    "private_words": {
-        "services/identity/identity/accounts/activation.py",
-        "services/identity/identity/bootstrap.py",
-        "services/identity/identity/credentials/password_dictionary.py",
-        "services/identity/identity/credentials/passwords.py",
-        "services/identity/identity/feed/repair.py",
-        "services/identity/identity/training/service.py",
-    },
+    "private_words": set(),
     "exception_names": {
         "libs/common/common/enforcement/tokens.py",
         "services/identity/identity/units/csv_import.py",
     },
     "shadowing_modules": set(),
     "statements": {
-        "services/datashare/datashare/projections/service.py",
-        "services/datashare/datashare/resources/bulk_import.py",
         "services/identity/identity/acknowledgements/service.py",
         "services/identity/identity/acknowledgements/waiting.py",
         "services/identity/identity/containment/service.py",
