@@ -196,3 +196,20 @@ async def test_a_suspension_by_decision_rests_on_another_clause_than_one_by_orde
     refused = (await harness.query(3)).json()
     assert (refused["reason"], refused["clause"]) == ("grant-suspended", "10.2")
     assert refused["cause"].startswith("decision:")
+
+
+async def test_lists_page_by_the_ids_of_what_they_list(harness):
+    await harness.opened()
+    await harness.ready_unit()
+    grants = []
+    for application in [await harness.applied() for _ in range(3)]:
+        await harness.advised(application)
+        grants.append((await harness.signed(await harness.approved(application)))["grant_id"])
+    for path in ("/applications", "/agreements", "/grants"):
+        listed = [item["id"] for item in (await harness.admin.get(path)).json()["items"]]
+        first = (await harness.admin.get(f"{path}?limit=2")).json()
+        rest = (await harness.admin.get(f"{path}?limit=2&cursor={first['next']}")).json()
+        assert [[item["id"] for item in page["items"]] for page in (first, rest)] == [listed[:2], listed[2:]]
+        assert rest["next"] is None
+    usable = (await harness.clerk.get("/grants?usable=true&limit=1")).json()
+    assert ([item["id"] for item in usable["items"]], usable["next"]) == (grants[-1:], None)

@@ -64,6 +64,22 @@ async def test_an_edit_says_which_version_it_edits(harness):
     assert [version["version"] for version in versions] == [1, 2]
 
 
+async def test_a_repeated_key_sets_and_withdraws_an_opening_once(harness):
+    await harness.opened(rows=0)
+    path = f"/resources/{CODE}/opening"
+    for method, target, body, version in (
+        ("PUT", path, OPENING | {"purposes": ["licence-review"]}, '"2"'),
+        ("POST", f"{path}/withdraw", {"reason": "不再开放"}, '"3"'),
+    ):
+        current = (await harness.authority.get(path)).headers["etag"]
+        headers = {"if_match": current, "idempotency_key": f"opening-{version}"}
+        first, again = [await harness.authority.send(method, target, body, **headers) for _ in range(2)]
+        assert (first.status_code, first.headers["etag"], again.headers["etag"]) == (200, version, version)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json() == first.json()
+    assert await harness.count("openings") == 3
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"fields": ["uscc", "salary"]}, "opening-field-unknown"), ({"longest_term_days": 731}, "opening-beyond-policy")],

@@ -54,11 +54,12 @@ async def paginate(
     if page.after is not None:
         query = query.where(id_column > page.after)
     result = await session.execute(query.order_by(id_column).limit(page.limit + 1))
-    rows: Sequence[Any] = result.all() if len(query.column_descriptions) > 1 else result.scalars().all()
+    several = len(query.column_descriptions) > 1
+    rows: Sequence[Any] = result.all() if several else result.scalars().all()
     if len(rows) <= page.limit:
         return Slice(rows, None)
     last = rows[page.limit - 1]
-    last_id: UUID = getattr(last if hasattr(last, id_column.key) else last[0], id_column.key)
+    last_id: UUID = getattr(last[0] if several else last, id_column.key)
     return Slice(rows[: page.limit], encode_cursor(last_id))
 
 

@@ -41,7 +41,7 @@ async def lock_application(session: AsyncSession, application_id: UUID, unit: UU
 
 def _applications(unit: UUID | None) -> Select[Application, str, Advice, Decision, UUID]:
     query = (
-        select(Application, Resource.code, Advice, Decision, Agreement.id.label("agreement_id"))
+        select(Application, Resource.code, Advice, Decision, Agreement.id)
         .join(Resource, Resource.id == Application.resource_id)
         .outerjoin(Advice, Advice.application_id == Application.id)
         .outerjoin(Decision, Decision.application_id == Application.id)
