@@ -61,9 +61,10 @@ def build_package(
 
     `leaves` are (index, stored bytes) in ascending order, each with `proof(index)` under `checkpoint`, the log's signed
     note. `context` says why, who, when and scope. `complete` (first, last) claims that every entry of that range is
-    contained; the verifier then also finds gaps in the producers' numbers, and leaves outside of the range may be
-    given to fill what only seems one, since events of one producer may overtake each other. PackageError when a record
-    has no valid proof or the range isn't whole; nothing signed has been yielded by then.
+    contained; the verifier then also checks the producers' numbers for gaps. Leaves outside of the range may fill an
+    apparent gap, because events of one producer may overtake each other.
+
+    Raises `PackageError` when a record has no valid proof or the range is not whole; it has yielded nothing signed then.
     """
     files: list[dict[str, object]] = []
     records: list[dict[str, object]] = []

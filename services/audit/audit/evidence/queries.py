@@ -63,8 +63,7 @@ async def list_fillers(
 ) -> list[tuple[int, bytes]]:
     """Return the leaves outside of first..last whose numbers are within `reach`: without them they would seem missing.
 
-    Events of one producer may overtake each other on the way to the log, so a number of the span may stand before or
-    after the range.
+    Events of one producer may overtake each other: a number of the span may stand before or after the range.
     """
     found = await session.execute(
         text("""

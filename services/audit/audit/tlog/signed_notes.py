@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from audit.tlog.merkle import HASH_SIZE
+
 __all__ = [
     "Checkpoint",
     "Note",
@@ -31,7 +33,6 @@ __all__ = [
 ED25519 = 1
 """The signature type byte of Ed25519 in signed-note."""
 KEY_BYTES = 32
-HASH_SIZE = 32
 MAX_NOTE_SIGNATURES = 64
 MAX_NOTE_BYTES = 1_000_000
 SIGNER_PREFIX = "PRIVATE+KEY+"
