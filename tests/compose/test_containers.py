@@ -82,7 +82,7 @@ def test_only_the_gateway_has_a_way_out(running):
     assert json.loads(run("docker", "network", "inspect", inside[0]))[0]["Internal"]
 
 
-def test_no_secret_is_told_by_the_engine_or_in_a_log_or_a_list_of_processes(running):
+def test_no_secret_is_shown_by_the_engine_or_in_a_log_or_a_list_of_processes(running):
     secrets = {}
     for file in running.secrets.rglob("*"):
         if file.is_file() and file.name != "cluster_id":

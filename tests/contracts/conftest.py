@@ -1,14 +1,11 @@
 """The broker of the Kafka tests, and the ground of the contract tests for each implementation of the bus."""
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from common.storage.migrations import migrate
-from deploy.embedded_postgres import ensure_databases
 from deploy.kafka_broker import KafkaBroker
 from deploy.kafka_jars import KafkaUnavailableError
 from tests.contracts.harness import Ground, ground
@@ -47,10 +44,6 @@ async def ground_of(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture(scope="session")
 async def with_toy(databases: Databases) -> Databases:
-    """The cluster, with a migrated database of the toy; the toy's own suite may have put it there already."""
-    if "toy" not in databases._migrated:
-        databases._passwords |= {role: secrets.token_urlsafe(16) for role in ("toy_owner", "toy_app")}
-        await ensure_databases(databases._cluster.admin_dsn, ["toy"], databases._passwords)
-        await migrate(databases._url("toy_owner", "toy"), "tests.services.common.toy")
-        databases._migrated.add("toy")
+    """The cluster, with a database of the toy."""
+    await databases.add("toy", "tests.services.common.toy")
     return databases

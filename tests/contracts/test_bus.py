@@ -210,7 +210,7 @@ async def test_a_later_follower_reads_a_retained_topic_whole(ground_of: Ground):
     assert await read_whole(follower) == [Message(topic, "a", None)]
 
 
-async def test_a_follower_hears_a_message_at_once(ground_of: Ground):
+async def test_a_follower_receives_a_message_at_once(ground_of: Ground):
     topic = await ground_of.topic(retained=True)
     bus = await ground_of.bus()
     follower = bus.follow(topic)

@@ -233,7 +233,7 @@ async def test_a_follower_reads_over_the_gaps_that_compaction_leaves(over_kafka,
     assert {key: value for key, value in last.items() if value} == {m.key: m.value for m in values[-4:]}
 
 
-async def test_a_topic_that_was_deleted_confirms_nothing_and_one_made_anew_is_read_from_its_beginning(
+async def test_a_topic_that_was_deleted_confirms_nothing_and_a_recreated_one_is_read_from_its_beginning(
     over_kafka, kafka_broker
 ):
     topic, other = await over_kafka.topic(retained=True), await over_kafka.topic()
@@ -276,7 +276,7 @@ async def _delete(broker: KafkaBroker, topic: str) -> None:
         await admin.close()
 
 
-async def test_topics_are_created_once_and_differences_are_told(over_kafka, kafka_broker):
+async def test_topics_are_created_once_and_differences_are_reported(over_kafka, kafka_broker):
     name = await over_kafka.topic(partitions=2)
     assert await asyncio.to_thread(KafkaAdmin(kafka_broker.bootstrap).ensure_topics, [TOPICS[name]]) == []
     other = Topic(name, owner="test", partitions=3, retained=True)

@@ -79,24 +79,24 @@ class Lasting:
 
     ground: Ground
     topic: str
-    told: type[Event]
+    event_type: type[Event]
     sender: ServiceDatabase
     receiver: ServiceDatabase
     outbox: asyncpg.Connection
     inbox: asyncpg.Connection
     published: list[Message] = field(default_factory=list)
-    heard: list[Message] = field(default_factory=list)
+    received: list[Message] = field(default_factory=list)
 
-    async def tell(self, turns: Iterable[int]) -> None:
+    async def publish(self, turns: Iterable[int]) -> None:
         """Let each key say its turns in order, a transaction each, all keys at the same time."""
         database, clock = Database(self.sender.app), ManualClock()
 
-        async def tell(key: str) -> None:
+        async def publish(key: str) -> None:
             for turn in turns:
                 async with database.transaction() as session:
-                    outbox.add(session, self.told(about=key, turn=turn), at=clock.now())
+                    outbox.add(session, self.event_type(about=key, turn=turn), at=clock.now())
 
-        await asyncio.gather(*map(tell, KEYS))
+        await asyncio.gather(*map(publish, KEYS))
         await database.close()
 
     async def unmarked(self) -> tuple[int, int]:
@@ -128,8 +128,8 @@ def facts(messages: Iterable[Message]) -> list[Message]:
     return [message for message in messages if message.key != "heartbeat"]
 
 
-class Life:
-    """One life of the processes that hold relay, bus and inbox."""
+class Process:
+    """One process with relay, bus and inbox."""
 
     def __init__(self, lasting: Lasting, death: Death) -> None:
         self._lasting, self._death = lasting, death
@@ -140,12 +140,12 @@ class Life:
 
     async def begin(self) -> None:
         lasting, death = self._lasting, self._death
-        publisher = lasting.told.publisher
+        publisher = lasting.event_type.publisher
         self._bus = await lasting.ground.bus((publisher, [lasting.topic], self._deliver))
         settings = ServiceSettings(database_url=SecretStr(lasting.receiver.app), environment="development")
         runtime = Runtime("receiver", settings, self._bus, self._clock, POLICIES)
         handlers = Handlers()
-        handlers.on(lasting.told)(self._when_it_is_told)
+        handlers.on(lasting.event_type)(self._when_published)
         self._inbox = Inbox("receiver", self._database, handlers, runtime, self._clock)
 
         class MortalRelay(Relay):
@@ -171,11 +171,11 @@ class Life:
         await self._death.at("published", count)
 
     async def _deliver(self, messages: Sequence[Message]) -> None:
-        self._lasting.heard += facts(messages)
+        self._lasting.received += facts(messages)
         await self._inbox.deliver(messages)
         await self._death.at("committed", len(facts(messages)))
 
-    async def _when_it_is_told(self, session, event, envelope: Envelope, _: Runtime) -> None:
+    async def _when_published(self, session, event, envelope: Envelope, _: Runtime) -> None:
         await self._death.at("claimed", 1)
         effect = {"id": envelope.id, "about": event.about, "text": str(event.turn)}
         await session.execute(text("INSERT INTO effects (message_id, about, text) VALUES (:id, :about, :text)"), effect)
@@ -192,35 +192,35 @@ class Life:
 async def lasting(ground_of: Ground, with_toy, fresh_database, monkeypatch) -> AsyncIterator[Lasting]:
     monkeypatch.setattr(relay_module, "RELAY_BATCH_SIZE", BATCH)
     monkeypatch.setattr(relay_module, "POLL_INTERVAL", 0.05)
-    publisher = f"teller-{uuid.uuid4().hex}"
+    publisher = f"publisher-{uuid.uuid4().hex}"
 
-    class Told(Event, publisher=publisher, name="story.told", key="about"):
+    class Published(Event, publisher=publisher, name="story.published", key="about"):
         about: str
         turn: int
 
     topic = await ground_of.topic(partitions=4, owner=publisher)
     sender, receiver = await fresh_database("toy"), await fresh_database("toy")
     connections = [await asyncpg.connect(database.admin_dsn) for database in (sender, receiver)]
-    yield Lasting(ground_of, topic, Told, sender, receiver, *connections)
+    yield Lasting(ground_of, topic, Published, sender, receiver, *connections)
     for connection in connections:
         await connection.close()
-    del REGISTRY[Told.type]
+    del REGISTRY[Published.type]
 
 
 @pytest.fixture
-async def live(lasting: Lasting):
-    """Begin a life; the last one ends with the test."""
-    lives: list[Life] = []
+async def start_process(lasting: Lasting):
+    """Start a process; the last one ends with the test."""
+    processes: list[Process] = []
 
-    async def begin(death: Death) -> Life:
-        life = Life(lasting, death)
-        await life.begin()
-        lives.append(life)
-        return life
+    async def begin(death: Death) -> Process:
+        process = Process(lasting, death)
+        await process.begin()
+        processes.append(process)
+        return process
 
     yield begin
-    for life in lives:
-        await life.end()
+    for process in processes:
+        await process.end()
 
 
 async def check_that_death_came_at(step: str, lasting: Lasting) -> None:
@@ -232,26 +232,26 @@ async def check_that_death_came_at(step: str, lasting: Lasting) -> None:
         assert numbered == (0 if step == "untaken" else BATCH)
     assert effects.keys() == states.keys(), "effect and inbox row stand or fall together"
     if step in RECEIVING:
-        heard = {Envelope.model_validate_json(message.value).id for message in lasting.heard}
-        assert effects.keys() < heard or step == "committed"
+        received = {Envelope.model_validate_json(message.value).id for message in lasting.received}
+        assert effects.keys() < received or step == "committed"
         assert len(effects) > BATCH or step != "committed"
 
 
 @pytest.mark.clause("12.4")
 @pytest.mark.parametrize("step", [*SENDING, *RECEIVING])
-async def test_wherever_all_dies_each_event_takes_effect_once_and_in_order(lasting: Lasting, live, step: str):
-    await lasting.tell(range(5))
+async def test_wherever_all_dies_each_event_takes_effect_once_and_in_order(lasting: Lasting, start_process, step: str):
+    await lasting.publish(range(5))
     death = Death(step)
-    first = await live(death)
+    first = await start_process(death)
     await death.came()
     await first.end()
     await check_that_death_came_at(step, lasting)
 
-    await lasting.tell(range(5, 7))
-    await live(Death(None))
+    await lasting.publish(range(5, 7))
+    await start_process(Death(None))
     await lasting.settled(turns=7)
-    # Told when all else is published: what comes twice comes before these, so with them all of it has come.
-    await lasting.tell(range(7, 8))
+    # Published when all else is published: what comes twice comes before these, so with them all of it has come.
+    await lasting.publish(range(7, 8))
     await lasting.settled(turns=8)
 
     effects = list((await lasting.effects()).values())
@@ -263,13 +263,13 @@ async def test_wherever_all_dies_each_event_takes_effect_once_and_in_order(lasti
     rows = await lasting.outbox.fetch("SELECT sequence FROM outbox ORDER BY sequence")
     assert [row["sequence"] for row in rows] == list(range(1, len(effects) + 1)), "numbered without gaps"
     said: dict[int, tuple[uuid.UUID, bytes]] = {}
-    for message in [*lasting.published, *lasting.heard]:
+    for message in [*lasting.published, *lasting.received]:
         envelope = Envelope.model_validate_json(message.value)
         this = envelope.id, message.value
         assert said.setdefault(envelope.sequence, this) == this, "a number stands for one event, and the same bytes"
     assert said.keys() == set(range(1, len(effects) + 1))
     assert len({event_id for event_id, _ in said.values()}) == len(said), "an event has one number"
-    assert in_order(lasting.heard, list(dict.fromkeys(lasting.published)))
+    assert in_order(lasting.received, list(dict.fromkeys(lasting.published)))
     if step != "untaken":
-        again = lasting.published if step == "numbered" else lasting.heard
+        again = lasting.published if step == "numbered" else lasting.received
         assert max(Counter(again).values()) > 1, "what was not known to be done is done again"

@@ -2,7 +2,7 @@
 
 Three gateways and two of each service, unless GATEWAYS=, IDENTITY= … say otherwise. RUNS faults (kill -9, SIGSTOP for
 10 s, an order to end), each of a process that the seed chooses, stores included, at moments that it chooses; meanwhile one
-life after the other, and RACES races: a token is used without a pause at every gateway and every service while it is
+scenario after the other, and RACES races: a token is used without a pause at every gateway and every service while it is
 revoked. At the end everything that was acknowledged must be found, every effect exactly once, and no use of a token that
 began after the acknowledgement of its revocation may have succeeded. Exit status 1 where anything is not so. The seed makes
 faults and people the same; how processes meet is the machine's.
@@ -152,7 +152,7 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
     try:
         log(f"started in {await asyncio.to_thread(platform.start):.0f} s")
         await platform.ready()
-        clean = await _played(platform, seed, runs, wanted, directory / "life")
+        clean = await _played(platform, seed, runs, wanted, directory / "scenario")
     finally:
         await asyncio.to_thread(platform.stop)
         if clean:
@@ -163,7 +163,7 @@ async def _run(seed: int, runs: int, wanted: int) -> int:
 
 
 async def _played(platform: ProcessPlatform, seed: int, runs: int, wanted: int, out: Path) -> bool:
-    begun = time.monotonic()
+    started_at = time.monotonic()
     async with ChaosHarness.open(platform, seed) as harness:
         await harness.begin()
         faults = Faults(platform, random.Random(seed), log=log)
@@ -175,7 +175,7 @@ async def _played(platform: ProcessPlatform, seed: int, runs: int, wanted: int, 
             *await harness.checks.findings(harness.transport.acknowledged),
             *await harness.verified(out),
         ]
-    _summary(seed, time.monotonic() - begun, harness, faults, races, findings)
+    _summary(seed, time.monotonic() - started_at, harness, faults, races, findings)
     return not findings
 
 

@@ -99,7 +99,7 @@ class ChaosHarness(PlatformHarness):
         return await super().unit(quota=quota)
 
     async def _widen(self) -> None:
-        """Set the opening's quota anew: a life that was played before has opened the resource for less."""
+        """Raise the opening's quota: a scenario that was played before has opened the resource for less."""
         path = f"/datashare/resources/{RESOURCE}/opening"
         present = await self.authority.get(path)
         opening = present.json()
@@ -156,7 +156,7 @@ class ChaosHarness(PlatformHarness):
         await system.sign_in()
 
     async def play(self, out: Path) -> str | None:
-        """Play a life; return what interrupted it: a code or token that serves once, whose answer was lost."""
+        """Play a scenario; return what interrupted it: a code or token that serves once, whose answer was lost."""
         await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
         people = [self._played(person) for person in (self.authority, self.center)]
         story = QuietRunner(self.client)

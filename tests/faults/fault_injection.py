@@ -33,7 +33,7 @@ class Faults:
         name = name or self.rng.choice(sorted(self.platform.table()))
         kind = kind or self.rng.choice(KINDS)
         await asyncio.sleep(self.rng.uniform(0, MAX_PAUSE))
-        begun = time.monotonic()
+        started_at = time.monotonic()
         if kind == "stop":
             with self.platform.stopped(name):
                 await asyncio.sleep(self.stopped_for)
@@ -41,7 +41,7 @@ class Faults:
             pid = self.platform.signal(name, self._number(kind, name))
             await self.platform.replaced(name, pid)
         await self.platform.ready()
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started_at
         self.longest = max(self.longest, seconds)
         self.done[f"{kind} {name}"] = self.done.get(f"{kind} {name}", 0) + 1
         self.log(f"{kind} {name}: whole again after {seconds:.1f} s")

@@ -57,7 +57,7 @@ class RetryingTransport(httpx.AsyncHTTPTransport):
         self.longest = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         request_id = request.headers.setdefault("X-Request-Id", str(uuid.uuid4()))
         if request.method in WRITES:
             request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
@@ -68,10 +68,10 @@ class RetryingTransport(httpx.AsyncHTTPTransport):
             if response is not None:
                 break
             self.repeated += 1
-            if self._patience and time.monotonic() - begun > self._patience:
+            if self._patience and time.monotonic() - started_at > self._patience:
                 raise AssertionError(f"{request.method} {request.url.path} had no answer in {self._patience} s")
             await self._again()
-        self.longest = max(self.longest, time.monotonic() - begun)
+        self.longest = max(self.longest, time.monotonic() - started_at)
         if request.method in WRITES and response.is_success:
             self.acknowledged.append(Acknowledged(request_id, request.method, request.url.path, attempts))
         return response

@@ -18,14 +18,14 @@ from tests.harness.process_platform import ProcessPlatform
 
 AWAY_FOR = 60.0
 SIGN_INS = 12
-TOLD = "SELECT requestid, sequence FROM leaves WHERE requestid = ANY($1::text[]) ORDER BY index"
+RECORDED = "SELECT requestid, sequence FROM leaves WHERE requestid = ANY($1::text[]) ORDER BY index"
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
 @pytest.mark.long
 @pytest.mark.clause("6.5")
-async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_told_in_order_afterwards(
+async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_published_in_order_afterwards(
     harness: ChaosHarness,
 ):
     platform, unit = harness.processes, await harness.unit()
@@ -33,12 +33,12 @@ async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_tol
     pids = {name: platform.pid(name) for name in platform.serving()}
     async with platform.database("identity") as identity:
         await asyncio.to_thread(platform.control, "stop", "stores:kafka")
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
             refusals = await _refused_everywhere(platform, unit.system.access_token)
             failed = await _failed_sign_ins(platform)
             waiting = await identity.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
-            await asyncio.sleep(max(0.0, AWAY_FOR - (time.monotonic() - begun)))
+            await asyncio.sleep(max(0.0, AWAY_FOR - (time.monotonic() - started_at)))
         finally:
             await asyncio.to_thread(platform.control, "start", "stores:kafka")
     assert set(refusals.values()) == {"revocation-feed-stale"}
@@ -52,9 +52,9 @@ async def test_without_the_broker_points_refuse_with_a_reason_and_writes_are_tol
     await harness.settle()
     assert {name: platform.pid(name) for name in platform.serving()} == pids, "something had to be started again"
     async with platform.database("audit") as audit:
-        told = await audit.fetch(TOLD, list(failed))
-    assert [row["requestid"] for row in told] == list(failed)
-    assert [row["sequence"] for row in told] == sorted(row["sequence"] for row in told)
+        recorded = await audit.fetch(RECORDED, list(failed))
+    assert [row["requestid"] for row in recorded] == list(failed)
+    assert [row["sequence"] for row in recorded] == sorted(row["sequence"] for row in recorded)
     assert await harness.checks.findings(harness.transport.acknowledged) == []
 
 

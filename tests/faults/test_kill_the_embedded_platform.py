@@ -1,4 +1,4 @@
-"""Kill -9 of the embedded platform at random points of the life: nothing acknowledged is lost, nothing happens twice."""
+"""Kill -9 of the embedded platform at random points of the scenario: nothing acknowledged is lost, nothing happens twice."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
     authority = first_administrator("authority", people["authority"], rng)
     center = first_administrator("center", people["center"], rng)
     async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
-        for person in (authority, center):  # no later life could begin without them
+        for person in (authority, center):  # no later scenario could begin without them
             await person.activate(Runner(client))
     platform.kill()
     restarting = Restarting(platform, rng, kills)
@@ -76,7 +76,7 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
         async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
             while restarting.left or not scenarios:
                 story = Runner(client)
-                out = Path(tempfile.mkdtemp(prefix="life-", dir=tmp_path))
+                out = Path(tempfile.mkdtemp(prefix="scenario-", dir=tmp_path))
                 try:
                     await run_scenario(Scenario(story, rng, authority, center, out, short_grant_seconds=None))
                 except StepFailedError:

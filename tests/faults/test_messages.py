@@ -110,7 +110,9 @@ async def test_a_topic_that_was_deleted_shows_and_comes_back_by_the_job(harness:
 
 
 @pytest.mark.clause("6.5")
-async def test_a_feed_that_was_deleted_is_told_again_and_who_starts_on_it_knows_who_was_revoked(harness: ChaosHarness):
+async def test_a_feed_that_was_deleted_is_published_again_and_who_starts_on_it_knows_who_was_revoked(
+    harness: ChaosHarness,
+):
     unit = await harness.unit()
     other = await harness.system(unit.admin)
     dead = unit.system.access_token

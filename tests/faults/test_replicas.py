@@ -36,7 +36,9 @@ async def _relay_of(harness: ChaosHarness, service: str) -> str | None:
     return None
 
 
-async def test_when_the_relay_is_killed_the_other_replica_takes_over_and_nothing_is_told_twice(harness: ChaosHarness):
+async def test_when_the_relay_is_killed_the_other_replica_takes_over_and_nothing_is_published_twice(
+    harness: ChaosHarness,
+):
     first = await _relay_of(harness, "identity")
     assert first is not None
     pid = harness.processes.kill(first)

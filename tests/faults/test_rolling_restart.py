@@ -31,11 +31,11 @@ class LoadBalancer:
     async def running(cls, platform: ProcessPlatform) -> AsyncIterator["LoadBalancer"]:
         balancer = cls(platform)
         await balancer._look()
-        looking = asyncio.create_task(balancer._watch())
+        watching = asyncio.create_task(balancer._watch())
         try:
             yield balancer
         finally:
-            looking.cancel()
+            watching.cancel()
             for client in balancer._clients.values():
                 await client.aclose()
 

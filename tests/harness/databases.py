@@ -7,7 +7,6 @@ from pathlib import Path
 
 import asyncpg
 
-from common.contracts.services import SERVICES
 from common.storage.migrations import migrate
 from deploy.embedded_postgres import EmbeddedPostgres, copy_database, drop_database, ensure_databases
 
@@ -23,12 +22,12 @@ class ServiceDatabase:
 
 
 class Databases:
-    """The cluster of a test run."""
+    """The cluster of a test run; a service's database is made when it is first asked for."""
 
     def __init__(self, cluster: EmbeddedPostgres) -> None:
         self._cluster = cluster
-        self._passwords = {f"{s}_{kind}": secrets.token_urlsafe(16) for s in SERVICES for kind in ("owner", "app")}
-        self._migrated: set[str] = set()
+        self._passwords: dict[str, str] = {}
+        self._services: set[str] = set()
         self._copies = 0
 
     @classmethod
@@ -40,14 +39,19 @@ class Databases:
         await admin.execute("ALTER SYSTEM SET synchronous_commit = off")
         await admin.execute("SELECT pg_reload_conf()")
         await admin.close()
-        await ensure_databases(databases._cluster.admin_dsn, SERVICES, databases._passwords)
         return databases
+
+    async def add(self, service: str, package: str) -> None:
+        """Make and migrate the database of a service whose migrations are in `package`, once."""
+        if service not in self._services:
+            self._services.add(service)
+            self._passwords |= {f"{service}_{kind}": secrets.token_urlsafe(16) for kind in ("owner", "app")}
+            await ensure_databases(self._cluster.admin_dsn, [service], self._passwords)
+            await migrate(self._url(f"{service}_owner", service), package)
 
     async def copy(self, service: str) -> ServiceDatabase:
         """Return a new database with the service's newest schema and nothing in it but what migrations put there."""
-        if service not in self._migrated:
-            await migrate(self._url(f"{service}_owner", service), service)
-            self._migrated.add(service)
+        await self.add(service, service)
         self._copies += 1
         name = f"{service}_copy_{self._copies}"
         admin = await asyncpg.connect(self._cluster.admin_dsn)

@@ -28,7 +28,7 @@ class EmbeddedPlatform:
 
     def start(self) -> float:
         """Start, wait until ready, and return the seconds it took."""
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         self.directory.mkdir(parents=True, exist_ok=True)
         output = (self.directory / "output.txt").open("ab")
         command = [
@@ -48,10 +48,10 @@ class EmbeddedPlatform:
                 raise RuntimeError(f"the platform ended: {(self.directory / 'output.txt').read_text()[-2000:]}")
             try:
                 if httpx.get(f"{self.url}/ready", timeout=5).status_code == 200:
-                    return time.perf_counter() - begun
+                    return time.perf_counter() - started_at
             except httpx.TransportError:
                 pass
-            if time.perf_counter() - begun > STARTS_WITHIN:
+            if time.perf_counter() - started_at > STARTS_WITHIN:
                 raise RuntimeError("the platform is not ready")
             time.sleep(pause)
 

@@ -219,7 +219,7 @@ class RevocationStateMachine(RuleBasedStateMachine):
         self.stage.run(self._still())
 
     async def _still(self) -> None:
-        """What lives is really alive: refresh tokens too, which the invariant must not use up."""
+        """What is live really works: refresh tokens too, which the invariant must not use up."""
         for holder in (self.admin, self.clerk):
             for _, refresh in holder.sessions:
                 assert (await holder.what.try_refresh(refresh)).status_code == 200

@@ -175,7 +175,7 @@ def test_path_parameters_are_described_as_the_path_names_them(document):
         assert named == set(re.findall(r"\{(\w+)\}", path)), (method, path)
 
 
-def test_every_operation_says_who_may_ask_what_comes_and_what_a_refusal_looks_like(document):
+def test_every_operation_says_who_may_ask_what_comes_and_how_it_refuses(document):
     public = {
         (endpoint.method, endpoint.path.replace(":path", ""))
         for endpoint in list_endpoints(service_apps())

@@ -1,4 +1,4 @@
-"""The life of one data use, as users play it: the first journey."""
+"""One data use from registration to evidence, as users play it."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ class SecretCollector:
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPlatform]:
-    running = EmbeddedPlatform(tmp_path_factory.mktemp("life"))
+    running = EmbeddedPlatform(tmp_path_factory.mktemp("scenario"))
     running.start()
     try:
         yield running

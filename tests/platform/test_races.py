@@ -199,8 +199,8 @@ async def test_who_signs_in_or_refreshes_while_the_departure_is_reported_or_the_
     for _ in range(5):
         person = await harness.newcomer(unit.admin)
         old = person.access_token
-        knocks = [person.try_sign_in(), person.try_refresh()]
-        signed, refreshed, reported = await asyncio.gather(*knocks, _report(harness, unit.admin, person))
+        requests = [person.try_sign_in(), person.try_refresh()]
+        signed, refreshed, reported = await asyncio.gather(*requests, _report(harness, unit.admin, person))
         departure = reported.json()["departure"]["id"]
         assert reported.json()["effective"]["effective_at"]
         await _all_dead(harness, [signed, refreshed])

@@ -88,7 +88,7 @@ class Storm:
 @pytest.mark.clause("5d.3")
 @pytest.mark.clause("6.5")
 @pytest.mark.parametrize("act", ["suspend", "secret"])
-async def test_nothing_that_begins_after_a_systems_end_was_acknowledged_gets_a_token_or_hears_that_one_lives(
+async def test_nothing_that_begins_after_a_systems_end_was_acknowledged_gets_a_token_or_sees_an_active_one(
     harness, unit, partner, act
 ):
     path = f"/identity/systems/{unit.system.id}"

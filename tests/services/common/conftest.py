@@ -1,12 +1,8 @@
 """The toy and its harness."""
 
-import secrets
-
 import asyncpg
 import pytest
 
-from common.storage.migrations import migrate
-from deploy.embedded_postgres import ensure_databases
 from tests.harness.databases import Databases
 from tests.services.common.harness import ToyHarness
 from tests.services.common.toy import events
@@ -14,11 +10,8 @@ from tests.services.common.toy import events
 
 @pytest.fixture(scope="session")
 async def with_toy(databases: Databases) -> Databases:
-    """The cluster, with a migrated database of the toy."""
-    databases._passwords |= {role: secrets.token_urlsafe(16) for role in ("toy_owner", "toy_app")}
-    await ensure_databases(databases._cluster.admin_dsn, ["toy"], databases._passwords)
-    await migrate(databases._url("toy_owner", "toy"), "tests.services.common.toy")
-    databases._migrated.add("toy")
+    """The cluster, with a database of the toy."""
+    await databases.add("toy", "tests.services.common.toy")
     return databases
 
 

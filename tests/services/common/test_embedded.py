@@ -222,7 +222,7 @@ def test_a_second_start_on_the_same_data_says_who_is_there(tmp_path):
     EmbeddedPostgres.start(tmp_path).stop()
 
 
-def test_a_start_that_was_killed_while_making_the_cluster_is_begun_anew(tmp_path):
+def test_a_start_that_was_killed_while_making_the_cluster_is_repeated(tmp_path):
     unfinished = tmp_path / "unfinished-old"
     unfinished.mkdir(mode=0o700)
     (unfinished / "PG_VERSION").write_text("18\n")

@@ -479,9 +479,9 @@ async def test_acts_of_class_a_end_when_the_revoker_is_silent(harness):
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:xindun:problem:revoker-silent"
     assert (await harness.client.get("/toy/whoami", headers=who)).status_code == 200
-    heard = harness.point._revoker_seen_at
+    seen_at = harness.point._revoker_seen_at
     await harness.feed(Heartbeat(at=harness.clock.now()))
-    await eventually(lambda: harness.point._revoker_seen_at > heard)
+    await eventually(lambda: harness.point._revoker_seen_at > seen_at)
     assert (await harness.client.post("/toy/queries", headers=who)).status_code == 200
 
 

@@ -30,10 +30,10 @@ ASKER = events_topic("asker")
 async def still(toy_database, monkeypatch):
     """The running toy whose waiting rows are tried only when the test says so."""
 
-    async def only_when_told(_self):
+    async def never(_self):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(inbox_module.Inbox, "run", only_when_told)
+    monkeypatch.setattr(inbox_module.Inbox, "run", never)
     async with ToyHarness(toy_database) as running:
         yield running
 
@@ -159,9 +159,11 @@ async def test_an_operator_sees_replays_and_drops_dead_letters(still, admin):
     assert (await still.client.post(nowhere, headers=operator)).status_code == 404
     assert (await still.client.post(f"{path}/replay", headers=still.as_("accounts.read"))).status_code == 403
     bodies = [json.loads(row["body"]) for row in await admin.fetch("SELECT body FROM outbox ORDER BY id")]
-    told = [(body["type"], body["data"]["outcome"]) for body in bodies if body["data"].get("message_id") == str(dead)]
+    recorded = [
+        (body["type"], body["data"]["outcome"]) for body in bodies if body["data"].get("message_id") == str(dead)
+    ]
     kind = "cn.xindun.toy.dead-letter.settled.v1"
-    assert told == [(kind, "replayed"), (kind, "dropped")], "on record as what it is, not as what it settles"
+    assert recorded == [(kind, "replayed"), (kind, "dropped")], "on record as what it is, not as what it settles"
 
 
 async def test_a_replayed_letter_that_now_succeeds_takes_effect(still, admin):

@@ -59,7 +59,7 @@ async def test_what_waits_to_be_published_is_counted_with_its_age(harness):
     await eventually(as_expected)
 
 
-async def test_it_is_told_which_replica_relays(harness, toy_database, admin):
+async def test_the_relaying_replica_is_named(harness, toy_database, admin):
     other = Relay(
         publisher="toy", instance="7", dsn=asyncpg_dsn(toy_database.app), bus=harness.bus, clock=harness.clock
     )

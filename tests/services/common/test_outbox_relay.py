@@ -220,10 +220,10 @@ async def test_a_commit_wakes_the_relay_at_once(ground):
     await ground.has("first")
     took = []
     for turn in range(10):
-        begun = time.monotonic()
+        started_at = time.monotonic()
         await ground.say(f"t{turn}")
         await ground.has(f"t{turn}")
-        took.append(time.monotonic() - begun)
+        took.append(time.monotonic() - started_at)
     assert sorted(took)[5] < 0.2, f"median of {took}"
 
 

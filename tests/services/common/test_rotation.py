@@ -68,7 +68,7 @@ async def test_the_new_password_opens_and_the_old_one_does_not(server, known):
     assert after not in report.json()
 
 
-async def test_what_was_cut_off_is_finished_and_not_begun_anew(server, known):
+async def test_an_interrupted_rotation_is_finished_and_not_repeated(server, known):
     before = of_process(known).read_text()
     with pytest.raises(CommandError, match="1"):
         await rotate_database_password(known, "audit", command="false")  # the job did not come to it

@@ -1,6 +1,6 @@
 """The verdict, link by link: each alone refuses for its own reason, the first false one is named, and narrowing never opens.
 
-The links are made false inside a transaction that is rolled back, so that one life serves all of them.
+The links are made false inside a transaction that is rolled back, so that one scenario serves all of them.
 """
 
 from contextlib import asynccontextmanager

@@ -56,7 +56,7 @@ async def test_what_is_no_answer_to_a_write_leaves_its_outcome_unknown(world, se
 WHOLE = b"HTTP/1.1 200 OK\r\nx-a: b\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
 
-async def test_an_answer_that_breaks_off_at_any_byte_never_looks_whole(world, service):
+async def test_an_answer_that_breaks_off_at_any_byte_never_seems_whole(world, service):
     async def behave(_, __, writer) -> None:
         writer.write(WHOLE[:end])
         await writer.drain()
@@ -74,7 +74,7 @@ async def test_an_answer_that_breaks_off_at_any_byte_never_looks_whole(world, se
             assert not reply.endswith(b"0\r\n\r\n"), end
 
 
-async def test_an_answer_shorter_than_it_announced_never_looks_whole(world, service):
+async def test_an_answer_shorter_than_it_announced_never_seems_whole(world, service):
     async def behave(_, __, writer) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
         await writer.drain()
@@ -156,7 +156,7 @@ async def test_a_replica_that_is_only_slow_does_not_hold_up_others(world, servic
     assert {(await task).status_code for task in slow} == {200}
 
 
-async def test_more_requests_than_connections_wait_a_moment_and_are_then_told(monkeypatch):
+async def test_more_requests_than_connections_wait_a_moment_and_are_then_refused(monkeypatch):
     monkeypatch.setattr(pool, "MAX_REQUESTS_PER_REPLICA", 4)
     monkeypatch.setattr(pool, "POOL_TIMEOUT", 0.3)
     gate = asyncio.Event()

@@ -191,7 +191,7 @@ async def test_every_address_behind_a_name_is_a_replica():
             assert four.seen[0].header(b"host") == [f"localhost:{four.port}".encode()]
 
 
-async def test_a_replica_that_was_started_anew_has_its_document_asked_again():
+async def test_a_restarted_replica_has_its_document_asked_again():
     schema = b'{"paths": {"/identity/%b": {}}}'
     service = RawService()
     service.document = schema % b"old"

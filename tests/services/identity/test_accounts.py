@@ -85,7 +85,7 @@ async def test_the_second_factor_must_be_confirmed_with_its_own_code(harness):
 
 
 @pytest.mark.clause("7.6")
-async def test_a_confirmation_asked_again_is_told_the_same_until_a_later_code_was_used(harness):
+async def test_a_repeated_confirmation_is_answered_the_same_until_a_later_code_was_used(harness):
     _, admin = await harness.bare_unit()
     invited = (await invite(harness, admin)).json()
     person = Person(harness, invited["login"], invited["account_id"])

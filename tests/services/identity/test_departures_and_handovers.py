@@ -165,10 +165,10 @@ async def test_the_database_itself_refuses_the_leaver_s_own_hand(harness):
 async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
-    begun = asyncio.get_running_loop().time()
+    started_at = asyncio.get_running_loop().time()
     await harness.bus.publish([Message(receipts_topic("gateway"), "gateway-9", _alive(harness, "gateway-9"))])
     answer = await _report(harness, admin, clerk.id)
-    waited = asyncio.get_running_loop().time() - begun
+    waited = asyncio.get_running_loop().time() - started_at
     assert answer.json()["effective"]["silent"] == ["gateway-9"]
     assert waited >= harness.runtime.point.bound()
     assert answer.json()["effective"]["effective_at"]
@@ -205,11 +205,11 @@ async def test_an_unknown_or_foreign_handover_does_not_exist(harness):
 
 
 @pytest.mark.clause("6.5")
-async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_been_heard_yet(harness):
+async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_reported_yet(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     loop = asyncio.get_running_loop()
-    harness.runtime.receipts._listening_since = begun = loop.time()  # the same clock as time.monotonic()
+    harness.runtime.receipts._listening_since = started_at = loop.time()  # the same clock as time.monotonic()
     answer = await _report(harness, admin, clerk.id)
     assert answer.json()["effective"]["effective_at"]
-    assert loop.time() - begun >= harness.runtime.point.bound()
+    assert loop.time() - started_at >= harness.runtime.point.bound()

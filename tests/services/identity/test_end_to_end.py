@@ -1,4 +1,4 @@
-"""Identity's part of the life: from the first administrators to a system's token."""
+"""Identity's part of the scenario: from the first administrators to a system's token."""
 
 import pytest
 

@@ -26,14 +26,14 @@ async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could
     _, admin = await harness.bare_unit()
     person = await harness.clerk(admin)
 
-    async def told_at_all():
+    async def cutoffs_in_feed():
         return {key for key in await read_feed(harness.runtime) if key.startswith(("account:", "session:"))}
 
     ended = await harness.client.delete("/identity/sessions/current", headers=person.headers)
     assert ended.status_code == 200
     await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "调查期间"})
     await harness.center.post(f"/accounts/{person.id}/reinstate", {"reason": "调查结束"})
-    before = await told_at_all()
+    before = await cutoffs_in_feed()
     assert len(before) > 1
     everything = set(await read_feed(harness.runtime))
     assert await delete_expired(harness.runtime) == 0
@@ -43,7 +43,7 @@ async def test_cutoffs_leave_the_feed_a_day_after_the_last_token_that_they_could
     await admin.sign_in()
     await harness.center.post(f"/accounts/{person.id}/suspend", {"reason": "又一次调查"})
     assert await delete_expired(harness.runtime) == len(before)
-    left = await told_at_all()
+    left = await cutoffs_in_feed()
     assert left.isdisjoint(before)
     assert f"account:{person.id}:2" in left
     assert everything - before <= set(await read_feed(harness.runtime)), "keys and rules stay"

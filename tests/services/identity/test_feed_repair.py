@@ -1,4 +1,4 @@
-"""The feed was lost, and is told again: no point that starts on it takes what was revoked, or refuses what is in force."""
+"""The feed was lost, and is entries again: no point that starts on it takes what was revoked, or refuses what is in force."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def newcomer(harness) -> tuple[EnforcementPoint, asyncio.Task]:
 
 
 @pytest.mark.clause("6.5")
-async def test_a_feed_that_was_lost_is_told_again_with_cutoffs_rules_and_keys(harness):
+async def test_a_feed_that_was_lost_is_published_again_with_cutoffs_rules_and_keys(harness):
     _, admin = await harness.bare_unit()
     person = await harness.clerk(admin)
     for act in ("suspend", "reinstate", "suspend"):
@@ -53,6 +53,6 @@ async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_w
     async with asyncio.timeout(10):
         while not any(key.startswith("key:") for key in keys):
             keys += [message.key for message in (await follower.poll(1)).messages]
-    told = [key for key in keys if not key.startswith("heartbeat")]
-    kinds = [key.partition(":")[0] for key in told]
+    entries = [key for key in keys if not key.startswith("heartbeat")]
+    kinds = [key.partition(":")[0] for key in entries]
     assert kinds == sorted(kinds, key=["account", "policy", "key"].index)

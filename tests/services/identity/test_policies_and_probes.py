@@ -121,7 +121,7 @@ async def test_a_contained_system_loses_its_tokens_and_the_confirmation_carries_
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_opens_no_other_door(harness):
+async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_opens_no_other_endpoint(harness):
     _, admin = await harness.bare_unit()
     system = await harness.register_system(admin)
     order = await _contain(harness, system["id"])

@@ -52,38 +52,38 @@ async def everywhere(harness, subject: str, epoch: int) -> None:
 
 
 @pytest.mark.clause("6.5")
-@pytest.mark.parametrize("door", ["sign-in", "refresh"])
-async def test_who_knocks_while_the_revocation_commits_is_refused(harness, door):
+@pytest.mark.parametrize("path", ["sign-in", "refresh"])
+async def test_a_request_during_the_commit_of_the_revocation_is_refused(harness, path):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
 
     async def end(session):
         await accounts.revoke(session, harness.runtime, clerk.id, reason="account-revoked", cause="departure:1")
 
-    knock = clerk.try_sign_in if door == "sign-in" else clerk.try_refresh
+    request = clerk.try_sign_in if path == "sign-in" else clerk.try_refresh
     async with not_yet_committed(harness, end) as started:
-        started.append(asyncio.create_task(knock()))
+        started.append(asyncio.create_task(request()))
     answer = await started[0]
     assert answer.status_code == 401, answer.text
     assert await open_sessions(harness) == 0
 
 
 @pytest.mark.clause("5d.3")
-@pytest.mark.parametrize("door", ["sign-in", "refresh", "service-token"])
-async def test_who_knocks_while_the_units_suspension_commits_is_refused(harness, door):
+@pytest.mark.parametrize("path", ["sign-in", "refresh", "service-token"])
+async def test_a_request_during_the_commit_of_the_units_suspension_is_refused(harness, path):
     unit, admin = await harness.bare_unit()
     system = await harness.register_system(admin)
 
     async def end(session):
         await units.suspend(session, harness.runtime, unit, note="检查", cause="suspended-by:center")
 
-    knock = {
+    request = {
         "sign-in": admin.try_sign_in,
         "refresh": admin.try_refresh,
         "service-token": lambda: harness.service_token(system),
-    }[door]
+    }[path]
     async with not_yet_committed(harness, end) as started:
-        started.append(asyncio.create_task(knock()))
+        started.append(asyncio.create_task(request()))
     answer = await started[0]
     assert answer.status_code in (401, 403), answer.text
 
@@ -115,8 +115,8 @@ async def test_suspending_against_signing_in_and_refreshing_never_leaves_a_live_
             async with runtime.database.transaction() as session:
                 assert await accounts.suspend(session, runtime, clerk.id, reason="contained", cause=cause)
 
-        knocks = [clerk.try_refresh(), clerk.try_sign_in()]
-        answers = await asyncio.gather(*knocks, suspend(), return_exceptions=False)
+        requests = [clerk.try_refresh(), clerk.try_sign_in()]
+        answers = await asyncio.gather(*requests, suspend(), return_exceptions=False)
         given = [answer.json() for answer in answers[:2] if answer.status_code in (200, 201)]
         assert await open_sessions(harness) == 0
         await everywhere(harness, f"account:{clerk.id}", number + 1)

@@ -104,10 +104,10 @@ async def test_once_the_new_key_signs_a_restarted_replica_signs_with_it_at_once(
     async with Replica(harness, old, new) as replica:
         await replica.signs_with(new)
     async with Replica(harness, old, new, instance="3") as replica:
-        begun = asyncio.get_running_loop().time()
+        started_at = asyncio.get_running_loop().time()
         await until(replica.keys.ready)
         assert replica.keys.current.kid == new.kid
-        assert asyncio.get_running_loop().time() - begun < 1
+        assert asyncio.get_running_loop().time() - started_at < 1
 
 
 async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_retired_then(harness):
@@ -126,8 +126,8 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         await choose(replica.runtime)
         await choose(replica.runtime)
         await until(lambda: old.kid not in harness.runtime.point.keys)
-        told = await harness.event("signing-key.retired", kid=old.kid)
-        assert told["reason"] == "superseded"
+        retired = await harness.event("signing-key.retired", kid=old.kid)
+        assert retired["reason"] == "superseded"
         assert len(await harness.events("signing-key.retired")) == 1
 
 

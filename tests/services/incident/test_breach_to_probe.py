@@ -96,7 +96,7 @@ async def test_a_unit_that_reports_another_units_object_gets_not_found(harness, 
     )
     absent = await harness.report(harness.person(mine), **{kind: [new_id()]})
     assert (refused.status_code, absent.status_code) == (404, 404)
-    assert refused.headers["retry-after"] == "2", "what was registered just now may not have been heard of yet"
+    assert refused.headers["retry-after"] == "2", "what was registered just now may not have been received yet"
     assert refused.json()["missing"] == [str(foreign)]
     assert refused.json()["type"] == absent.json()["type"]
     assert await harness.events("breach.reported") == []

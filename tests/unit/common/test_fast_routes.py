@@ -81,7 +81,7 @@ async def test_a_fast_route_answers_as_any_other(client, name):
     assert plain[0] == plain[1]
 
 
-async def test_another_method_or_path_is_not_behind_the_door(client):
+async def test_another_method_or_path_is_no_fast_route(client):
     assert [(await client.get("/direct/echo")).status_code, (await client.post("/direct/echo/x")).status_code] == [
         405,
         404,

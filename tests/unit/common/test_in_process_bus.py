@@ -120,7 +120,7 @@ async def test_what_a_failed_append_left_is_gone_before_the_next(tmp_path, monke
     await bus.stop()
 
 
-async def test_the_file_is_written_anew_when_most_of_it_is_past(tmp_path, monkeypatch):
+async def test_the_file_is_compacted_when_most_of_it_is_past(tmp_path, monkeypatch):
     monkeypatch.setattr(in_process, "COMPACT_AFTER", 20)
     bus = await restarted(tmp_path)
     for number in range(50):

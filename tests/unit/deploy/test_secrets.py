@@ -81,7 +81,7 @@ def test_what_is_there_is_never_written_again_and_what_is_missing_is_made(direct
     assert contents(directory) == before
 
 
-def test_a_copy_that_is_not_the_same_any_more_is_told_and_left(directory):
+def test_a_copy_that_is_not_the_same_any_more_is_reported_and_left(directory):
     (directory / "audit" / "xindun_audit_kafka_password").write_text("rotated by hand")
     differences = ensure_secrets(directory)
     assert len(differences) == 1

@@ -50,7 +50,7 @@ async def test_repeats_within_a_second_are_counted_and_not_each_recorded():
     assert [envelope.sequence for envelope in bus.taken] == [1, 2]
 
 
-async def test_a_denial_that_cannot_be_recorded_says_so_and_the_numbers_begin_anew():
+async def test_a_denial_that_cannot_be_recorded_says_so_and_the_numbers_start_again():
     bus = Recorder()
     denials = DenialLog(bus, ManualClock(), "1")
     await denials.record(_denial("account:1"))

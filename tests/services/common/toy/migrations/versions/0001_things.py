@@ -1,4 +1,4 @@
-"""Things that are made, and effects of what was heard."""
+"""Things that are made, and effects of received events."""
 
 from alembic import op
 
