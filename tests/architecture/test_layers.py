@@ -73,7 +73,7 @@ def names_used(tree: ast.Module) -> Iterator[str]:
 
 ONE_ROOM = {
     "HTTPException": {"web/exception_handlers.py"},
-    "datetime.now": {"common/clock.py"},
+    "datetime.now": {"common/clock.py", "common/log_config.py"},
     "datetime.utcnow": set(),
     "datetime.today": set(),
     "date.today": set(),
