@@ -1,15 +1,14 @@
 """Lists by cursor: the query parameters of a page, and its body."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Generic, Self, TypeVar
-from uuid import UUID
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from common.storage.pagination import PageRequest, Slice, encode_cursor
+from common.storage.pagination import PageRequest, Slice
 
-__all__ = ["Page", "PageDep", "page_of", "page_request"]
+__all__ = ["Page", "PageDep", "page_request"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,12 +24,6 @@ class Page(BaseModel, Generic[T]):
     def of(cls, rows: Slice[R], item: Callable[[R], T]) -> Self:
         """Build the page from a slice of rows."""
         return cls(items=[item(row) for row in rows.rows], next=rows.next_cursor)
-
-
-def page_of(page: PageRequest, rows: Sequence[R], item: Callable[[R], T], id_of: Callable[[R], UUID]) -> Page[T]:
-    """Build the page from up to `limit + 1` rows. Use `paginate` and `Page.of` instead."""
-    shown = rows[: page.limit]
-    return Page.of(Slice(shown, encode_cursor(id_of(shown[-1])) if len(rows) > page.limit else None), item)
 
 
 async def page_request(

@@ -144,7 +144,7 @@ class OriginNotRegistered(Forbidden):
 
 
 class QuotaExhausted(TooManyRequests):
-    """429: the quota of the city's day is used up; `Retry-After` says when the next day begins."""
+    """429: the quota of the city's day is used up; `Retry-After` gives the seconds to the next day."""
 
     slug = "quota-exhausted"
     zh, en = "当日额度已用完", "The quota of the day is used up"

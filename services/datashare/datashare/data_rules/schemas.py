@@ -28,7 +28,7 @@ class DataRulesRequest(BaseModel):
 
 
 class DataRulesResponse(BaseModel):
-    """A filing; `current` says whether it counts now."""
+    """A filing; `current`: whether it is valid now."""
 
     id: UUID
     unit_id: UUID

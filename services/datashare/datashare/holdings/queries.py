@@ -63,7 +63,7 @@ async def list_signed_agreements(session: AsyncSession, account_id: UUID, limit:
 
 
 async def list_held_grants(session: AsyncSession, account_id: UUID, now: datetime, limit: int) -> Sequence[Any]:
-    """Return id, resource and begin of live grants that the person applied for, or whose systems the person answers for."""
+    """Return id, resource and begin of live grants: the person applied for them, or is responsible for their systems."""
     responsible = select(System.id).where(System.responsible == account_id, System.id == any_(Grant.systems)).exists()
     statement = (
         select(Grant.id, Resource.title, Grant.valid_from)

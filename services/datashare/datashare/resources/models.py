@@ -16,7 +16,7 @@ __all__ = ["Load", "Record", "Reject", "Resource"]
 
 
 class Resource(Base):
-    """A resource: what it is about stands in `subject_field` (a unified social credit code) and `name_field`."""
+    """A resource; `subject_field` (a unified social credit code) and `name_field` name the subject of a record."""
 
     __tablename__ = "resources"
 
@@ -77,7 +77,7 @@ class Record(Base):
 
 
 class Reject(Base):
-    """One row of a file that was not loaded: where, which field (by its CSV name), why, and what it said."""
+    """A rejected row of a file: its line, the field by its CSV name, the reason, and its text."""
 
     __tablename__ = "rejects"
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.clock import SystemClock
 from common.contracts.permissions import requires
@@ -17,11 +18,13 @@ from common.messaging import outbox
 from common.messaging.inbox import Handlers
 from common.problems import Forbidden, NotFound
 from common.settings import ServiceSettings
+from common.storage.base import Base, new_metadata
+from common.storage.pagination import paginate
 from common.web import runtime
 from common.web.application import create_service
 from common.web.authorization import Anonymous
 from common.web.dependencies import IfMatchDep, SessionDep, WriteDep, etag
-from common.web.pagination import Page, PageDep, page_of
+from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from common.web.runtime import RuntimeDep
 from tests.services.common.toy.events import AccessRefused, QuestionAsked, ThingMade
@@ -32,6 +35,17 @@ CanQuery = Annotated[Principal, requires("credit-data.query", class_a=True)]
 
 routes = router("/toy", "toy")
 handlers = Handlers()
+
+
+class ToyBase(Base):
+    __abstract__ = True
+    metadata = new_metadata()
+
+
+class ThingRow(ToyBase):
+    __tablename__ = "things"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
 
 
 class Thing(BaseModel):
@@ -89,11 +103,7 @@ async def edit(thing_id: UUID, body: Thing, if_match: IfMatchDep, _: CanMake, wr
 
 @routes.get("/things")
 async def things(_: CanMake, session: SessionDep, page: PageDep) -> Page[str]:
-    rows = await session.execute(
-        text("SELECT id, name FROM things WHERE CAST(:after AS uuid) IS NULL OR id > :after ORDER BY id LIMIT :n"),
-        {"after": page.after, "n": page.limit + 1},
-    )
-    return page_of(page, rows.all(), lambda row: row.name, lambda row: row.id)
+    return Page.of(await paginate(session, select(ThingRow), ThingRow.id, page), lambda row: row.name)
 
 
 @routes.post("/notes")
