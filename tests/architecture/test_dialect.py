@@ -60,8 +60,6 @@ PENDING: dict[str, set[str]] = {
         "services/identity/identity/containment/service.py",
         "services/identity/identity/cutoffs/service.py",
         "services/identity/identity/feed/repair.py",
-        "services/identity/identity/policies/service.py",
-        "services/identity/identity/signing/service.py",
     },
     "body_classes": set(),
 }

@@ -180,6 +180,10 @@ async def test_the_refresh_token_survives_the_leak_of_the_signing_key(harness):
         repeated = await retire(harness, old, leaked=True)
         assert repeated.status_code == 200, "safe to repeat"
         assert len(await harness.events("signing-key.retired")) == 1
+        keyed = {"json": {"reason": "泄露演练", "leaked": True}, "headers": {"Idempotency-Key": "leak-of-the-old-key"}}
+        first, second = [await harness.center.send("POST", f"{KEYS}/{old.kid}/retire", **keyed) for _ in range(2)]
+        assert first.json()["effective_at"], first.text
+        assert (second.json(), second.headers["Idempotency-Replayed"]) == (first.json(), "true")
 
 
 async def test_the_only_key_that_signs_cannot_be_retired(harness):

@@ -27,6 +27,7 @@ from identity.credentials.problems import WeakPassword
 from identity.posts import service as posts
 from identity.posts.queries import get_post
 from identity.runtime import Runtime
+from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit, lock_unit_state
 
@@ -50,9 +51,7 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     Raises `ActivationRefused`, `WeakPassword`, `UnitNotActive`, `TooManyLogins`.
     """
     async with runtime.database.transaction() as session:
-        account, _ = await _invited(session, runtime, login, code)
-        unit = await get_unit(session, account.unit_id)
-        assert unit is not None
+        account, unit = await _invited(session, runtime, login, code)
         words = [account.name, unit.name, login]
     if weaknesses := check_strength(password, words):
         found = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
@@ -62,7 +61,7 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     password_hash = await passwords.hash_password(password)
     secret = totp.generate_secret()
     async with runtime.database.transaction() as session:
-        account, invitation = await _invited(session, runtime, login, code, lock=True)
+        account, invitation = await _lock_invited(session, runtime, login, code)
         invitation.password_hash = password_hash
         invitation.totp_secret = encrypt(runtime.settings.sealing_key(), secret.encode(), account.totp_place)
         expires_at = invitation.expires_at
@@ -78,7 +77,7 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     A repeat with the same two codes, after a lost answer, gets the same answer; nothing happens twice.
     """
     try:
-        account, invitation = await _invited(session, runtime, login, code, lock=True)
+        account, invitation = await _lock_invited(session, runtime, login, code)
     except ActivationRefused:
         if done := await _confirmed(session, runtime, login, code, totp_code):
             return done
@@ -125,14 +124,27 @@ async def _take_up(
         await posts.appoint(session, runtime, account, post, by=by)
 
 
-async def _invited(
-    session: AsyncSession, runtime: Runtime, login: str, code: str, *, lock: bool = False
-) -> tuple[Account, Invitation]:
-    """Return whom the code belongs to: one answer for all that may be wrong."""
+async def _invited(session: AsyncSession, runtime: Runtime, login: str, code: str) -> tuple[Account, Unit]:
+    """Return account and unit that the code belongs to. Raises `ActivationRefused`, whatever is wrong, and `UnitNotActive`."""
     account = await get_account_by_login(session, login)
-    if account and lock:
-        account = await lock_account(session, account.id, None)
-    invitation = await (lock_open_invitation if lock else get_open_invitation)(session, account.id) if account else None
+    invitation = await get_open_invitation(session, account.id) if account else None
+    account, _ = _check_code(runtime, account, invitation, code)
+    return account, _check_unit(await get_unit(session, account.unit_id))
+
+
+async def _lock_invited(session: AsyncSession, runtime: Runtime, login: str, code: str) -> tuple[Account, Invitation]:
+    """Return account and invitation, locked for a change. Raises as `_invited` does."""
+    known = await get_account_by_login(session, login)
+    account = await lock_account(session, known.id, None) if known else None
+    invitation = await lock_open_invitation(session, account.id) if account else None
+    account, invitation = _check_code(runtime, account, invitation, code)
+    _check_unit(await lock_unit_state(session, account.unit_id))
+    return account, invitation
+
+
+def _check_code(
+    runtime: Runtime, account: Account | None, invitation: Invitation | None, code: str
+) -> tuple[Account, Invitation]:
     if (
         account is None
         or invitation is None
@@ -141,7 +153,10 @@ async def _invited(
         or runtime.clock.now() >= invitation.expires_at
     ):
         raise ActivationRefused
-    unit = await (lock_unit_state if lock else get_unit)(session, account.unit_id)
+    return account, invitation
+
+
+def _check_unit(unit: Unit | None) -> Unit:
     if unit is None or not unit.active:
         raise UnitNotActive
-    return account, invitation
+    return unit

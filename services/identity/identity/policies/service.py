@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import PolicySet
@@ -13,7 +12,7 @@ from common.problems import NotFound
 from common.web.dependencies import IfMatch
 from identity.policies.models import PolicyRow
 from identity.policies.problems import PolicyOutOfBounds, PolicyRetroactive
-from identity.policies.queries import list_versions, lock_policy
+from identity.policies.queries import insert_first_version, list_versions, lock_policy
 from identity.runtime import Runtime
 
 __all__ = ["publish_first_versions", "set_policy"]
@@ -24,28 +23,15 @@ async def publish_first_versions(runtime: Runtime) -> None:
     now = runtime.clock.now()
     async with runtime.database.transaction() as session:
         for policy in POLICIES.values():
-            row = insert(PolicyRow).values(
+            first = PolicyVersion(
                 name=policy.name,
                 version=1,
                 value=policy.first,
                 effective_from=FIRST_VERSIONS_IN_FORCE_FROM,
                 basis=policy.basis,
-                set_by="service:identity",
-                set_at=now,
             )
-            fresh = await session.scalar(row.on_conflict_do_nothing().returning(PolicyRow.name))
-            if fresh:
-                _announce(
-                    session,
-                    PolicyVersion(
-                        name=policy.name,
-                        version=1,
-                        value=policy.first,
-                        effective_from=FIRST_VERSIONS_IN_FORCE_FROM,
-                        basis=policy.basis,
-                    ),
-                    now,
-                )
+            if await insert_first_version(session, first, set_by="service:identity", at=now):
+                _announce(session, first, now)
 
 
 async def set_policy(

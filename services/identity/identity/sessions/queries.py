@@ -61,22 +61,17 @@ async def lock_open_sessions_of_account(session: AsyncSession, account_id: UUID)
 
 async def lock_open_sessions_of_unit(session: AsyncSession, unit_id: UUID) -> Sequence[Session]:
     """Return the sessions of a unit's people that have not ended, locked for a change."""
-    query = (
-        select(Session)
-        .join(Account, Session.account_id == Account.id)
-        .where(Account.unit_id == unit_id, Session.ended_at.is_(None))
-        .order_by(Session.id)
-        .with_for_update(key_share=True, of=Session)
-    )
-    return (await session.scalars(query.execution_options(populate_existing=True))).all()
+    accounts = select(Account.id).where(Account.unit_id == unit_id)
+    query = select(Session).where(Session.account_id.in_(accounts), Session.ended_at.is_(None)).order_by(Session.id)
+    return (await session.scalars(for_update(query))).all()
 
 
 async def lock_attempts(session: AsyncSession, login: bytes, now: datetime) -> SignInAttempts:
     """Return the attempts of a login, locked for a change; a new login starts at 0."""
     row = insert(SignInAttempts).values(login=login, failures=0, failed_at=now)
     await session.execute(row.on_conflict_do_nothing())
-    query = select(SignInAttempts).where(SignInAttempts.login == login).with_for_update()
-    attempts: SignInAttempts | None = await session.scalar(query.execution_options(populate_existing=True))
+    query = for_update(select(SignInAttempts).where(SignInAttempts.login == login))
+    attempts: SignInAttempts | None = await session.scalar(query)
     if attempts is None:  # removed between the two statements, by a success
         attempts = SignInAttempts(login=login, failures=0, failed_at=now)
         session.add(attempts)
@@ -95,8 +90,7 @@ async def delete_old_attempts(session: AsyncSession, before: datetime) -> None:
         .where(SignInAttempts.failed_at < before)
         .order_by(SignInAttempts.failed_at)
         .limit(DELETE_BATCH_SIZE)
-        .with_for_update(skip_locked=True)
     )
-    logins = (await session.scalars(old)).all()
+    logins = (await session.scalars(for_update(old, skip_locked=True))).all()
     if logins:
         await session.execute(delete(SignInAttempts).where(SignInAttempts.login.in_(logins)))

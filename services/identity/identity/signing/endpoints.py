@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path
 
 from common.problems import NotFound
-from common.web.dependencies import SessionDep
+from common.web.dependencies import SessionDep, WriteDep
 from common.web.openapi import operation
 from common.web.routing import router
 from identity.permissions import CanManageOperations
@@ -32,16 +32,14 @@ async def list_signing_keys(
 
 
 @routes.post("/{kid}/retire")
-@operation(
-    "停用签名密钥",
-    "Retire a signing key",
-    NotFound,
-    SigningKeyNeeded,
-    no_key=("以密钥状态为准，重复请求不产生新的效果", "The key's state decides: a repeat has no further effect"),
-)
+@operation("停用签名密钥", "Retire a signing key", NotFound, SigningKeyNeeded)
 async def retire_signing_key(
-    kid: Kid, body: RetireKeyRequest, principal: CanManageOperations, runtime: RuntimeDep
+    kid: Kid, body: RetireKeyRequest, principal: CanManageOperations, write: WriteDep, runtime: RuntimeDep
 ) -> RetiredKeyResponse:
     """Retire a key: a leaked one with all its tokens at once, any other after its last token has expired."""
-    row, effective_at = await service.retire(runtime, kid, by=principal.subject, reason=body.reason, leaked=body.leaked)
-    return RetiredKeyResponse(key=SigningKeyResponse.of(row, runtime.clock.now()), effective_at=effective_at)
+    row = await service.retire(
+        write.session, runtime, kid, by=principal.subject, reason=body.reason, leaked=body.leaked
+    )
+    view = SigningKeyResponse.of(row, runtime.clock.now())
+    await write.commit(RetiredKeyResponse(key=view, effective_at=None))
+    return RetiredKeyResponse(key=view, effective_at=await service.wait_until_retired(runtime, kid))

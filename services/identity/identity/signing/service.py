@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import SigningKeyAdopted, SigningKeyPublished, SigningKeyRetired
@@ -21,7 +20,7 @@ from identity.signing import queries
 from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
 from identity.signing.problems import SigningKeyNeeded
 
-__all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys"]
+__all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys", "wait_until_retired"]
 
 log = structlog.get_logger()
 
@@ -39,14 +38,14 @@ async def publish_keys(runtime: Runtime) -> None:
 
 async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, signs: bool) -> None:
     now = runtime.clock.now()
-    row = insert(PublishedKey).values(
+    if await queries.insert_key(
+        session,
         kid=key.kid,
         jwk=key.public_jwk,
         published_at=now,
         signs_from=now if signs else None,
         needed_until=now + LEASE + MAX_TOKEN_TERM if signs else None,
-    )
-    if await session.scalar(row.on_conflict_do_nothing().returning(PublishedKey.kid)):
+    ):
         outbox.add_entry(session, VerificationKey(kid=key.kid, jwk=key.public_jwk), at=now)
         outbox.add(session, SigningKeyPublished(kid=key.kid), at=now)
 
@@ -115,34 +114,37 @@ def _end(session: AsyncSession, runtime: Runtime, row: PublishedKey, *, by: str,
 
 
 async def retire(
-    runtime: Runtime, kid: str, *, by: str, reason: str, leaked: bool
-) -> tuple[PublishedKey, datetime | None]:
-    """End a key, and return it with since when no enforcement point accepts what it signed (P1).
+    session: AsyncSession, runtime: Runtime, kid: str, *, by: str, reason: str, leaked: bool
+) -> PublishedKey:
+    """Retire a key; a retired key stays as it is.
 
-    None: the bus could not take it yet; it holds everywhere soon after the bus is back. A key that `leaked` ends though
-    its tokens are in force: people and systems get new ones. Raises `NotFound`, `SigningKeyNeeded`. Safe to repeat.
+    A `leaked` key is retired while its tokens are in force: people and systems get new ones.
+    Raises `NotFound`, `SigningKeyNeeded`.
     """
-    async with runtime.database.transaction() as session:
-        row = await queries.lock_key(session, kid)
-        if row is None:
-            raise NotFound
-        if not row.retired_at:
-            now = runtime.clock.now()
-            if row.needed(now) and not leaked:
-                raise SigningKeyNeeded(needed_until=row.needed_until and row.needed_until.isoformat())
-            if not any(other.signs(now) for other in await queries.list_keys(session) if other is not row):
-                raise SigningKeyNeeded(
-                    "没有其他密钥在签发令牌，请先加入新密钥并重启身份服务",
-                    "No other key signs: add a new one and restart identity first",
-                )
-            _end(session, runtime, row, by=by, reason=reason)
-    return row, await _effective(runtime, kid)
+    row = await queries.lock_key(session, kid)
+    if row is None:
+        raise NotFound
+    if not row.retired_at:
+        now = runtime.clock.now()
+        if row.needed(now) and not leaked:
+            raise SigningKeyNeeded(needed_until=row.needed_until and row.needed_until.isoformat())
+        if not any(other.signs(now) for other in await queries.list_keys(session) if other is not row):
+            raise SigningKeyNeeded(
+                "没有其他密钥在签发令牌，请先加入新密钥并重启身份服务",
+                "No other key signs: add a new one and restart identity first",
+            )
+        _end(session, runtime, row, by=by, reason=reason)
+    return row
 
 
-async def _effective(runtime: Runtime, kid: str) -> datetime | None:
-    """Wait until every point has read the retirement, or refuses because it has not confirmed the feed's end for the bound."""
+async def wait_until_retired(runtime: Runtime, kid: str) -> datetime | None:
+    """Wait until no enforcement point accepts what a retired key signed, and return since when (P1).
+
+    None: the bus could not take the retirement yet; it takes effect soon after the bus is back.
+    """
     point = runtime.point
     if not await point.until(lambda: kid not in point.keys, BUS_TIMEOUT):
         return None
+    # Within the bound, every point has read the retirement, or refuses because it could not confirm the feed's end.
     await asyncio.sleep(point.bound() + POLL_INTERVAL)
     return runtime.clock.now()
