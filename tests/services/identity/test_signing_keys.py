@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 import identity.main
 from common.enforcement.revocation_feed import VerificationKey
-from common.enforcement.tokens import KeyInvalid, SigningKey
+from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.keys import SigningKeys
 from identity.signing.models import LEASE, MAX_TOKEN_TERM
 from identity.signing.problems import SigningKeyMissing
@@ -75,7 +75,7 @@ def test_keys_are_read_in_order_and_a_text_that_ends_in_a_key_is_refused():
     old, new = SigningKey.generate(), SigningKey.generate()
     assert list(SigningKeys(old.to_pem() + new.to_pem()).own) == [old.kid, new.kid]
     for broken in ("", old.to_pem() + new.to_pem()[:60], "x" + old.to_pem(), old.to_pem() + "more"):
-        with pytest.raises(KeyInvalid):
+        with pytest.raises(InvalidKeyError):
             SigningKeys(broken)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jws as foreign
 
-from common.enforcement.tokens import KeyInvalid, KeySet, SigningKey, TokenInvalid, sign, verify, verify_jws
+from common.enforcement.tokens import InvalidKeyError, InvalidTokenError, KeySet, SigningKey, sign, verify, verify_jws
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 AT = int(NOW.timestamp())
@@ -39,7 +39,7 @@ def check(token, *, keys=KEYS, now=NOW, issuer="https://issuer.example", audienc
 
 
 def reason(token, **how):
-    with pytest.raises(TokenInvalid) as refused:
+    with pytest.raises(InvalidTokenError) as refused:
         check(token, **how)
     return refused.value.reason
 
@@ -271,9 +271,9 @@ def test_a_key_survives_its_pem():
 
 def test_a_private_key_of_another_kind_is_refused():
     for private in (ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256K1())):
-        with pytest.raises(KeyInvalid):
+        with pytest.raises(InvalidKeyError):
             SigningKey(private)
-    with pytest.raises(KeyInvalid):
+    with pytest.raises(InvalidKeyError):
         SigningKey.from_pem("not a key")
 
 
@@ -297,10 +297,10 @@ def test_a_private_key_of_another_kind_is_refused():
     ],
 )
 def test_a_public_key_of_another_kind_is_refused(change):
-    with pytest.raises(KeyInvalid):
+    with pytest.raises(InvalidKeyError):
         KeySet(KEY.public_jwk | change)
 
 
 def test_two_keys_under_one_name_are_refused():
-    with pytest.raises(KeyInvalid):
+    with pytest.raises(InvalidKeyError):
         KeySet(KEY.public_jwk, OTHER.public_jwk | {"kid": KEY.kid})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.enforcement.tokens import KeyInvalid, KeySet, TokenInvalid, verify_jws
+from common.enforcement.tokens import InvalidKeyError, InvalidTokenError, KeySet, verify_jws
 
 VECTORS = Path(os.environ.get("WYCHEPROOF_VECTORS", "no-vectors"))
 """A directory with `testvectors_v1` files of C2SP/wycheproof."""
@@ -30,7 +30,7 @@ def vectors(name):
 def accepted(keys, jws):
     try:
         verify_jws(jws, KeySet(*keys))
-    except (TokenInvalid, KeyInvalid):
+    except (InvalidTokenError, InvalidKeyError):
         return False
     return True
 
@@ -63,7 +63,7 @@ def test_a_valid_signature_of_another_algorithm_is_rejected_for_that_algorithm(n
     for tc, _, jws, result, _ in vectors(name):
         if result != "valid" or ("?" not in jws and algorithm(jws) == "ES256"):
             continue
-        with pytest.raises(TokenInvalid) as refused:
+        with pytest.raises(InvalidTokenError) as refused:
             verify_jws(jws, KeySet())
         reasons.setdefault(refused.value.reason, []).append(tc)
     malformed = [372, 373] if name == "json_web_signature_test.json" else []
@@ -76,7 +76,7 @@ def test_keys_of_another_kind_and_for_another_use_are_refused():
     for tc, keys, _, _, _ in vectors("json_web_key_test.json"):
         try:
             KeySet(*keys)
-        except KeyInvalid:
+        except InvalidKeyError:
             continue
         taken.append(tc)
     assert taken == []  # not one of this file's key sets is a set of public P-256 keys for ES256 alone

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.units.csv_import import UnitRefused, read_units
+from identity.units.csv_import import UnitRowError, read_units
 from identity.units.problems import CsvUnreadable
 
 HEAD = "name,uscc,kind,level,duties\n"
@@ -31,7 +31,7 @@ def test_lines_are_counted_as_an_editor_counts_them(rows):
 def test_columns_may_come_in_any_order_and_width():
     text = "USCC,name,kind,duties,level\n11350200xd00000016,厦门市局,agency,maintains；uses,municipal\n"
     (row,) = read_units(text.encode())
-    assert not isinstance(row, UnitRefused)
+    assert not isinstance(row, UnitRowError)
     assert (row.uscc, row.duties, row.level) == ("11350200XD00000016", ("maintains", "uses"), "municipal")
 
 

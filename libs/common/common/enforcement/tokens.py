@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from jose.backends import ECKey
 from jose.exceptions import JWKError
 
-__all__ = ["KeyInvalid", "KeySet", "SigningKey", "TokenInvalid", "sign", "verify", "verify_jws"]
+__all__ = ["InvalidKeyError", "InvalidTokenError", "KeySet", "SigningKey", "sign", "verify", "verify_jws"]
 
 _ALGORITHM = "ES256"
 _TYPE = "at+jwt"
@@ -32,7 +32,7 @@ _LEEWAY = 5
 _LATEST = 1 << 40
 
 
-class TokenInvalid(Exception):  # noqa: N818 - says what is
+class InvalidTokenError(Exception):
     """The token proves nothing; `reason` is a stable slug.
 
     One of malformed, algorithm, type, key-unknown, signature, claims, issuer, audience, expired, not-yet-valid.
@@ -43,7 +43,7 @@ class TokenInvalid(Exception):  # noqa: N818 - says what is
         self.reason = reason
 
 
-class KeyInvalid(ValueError):  # noqa: N818 - says what is
+class InvalidKeyError(ValueError):
     """Not a public or private key that may sign access tokens."""
 
 
@@ -52,7 +52,7 @@ class SigningKey:
 
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         if not isinstance(private.curve, ec.SECP256R1):
-            raise KeyInvalid("not a key on P-256")
+            raise InvalidKeyError("not a key on P-256")
         self._private = private
         self._key: Any = ECKey(private, _ALGORITHM)
         point = private.public_key().public_numbers()
@@ -70,13 +70,13 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: str) -> Self:
-        """Load an unencrypted PEM. Raises `KeyInvalid`."""
+        """Load an unencrypted PEM. Raises `InvalidKeyError`."""
         try:
             private = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise KeyInvalid("not an unencrypted PEM of a private key") from error
+            raise InvalidKeyError("not an unencrypted PEM of a private key") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise KeyInvalid("not a key on P-256")
+            raise InvalidKeyError("not a key on P-256")
         return cls(private)
 
     def to_pem(self) -> str:
@@ -98,27 +98,27 @@ class KeySet:
             self.add(jwk)
 
     def add(self, jwk: Mapping[str, Any]) -> None:
-        """Accept this key's signatures from now on. Raises `KeyInvalid`, also for another key under a known `kid`."""
+        """Accept this key's signatures from now on. Raises `InvalidKeyError`, also for another key under a known `kid`."""
         kid = jwk.get("kid")
         if not isinstance(kid, str) or not kid:
-            raise KeyInvalid("a key needs a kid")
+            raise InvalidKeyError("a key needs a kid")
         if "d" in jwk or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
-            raise KeyInvalid("not a public key on P-256")
+            raise InvalidKeyError("not a public key on P-256")
         # RFC 7517 §4.2 to §4.4: what a key says of its own use binds.
         if jwk.get("alg", _ALGORITHM) != _ALGORITHM or jwk.get("use", "sig") != "sig":
-            raise KeyInvalid("not a key for ES256 signatures")
+            raise InvalidKeyError("not a key for ES256 signatures")
         operations = jwk.get("key_ops", ["verify"])
         if not isinstance(operations, list) or "verify" not in operations:
-            raise KeyInvalid("not a key to verify with")
+            raise InvalidKeyError("not a key to verify with")
         public = {"kty": "EC", "crv": "P-256", "x": jwk.get("x"), "y": jwk.get("y")}
         if any(len(_decode(public[name]) or b"") != _COORDINATE for name in ("x", "y")):
-            raise KeyInvalid("a coordinate is not 32 octets in base64url")
+            raise InvalidKeyError("a coordinate is not 32 octets in base64url")
         if kid in self._keys and any(self._keys[kid][0][name] != public[name] for name in ("x", "y")):
-            raise KeyInvalid("another key has this kid")
+            raise InvalidKeyError("another key has this kid")
         try:
             key = ECKey(public, _ALGORITHM)
         except (JWKError, ValueError) as error:
-            raise KeyInvalid("not a point of P-256") from error
+            raise InvalidKeyError("not a point of P-256") from error
         self._keys[kid] = (public | {"alg": _ALGORITHM, "use": "sig", "kid": kid}, key)
 
     def remove(self, kid: str) -> None:
@@ -134,10 +134,10 @@ class KeySet:
         return {"keys": [dict(jwk) for jwk, _ in self._keys.values()]}
 
     def verifies(self, kid: str, signing_input: bytes, signature: bytes) -> bool:
-        """Say whether the key `kid` made this raw signature. Raises `TokenInvalid` for a key that is not in the set."""
+        """Say whether the key `kid` made this raw signature. Raises `InvalidTokenError` for a key that is not in the set."""
         known = self._keys.get(kid)
         if known is None:
-            raise TokenInvalid("key-unknown")
+            raise InvalidTokenError("key-unknown")
         return bool(known[1].verify(signing_input, signature))
 
 
@@ -145,7 +145,7 @@ def sign(key: SigningKey, claims: Mapping[str, Any]) -> str:
     """Return the access token of `claims`. Raises `ValueError` for claims that `verify` would not take."""
     try:
         _check_types(claims)
-    except TokenInvalid:
+    except InvalidTokenError:
         raise ValueError("these claims make no access token") from None
     token = key.jws(json.dumps(claims, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode())
     if len(token) > _LONGEST:
@@ -154,71 +154,71 @@ def sign(key: SigningKey, claims: Mapping[str, Any]) -> str:
 
 
 def verify(token: str, keys: KeySet, *, issuer: str, audience: str, now: datetime) -> dict[str, Any]:
-    """Return the claims of an access token that is in force at `now`. Raises `TokenInvalid`. Clause 7.6."""
+    """Return the claims of an access token that is in force at `now`. Raises `InvalidTokenError`. Clause 7.6."""
     if now.tzinfo is None:
         raise ValueError("a time without a zone is no time")
     header, payload = verify_jws(token, keys)
     if header.get("typ") != _TYPE:
-        raise TokenInvalid("type")
+        raise InvalidTokenError("type")
     claims = _parse(payload)
     _check_types(claims)
     if claims["iss"] != issuer:
-        raise TokenInvalid("issuer")
+        raise InvalidTokenError("issuer")
     audiences = claims["aud"]
     if audience != audiences and not (isinstance(audiences, list) and audience in audiences):
-        raise TokenInvalid("audience")
+        raise InvalidTokenError("audience")
     instant = now.timestamp()
     if instant >= claims["exp"]:
-        raise TokenInvalid("expired")
+        raise InvalidTokenError("expired")
     if instant + _LEEWAY < max(claims["nbf"], claims["iat"]):
-        raise TokenInvalid("not-yet-valid")
+        raise InvalidTokenError("not-yet-valid")
     return claims
 
 
 def verify_jws(token: str, keys: KeySet) -> tuple[dict[str, Any], bytes]:
-    """Return header and payload of a compact ES256 JWS signed by one of `keys`. Raises `TokenInvalid`.
+    """Return header and payload of a compact ES256 JWS signed by one of `keys`. Raises `InvalidTokenError`.
 
     The header has `alg`, `kid` and at most `typ`: whatever else it asks for (`crit`, `jwk`, `jku`, `x5c`, `b64` …) is
     refused unread. Each segment has its one canonical spelling, so that a signature fits one string only.
     """
     if not isinstance(token, str) or len(token) > _LONGEST or not token.isascii():
-        raise TokenInvalid("malformed")
+        raise InvalidTokenError("malformed")
     segments = token.split(".")
     if len(segments) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 §7.1)
-        raise TokenInvalid("malformed")
+        raise InvalidTokenError("malformed")
     head, payload, signature = map(_decode, segments)
     if head is None or payload is None or signature is None:
-        raise TokenInvalid("malformed")
+        raise InvalidTokenError("malformed")
     header = _parse(head)
     if header.get("alg") != _ALGORITHM:
-        raise TokenInvalid("algorithm")
+        raise InvalidTokenError("algorithm")
     kid = header.get("kid")
     if not isinstance(kid, str) or not header.keys() <= _HEADER:
-        raise TokenInvalid("malformed")
+        raise InvalidTokenError("malformed")
     if len(signature) != 2 * _COORDINATE:
-        raise TokenInvalid("signature")
+        raise InvalidTokenError("signature")
     r, s = (int.from_bytes(half, "big") for half in (signature[:_COORDINATE], signature[_COORDINATE:]))
     if not (0 < r < _ORDER and 0 < s < _ORDER):
-        raise TokenInvalid("signature")
+        raise InvalidTokenError("signature")
     if not keys.verifies(kid, f"{segments[0]}.{segments[1]}".encode(), signature):
-        raise TokenInvalid("signature")
+        raise InvalidTokenError("signature")
     return header, payload
 
 
 def _check_types(claims: Mapping[str, Any]) -> None:
     for name in ("iss", "sub", "jti"):
         if not isinstance(claims.get(name), str) or not claims[name]:
-            raise TokenInvalid("claims")
+            raise InvalidTokenError("claims")
     audiences = claims.get("aud")
     for audience in audiences if isinstance(audiences, list) and audiences else [audiences]:
         if not isinstance(audience, str) or not audience:
-            raise TokenInvalid("claims")
+            raise InvalidTokenError("claims")
     for name in ("exp", "nbf", "iat"):
         # Whole seconds: a bool is an int to Python, and a float has no exact instant.
         if type(claims.get(name)) is not int or not 0 <= claims[name] < _LATEST:
-            raise TokenInvalid("claims")
+            raise InvalidTokenError("claims")
     if not claims["nbf"] < claims["exp"] or not claims["iat"] < claims["exp"]:
-        raise TokenInvalid("claims")
+        raise InvalidTokenError("claims")
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -226,9 +226,9 @@ def _parse(text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise TokenInvalid("malformed") from None
+        raise InvalidTokenError("malformed") from None
     if not isinstance(value, dict):
-        raise TokenInvalid("malformed")
+        raise InvalidTokenError("malformed")
     return value
 
 

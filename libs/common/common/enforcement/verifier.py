@@ -12,7 +12,7 @@ from common.clock import Clock
 from common.enforcement.enforcement_point import EnforcementPoint
 from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
-from common.enforcement.tokens import TokenInvalid, verify
+from common.enforcement.tokens import InvalidTokenError, verify
 from common.problems import Unauthorized
 
 __all__ = ["AUDIENCE", "CredentialInvalid", "Verifier", "challenge"]
@@ -72,7 +72,7 @@ class Verifier:
             raise _invalid("signature")
         try:
             principal = _principal(verify(token, self._point.keys, issuer=self._issuer, audience=AUDIENCE, now=now))
-        except TokenInvalid as error:
+        except InvalidTokenError as error:
             if error.reason == "signature":
                 self._forged[token] = None
                 if len(self._forged) > MAX_CACHED_FORGERIES:
@@ -113,7 +113,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
             probe=UUID(claims["probe"]) if "probe" in claims else None,
         )
     except (KeyError, ValueError, TypeError, AttributeError):
-        raise TokenInvalid("claims") from None
+        raise InvalidTokenError("claims") from None
 
 
 def challenge(error: str | None = None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, event, insert
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -21,7 +21,7 @@ from common.ids import new_id
 from common.messaging.events import Event
 from common.messaging.topics import FEED_TOPIC, events_topic
 
-__all__ = ["add", "add_entry", "add_on_connection", "flush", "outbox", "serialize"]
+__all__ = ["add", "add_entry", "add_on_connection", "flush", "list_unpublished_keys", "outbox", "serialize"]
 
 outbox = Table(
     "outbox",
@@ -108,6 +108,12 @@ async def flush(session: AsyncSession) -> bool:
     if pending:
         await session.execute(insert(outbox), [row for _, row in pending])
     return bool(pending)
+
+
+async def list_unpublished_keys(session: AsyncSession, topic: str) -> set[str]:
+    """Return the keys of the rows of `topic` that wait for publication."""
+    query = select(outbox.c.key).where(outbox.c.topic == topic, outbox.c.published_at.is_(None))
+    return set(await session.scalars(query))
 
 
 _INSERT = "INSERT INTO outbox (topic, key, body, created_at) VALUES ($1, $2, $3, $4)"

@@ -15,8 +15,6 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 from pydantic import ValidationError
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from common.contracts.events.identity import ContainmentApplied, CutoffEffective
 from common.contracts.topics import RECEIPTS
@@ -26,8 +24,9 @@ from common.messaging import outbox
 from common.messaging.bus import Batch, BusUnavailable, Message, TopicReader
 from common.messaging.topics import member_name, topic_owner
 from common.problems import Unavailable
-from identity.containment.models import Containment
-from identity.cutoffs.models import CutoffRow, ReceiptRow
+from identity.containment.queries import lock_order_of_cutoff
+from identity.cutoffs import queries
+from identity.cutoffs.models import CutoffRow
 
 if TYPE_CHECKING:
     from identity.runtime import Runtime
@@ -127,11 +126,7 @@ class AcknowledgementCollector:
         """Store receipts; while the database is away they are only missing in the departure's file."""
         try:
             async with self._runtime.database.transaction() as session:
-                ids = [row["cutoff_id"] for row in applied]
-                known = set(await session.scalars(select(CutoffRow.id).where(CutoffRow.id.in_(ids))))
-                rows = [row for row in applied if row["cutoff_id"] in known]
-                if rows:
-                    await session.execute(insert(ReceiptRow).values(rows).on_conflict_do_nothing())
+                await queries.store_receipts(session, applied)
         except Unavailable:
             log.warning("receipts.not_stored", count=len(applied))
 
@@ -192,7 +187,9 @@ async def confirm_cutoffs(runtime: "Runtime") -> None:
         while True:
             seen_revision = point.revision
             try:
-                for row in await _unconfirmed(runtime):
+                async with runtime.database.transaction() as session:
+                    unconfirmed = await queries.list_unconfirmed_cutoffs(session)
+                for row in unconfirmed:
                     if row.id not in waiting:
                         waiting.add(row.id)
                         group.create_task(_confirm(runtime, row, waiting))
@@ -203,17 +200,6 @@ async def confirm_cutoffs(runtime: "Runtime") -> None:
 
 def _moved(point: EnforcementPoint, since: int) -> bool:
     return point.revision != since
-
-
-async def _unconfirmed(runtime: "Runtime") -> Sequence[CutoffRow]:
-    query = (
-        select(CutoffRow)
-        .where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
-        .order_by(CutoffRow.at)
-        .limit(100)
-    )
-    async with runtime.database.transaction() as session:
-        return (await session.scalars(query)).all()
 
 
 async def _confirm(runtime: "Runtime", row: CutoffRow, waiting: set[UUID]) -> None:
@@ -231,7 +217,7 @@ async def _record_effective(
     runtime: "Runtime", cutoff_id: UUID, effective_at: datetime, outcome: Effectiveness
 ) -> None:
     async with runtime.database.transaction() as session:
-        row = await session.get(CutoffRow, cutoff_id, with_for_update=True)
+        row = await queries.lock_cutoff(session, cutoff_id)
         if row is None or row.effective_at is not None:
             return  # another replica was first
         row.effective_at = effective_at
@@ -247,7 +233,7 @@ async def _record_effective(
             silent=outcome.silent,
         )
         outbox.add(session, event, at=now)
-        order = await session.scalar(select(Containment).where(Containment.cutoff_id == row.id).with_for_update())
+        order = await lock_order_of_cutoff(session, row.id)
         if order and order.confirmed_at is None:
             order.confirmed_at = now
             applied = ContainmentApplied(

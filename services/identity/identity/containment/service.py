@@ -1,6 +1,5 @@
 """Carries out containment orders through the same functions as every other path (P2, clause 12.3)."""
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.contracts.events.identity import ContainmentApplied, ContainmentLiftApplied
@@ -8,7 +7,8 @@ from common.contracts.events.incident import ContainmentLifted, ContainmentOrder
 from common.messaging import outbox
 from identity.accounts import service as accounts
 from identity.containment.models import Containment
-from identity.cutoffs.models import CutoffRow
+from identity.containment.queries import lock_order
+from identity.cutoffs.queries import get_cutoff_of_cause
 from identity.runtime import Runtime
 from identity.systems import service as systems
 
@@ -38,7 +38,7 @@ async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentO
     else:
         await accounts.suspend(session, runtime, order.target_id, reason=CONTAINED, cause=cause)
     await session.flush()
-    cutoff = await session.scalar(select(CutoffRow).where(CutoffRow.cause == cause))
+    cutoff = await get_cutoff_of_cause(session, cause)
     now = runtime.clock.now()
     if cutoff:
         row.cutoff_id, row.epoch_before = cutoff.id, cutoff.epoch - 1
@@ -51,7 +51,7 @@ async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentO
 
 async def lift(session: AsyncSession, runtime: Runtime, order: ContainmentLifted) -> None:
     """Restore what this order took, and nothing else: another cause keeps the subject suspended."""
-    row = await session.get(Containment, order.order_id, with_for_update=True)
+    row = await lock_order(session, order.order_id)
     if row is None or row.lifted_at is not None:
         return
     now = runtime.clock.now()

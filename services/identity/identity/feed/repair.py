@@ -8,20 +8,20 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.enforcement.revocation_feed import Cutoff, Entry, PolicyVersion, VerificationKey
 from common.messaging import outbox
 from common.messaging.bus import BusUnavailable
+from common.messaging.outbox import list_unpublished_keys
 from common.messaging.topics import FEED_TOPIC
 from common.problems import Unavailable
-from identity.cutoffs.models import CutoffRow
+from identity.cutoffs.queries import list_newest_cutoffs_since
 from identity.feed.snapshot import read_feed
-from identity.policies.models import PolicyRow
+from identity.policies.queries import list_versions
 from identity.runtime import Runtime
-from identity.signing.models import MAX_TOKEN_TERM, PublishedKey
+from identity.signing.models import MAX_TOKEN_TERM
+from identity.signing.queries import list_keys
 
 __all__ = ["repair_feed", "republish_missing"]
 
@@ -54,10 +54,7 @@ async def republish_missing(runtime: Runtime) -> int:
     """
     there = set(await read_feed(runtime))
     async with runtime.database.transaction() as session:
-        waiting = select(outbox.outbox.c.key).where(
-            outbox.outbox.c.topic == FEED_TOPIC, outbox.outbox.c.published_at.is_(None)
-        )
-        there.update(await session.scalars(waiting))
+        there.update(await list_unpublished_keys(session, FEED_TOPIC))
         known = [*await _cutoffs(session, runtime), *await _policies(session), *await _keys(session)]
         lost = [entry for entry in known if entry.key not in there]
         for entry in lost:
@@ -67,28 +64,21 @@ async def republish_missing(runtime: Runtime) -> int:
 
 async def _cutoffs(session: AsyncSession, runtime: Runtime) -> Sequence[Entry]:
     """Return the newest cutoff of each subject that is not older than any access token."""
-    newest = (
-        select(CutoffRow)
-        .where(CutoffRow.at > runtime.clock.now() - MAX_TOKEN_TERM)
-        .ext(distinct_on(CutoffRow.subject))
-        .order_by(CutoffRow.subject, CutoffRow.epoch.desc())
-    )
     return [
         Cutoff(id=row.id, subject=row.subject, epoch=row.epoch, reason=row.reason, cause=row.cause, at=row.at)
-        for row in await session.scalars(newest)
+        for row in await list_newest_cutoffs_since(session, runtime.clock.now() - MAX_TOKEN_TERM)
     ]
 
 
 async def _policies(session: AsyncSession) -> Sequence[Entry]:
-    rows = await session.scalars(select(PolicyRow).order_by(PolicyRow.name, PolicyRow.version))
     return [
         PolicyVersion(
             name=row.name, version=row.version, value=row.value, effective_from=row.effective_from, basis=row.basis
         )
-        for row in rows
+        for row in await list_versions(session)
     ]
 
 
 async def _keys(session: AsyncSession) -> Sequence[Entry]:
-    query = select(PublishedKey).where(PublishedKey.retired_at.is_(None)).order_by(PublishedKey.kid)
-    return [VerificationKey(kid=row.kid, jwk=row.jwk) for row in await session.scalars(query)]
+    keys = (row for row in await list_keys(session) if row.retired_at is None)
+    return [VerificationKey(kid=row.kid, jwk=row.jwk) for row in keys]

@@ -4,7 +4,7 @@ import re
 import time
 
 from common.enforcement.enforcement_point import EnforcementPoint
-from common.enforcement.tokens import KeyInvalid, SigningKey
+from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.models import PublishedKey
 from identity.signing.problems import SigningKeyMissing
 
@@ -17,10 +17,10 @@ class SigningKeys:
     """Keys of one PEM text, the oldest first; `current` is the newest one that every enforcement point knows."""
 
     def __init__(self, pem: str) -> None:
-        """Raises `KeyInvalid` also for a text that ends in the middle of a key."""
+        """Raises `InvalidKeyError` also for a text that ends in the middle of a key."""
         blocks = BLOCK.findall(pem)
         if not blocks or "".join(blocks) != pem.lstrip():
-            raise KeyInvalid("not one or several unencrypted PEM of private keys")
+            raise InvalidKeyError("not one or several unencrypted PEM of private keys")
         self.own = {key.kid: key for key in map(SigningKey.from_pem, blocks)}
         self._current: SigningKey | None = None
         self._held_since: dict[str, float] = {}

@@ -20,7 +20,7 @@ from common.enforcement.verifier import AUDIENCE
 from common.ids import new_id
 from common.messaging import outbox
 from common.messaging.topics import events_topic
-from identity.cutoffs.service import get_epochs
+from identity.cutoffs.queries import get_epochs
 from identity.runtime import Runtime
 from identity.systems.models import SystemState
 from identity.tokens.problems import InvalidClient, OriginNotRegistered, SystemNotUsable

@@ -15,11 +15,11 @@ from common.enforcement.permissions import UnitKind
 from identity.units.models import Duty, Level
 from identity.units.problems import CsvUnreadable
 
-__all__ = ["COLUMNS", "UnitRefused", "UnitRow", "read_units"]
+__all__ = ["COLUMNS", "UnitRow", "UnitRowError", "read_units"]
 
 COLUMNS = ("name", "uscc", "kind", "level", "duties")
-MOST_ROWS = 5_000
-SHORTEST_NAME, LONGEST_NAME = 2, 200
+MAX_ROWS = 5_000
+MIN_NAME_LENGTH, MAX_NAME_LENGTH = 2, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class UnitRow:
     duties: tuple[str, ...]
 
 
-class UnitRefused(Exception):  # noqa: N818 - says what happens to a row
-    """A row that cannot; `reason` is a stable slug, `column` None when it is about the whole row."""
+class UnitRowError(Exception):
+    """A row that cannot be registered; `reason` is a stable slug, `column` None when it is about the whole row."""
 
     def __init__(self, line: int, column: str | None, reason: str, zh: str, en: str) -> None:
         super().__init__(reason)
         self.line, self.column, self.reason, self.zh, self.en = line, column, reason, zh, en
 
 
-def read_units(content: bytes) -> Iterator[UnitRow | UnitRefused]:
+def read_units(content: bytes) -> Iterator[UnitRow | UnitRowError]:
     """Yield each row, accepted or refused. Raises `CsvUnreadable` for another format or other columns."""
     try:
         text = content.decode("utf-8-sig")
@@ -63,24 +63,24 @@ def read_units(content: bytes) -> Iterator[UnitRow | UnitRefused]:
         try:
             cells = next(reader, None)
         except csv.Error:
-            yield UnitRefused(line, None, "not-csv", "该行不是有效的 CSV", "The row is not valid CSV")
+            yield UnitRowError(line, None, "not-csv", "该行不是有效的 CSV", "The row is not valid CSV")
             continue
         if cells is None:
             return
         if not any(cell.strip() for cell in cells):
             continue
         rows += 1
-        if rows > MOST_ROWS:
-            raise CsvUnreadable(f"最多 {MOST_ROWS} 行", f"At most {MOST_ROWS} rows")
+        if rows > MAX_ROWS:
+            raise CsvUnreadable(f"最多 {MAX_ROWS} 行", f"At most {MAX_ROWS} rows")
         try:
             yield _row(line, header, cells)
-        except UnitRefused as refused:
+        except UnitRowError as refused:
             yield refused
 
 
 def _row(line: int, header: list[str], cells: list[str]) -> UnitRow:
     if len(cells) != len(header):
-        raise UnitRefused(line, None, "wrong-number-of-columns", "列数不符", "The number of columns is wrong")
+        raise UnitRowError(line, None, "wrong-number-of-columns", "列数不符", "The number of columns is wrong")
     row = {name: unicodedata.normalize("NFKC", cell).strip() for name, cell in zip(header, cells, strict=True)}
     return UnitRow(
         line,
@@ -93,11 +93,13 @@ def _row(line: int, header: list[str], cells: list[str]) -> UnitRow:
 
 
 def _refuse(line: int, column: str, reason: str, zh: str, en: str) -> NoReturn:
-    raise UnitRefused(line, column, reason, zh, en)
+    raise UnitRowError(line, column, reason, zh, en)
 
 
 def _name(line: int, name: str) -> str:
-    if not SHORTEST_NAME <= len(name) <= LONGEST_NAME or any(unicodedata.category(c).startswith("C") for c in name):
+    if not MIN_NAME_LENGTH <= len(name) <= MAX_NAME_LENGTH or any(
+        unicodedata.category(c).startswith("C") for c in name
+    ):
         _refuse(line, "name", "name-invalid", "名称须为 2 至 200 个可见字符", "A name has 2 to 200 visible characters")
     return name
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from common.enforcement.permissions import UnitKind
 from identity.cutoffs.schemas import EffectivenessResponse
-from identity.units.csv_import import UnitRefused
+from identity.units.csv_import import UnitRowError
 from identity.units.models import Level, Unit
 
 __all__ = ["RejectedRow", "UnitEffectResponse", "UnitImportResponse", "UnitResponse"]
@@ -43,7 +43,7 @@ class RejectedRow(BaseModel):
     reason_en: str
 
     @classmethod
-    def of(cls, refused: UnitRefused) -> Self:
+    def of(cls, refused: UnitRowError) -> Self:
         """Build from a refusal."""
         return cls(
             line=refused.line,

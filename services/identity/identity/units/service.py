@@ -20,7 +20,7 @@ from identity.sessions import service as sessions
 from identity.suspensions import service as suspensions
 from identity.systems import queries as system_queries
 from identity.systems import service as systems
-from identity.units.csv_import import UnitRefused, UnitRow
+from identity.units.csv_import import UnitRow, UnitRowError
 from identity.units.models import Level, Unit, UnitState
 from identity.units.problems import UnitNotSuspendable
 from identity.units.queries import get_units_by_uscc, lock_registration, lock_unit
@@ -37,15 +37,15 @@ class Registered:
 
     registered: list[Unit] = field(default_factory=list)
     unchanged: list[Unit] = field(default_factory=list)
-    rejected: list[UnitRefused] = field(default_factory=list)
+    rejected: list[UnitRowError] = field(default_factory=list)
 
 
-async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[UnitRow | UnitRefused]) -> Registered:
+async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[UnitRow | UnitRowError]) -> Registered:
     """Register the good rows; the same file again changes nothing. Clauses 3.1, 4.1."""
     outcome = Registered()
     good: list[UnitRow] = []
     for row in rows:
-        if isinstance(row, UnitRefused):
+        if isinstance(row, UnitRowError):
             outcome.rejected.append(row)
         else:
             good.append(row)
@@ -73,8 +73,8 @@ def _same(unit: Unit, row: UnitRow) -> bool:
     return (unit.kind, unit.level, unit.name, set(unit.duties)) == (row.kind, row.level, row.name, set(row.duties))
 
 
-def _taken(row: UnitRow) -> UnitRefused:
-    return UnitRefused(
+def _taken(row: UnitRow) -> UnitRowError:
+    return UnitRowError(
         row.line,
         "uscc",
         "uscc-registered",
