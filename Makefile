@@ -55,6 +55,7 @@ check: .venv/.ready  ## ruff, mypy strict, import rules, generated files: under 
 	@.venv/bin/lint-imports --no-cache
 	@$(PY) -m tools.generate --check
 	@$(PY) -m tools.clause_coverage >/dev/null
+	@$(PY) -m pytest -q -n 0 tests/architecture
 	@echo "check: passed"
 
 .PHONY: test

@@ -15,8 +15,6 @@ from common.messaging.events import Envelope
 from common.messaging.kafka import KafkaBus, KafkaSecurity
 from common.messaging.topics import events_topic
 
-__all__ = ["appends", "breach", "effects", "revocation"]
-
 
 async def revocation(harness: Harness) -> None:
     """Measure a revocation up to its acknowledgement by every enforcement point, with 1, 3 and 10 gateways."""

@@ -18,8 +18,6 @@ from demo.scenario import PURPOSE, RESOURCE, Scenario
 from demo.steps.granting import apply_and_sign, obtain_grant, open_resource
 from demo.steps.onboarding import onboard_clerk, register_unit
 
-__all__ = ["Fixtures", "add_grants", "build_fixtures"]
-
 QUOTA = {"calls": 1_000_000, "rows": 1_000_000, "subjects": 100_000}
 
 

@@ -16,8 +16,6 @@ import psutil
 from bench.harness import ROUND_SECONDS, ROUNDS, Figure
 from bench.load import Load, run_load
 
-__all__ = ["measure"]
-
 NGINX_CONF = """
 daemon off;
 master_process off;

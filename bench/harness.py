@@ -13,8 +13,6 @@ from bench.fixtures import Fixtures
 from bench.load import Load, LoadResult, run_load
 from deploy.platform_process import PlatformProcess
 
-__all__ = ["ROUNDS", "Figure", "Harness"]
-
 ROUNDS = 5
 ROUND_SECONDS = 3.0
 CONNECTIONS = 16

@@ -17,8 +17,6 @@ from typing import Any
 
 import uvloop
 
-__all__ = ["Load", "LoadResult", "percentile", "run_load"]
-
 HEAD_END = b"\r\n\r\n"
 CONTENT_LENGTH = b"content-length: "
 

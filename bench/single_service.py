@@ -10,8 +10,6 @@ from bench.harness import Harness
 from bench.load import LoadResult
 from demo.scenario import RESOURCE
 
-__all__ = ["gateway", "memory", "query", "tokens"]
-
 GRANT_COUNT = 16
 """One for each connection of the load."""
 MEBIBYTE = 1 << 20

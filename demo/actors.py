@@ -11,8 +11,6 @@ import pyotp
 
 from demo.runner import Expected, Runner
 
-__all__ = ["TOTP_STEP", "Person", "System", "first_administrator", "new_password"]
-
 PASSWORD_WORDS = (
     "granite",
     "lantern",

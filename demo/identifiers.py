@@ -4,8 +4,6 @@ import hashlib
 import random
 from datetime import date, timedelta
 
-__all__ = ["id_number", "party_code", "unit_code", "uscc_check_character"]
-
 REGION = "350200"
 """The city's administrative division."""
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"

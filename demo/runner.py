@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Expected", "Runner", "Step", "StepFailedError"]
-
 EFFECT_TIMEOUT = 10.0
 """Seconds that a step waits for an effect that arrives by an event."""
 RETRY_INTERVAL = 0.02

@@ -17,8 +17,6 @@ from typing import Any, TextIO
 
 from demo.identifiers import party_code
 
-__all__ = ["COLUMNS", "FIELDS", "convert", "generate", "penalties", "write"]
-
 FIELDS: list[dict[str, Any]] = [
     {"name": "uscc", "zh": "统一社会信用代码", "type": "uscc", "required": True, "mask": "code"},
     {"name": "party", "zh": "当事人", "type": "name", "required": True, "mask": "none"},

@@ -10,8 +10,6 @@ from demo.identifiers import id_number
 from demo.runner import Expected, Runner
 from demo.training_answers import TRAINING_ANSWERS
 
-__all__ = ["PURPOSE", "RESOURCE", "Scenario"]
-
 RESOURCE = "administrative-penalties"
 PURPOSE = "qualification-review"
 

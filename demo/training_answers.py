@@ -1,7 +1,5 @@
 """The answers of a person who has taken the confidentiality training."""
 
-__all__ = ["TRAINING_ANSWERS"]
-
 TRAINING_ANSWERS = {
     "同事即将转岗，其平台账号应如何处理？": "由单位立即报告信用中心注销",
     "领导急需数据，请你借用账号查询，正确做法是？": "拒绝出借，请其以本人账号按权限查询",

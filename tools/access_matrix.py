@@ -8,8 +8,6 @@ from common.contracts.permissions import PERMISSIONS, POSTS
 from common.enforcement.permissions import UnitKind
 from tools.api_inventory import Endpoint, list_endpoints
 
-__all__ = ["OWNED_PATH_PARAMETERS", "ROLES", "UNIT_ROLES", "access_matrix_document", "hides_other_units", "is_allowed"]
-
 ROLES: dict[str, tuple[str, frozenset[str]]] = {
     "authority-officer": ("account", frozenset(POSTS[UnitKind.AUTHORITY]["authority-officer"])),
     "center-officer": ("account", frozenset(POSTS[UnitKind.CENTER]["center-officer"])),

@@ -26,8 +26,6 @@ from gateway.in_process import InProcessUpstream
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["Endpoint", "list_endpoints", "merged_openapi", "service_apps"]
-
 UNREACHABLE_DATABASE = "postgresql+asyncpg://unused@127.0.0.1:1/unused"
 
 

@@ -6,8 +6,6 @@ from demo.steps.offboarding import contain_breach, export_evidence, offboard_cle
 from demo.steps.onboarding import onboard_clerk, register_unit
 from demo.steps.querying import query_data
 
-__all__ = ["run_scenario"]
-
 CHAPTERS = (
     register_unit,
     onboard_clerk,

@@ -6,8 +6,6 @@ from demo.runner import Expected, StepFailedError
 from demo.sample_data import FIELDS
 from demo.scenario import PURPOSE, RESOURCE, Scenario
 
-__all__ = ["apply_and_sign", "obtain_grant", "open_resource"]
-
 
 async def open_resource(scenario: Scenario) -> None:
     """Register and load the resource; only the authority can open it."""

@@ -10,8 +10,6 @@ from demo.actors import Person
 from demo.runner import Expected
 from demo.scenario import PURPOSE, RESOURCE, Scenario
 
-__all__ = ["contain_breach", "export_evidence", "offboard_clerk"]
-
 MAX_EXPORTED_RECORDS = 9_000
 """The newest records of the log. A package holds 10,000 at most, and the log grows during the export."""
 

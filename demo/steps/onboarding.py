@@ -9,8 +9,6 @@ from demo.runner import Expected
 from demo.sample_data import penalties
 from demo.scenario import Scenario
 
-__all__ = ["onboard_clerk", "register_unit"]
-
 AGENCIES = (
     "厦门市市场监督管理局",
     "厦门市住房和建设局",

@@ -7,8 +7,6 @@ from demo.runner import Expected
 from demo.scenario import PURPOSE, RESOURCE, Scenario
 from demo.steps.granting import obtain_grant
 
-__all__ = ["query_data"]
-
 
 async def query_data(scenario: Scenario) -> None:
     """Query within the grant; every query outside of it is refused."""

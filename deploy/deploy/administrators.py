@@ -10,8 +10,6 @@ from pathlib import Path
 from deploy import bootstrap
 from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """`python -m deploy.administrators [--data DIR | --compose] [--people FILE]`; see `identity.bootstrap` for the file."""

@@ -20,8 +20,6 @@ from deploy.embedded_platform import Secrets, identity_settings
 from deploy.embedded_postgres import database_url
 from identity.bootstrap import FirstPeople, bootstrap, command_runtime
 
-__all__ = ["main", "sample_people"]
-
 NAMES = {"authority": "郑明远", "center": "苏晓岚"}
 
 

@@ -19,8 +19,6 @@ from common.contracts.services import SERVICES
 from common.contracts.topics import PRINCIPALS
 from deploy.secret_files import SecretFiles
 
-__all__ = ["ensure_certificates"]
-
 HOST_NAMES = {service: [service] for service in SERVICES} | {
     "postgres": ["postgres"],
     "kafka": ["kafka-1", "kafka-2", "kafka-3"],

@@ -43,8 +43,6 @@ from gateway.settings import Settings as GatewaySettings
 from identity.settings import Settings as IdentitySettings
 from incident.settings import Settings as IncidentSettings
 
-__all__ = ["EmbeddedPlatform", "Secrets", "build_services", "identity_settings", "main"]
-
 LOG_ORIGIN = "xindun.local/audit"
 MAX_LOG_BYTES = 64 << 20
 """A start with a longer log file renames it and opens a new one."""

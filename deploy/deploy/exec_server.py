@@ -12,8 +12,6 @@ from deploy.embedded_postgres import AlreadyRunningError, EmbeddedPostgres, Post
 from deploy.kafka_broker import BrokerSecurity, KafkaBroker
 from deploy.kafka_jars import DigestError, KafkaUnavailableError
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Prepare the server's directory, then execute the server."""

@@ -33,8 +33,6 @@ from common.messaging.kafka import KafkaSecurity
 from common.messaging.topics import Topic
 from deploy.kafka_config import SCRAM_ITERATIONS
 
-__all__ = ["KafkaAdmin", "KafkaRefusedError", "acl", "acl_text", "declared_acls"]
-
 K = TypeVar("K")
 T = TypeVar("T")
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["SCRAM_ITERATIONS", "BrokerSecurity", "server_properties"]
-
 SCRAM_ITERATIONS = 8192
 """As in Kafka's own tools: the passwords are random, so that guessing is hopeless at any number."""
 

@@ -15,8 +15,6 @@ from jgo.env import LockFile
 from jgo.maven import MavenContext
 from jgo.parse import Coordinate
 
-__all__ = ["JARS", "DigestError", "KafkaUnavailableError", "jars"]
-
 REQUIREMENTS = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
 LOCK = Path(__file__).with_name("jgo.lock.toml")
 JARS = Path(__file__).resolve().parents[2] / ".data" / "kafka" / "jars"

@@ -20,8 +20,6 @@ from deploy.secret_files import ensure_secrets
 from deploy.supervisord import Supervisor, kill_leftovers
 from deploy.topology import PROCESS_TABLE, ROOT, STORES, Topology, replica_counts
 
-__all__ = ["main"]
-
 READY_TIMEOUT = 300.0
 POLL_INTERVAL = 0.25
 """Seconds between polls of the supervisor and of readiness."""

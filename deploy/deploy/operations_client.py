@@ -9,8 +9,6 @@ from pathlib import Path
 
 from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
-__all__ = ["environment_of"]
-
 
 def environment_of(data: Path) -> dict[str, str]:
     """Return the settings of the command line."""

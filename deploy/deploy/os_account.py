@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["make_readable", "make_traversable", "system_account"]
-
 
 def system_account(wanted: str) -> str:
     """Return the account `wanted`, created if possible, or `nobody`. Raises `LookupError`."""

@@ -18,8 +18,6 @@ import asyncpg
 
 from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
-__all__ = ["PlatformProcess", "free_port"]
-
 READY_TIMEOUT = 600.0
 POLL_INTERVAL = 0.05
 STOP_TIMEOUT = 120.0

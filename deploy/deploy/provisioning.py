@@ -11,8 +11,6 @@ from urllib.parse import quote
 
 import asyncpg
 
-__all__ = ["copy_database", "database_url", "drop_database", "ensure_databases"]
-
 _SERVING_LIMITS = {"statement_timeout": "15s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 _SETUP_LOCK = 0x78696E64756E

@@ -14,8 +14,6 @@ from common.contracts.services import SERVICES
 from deploy.embedded_postgres import bin_dir
 from deploy.topology import PROCESS_TABLE, ROOT, Topology
 
-__all__ = ["component_settings", "main"]
-
 COMPONENTS = (*SERVICES, "gateway", "jobs", "postgres")
 
 

@@ -20,9 +20,6 @@ from common.contracts.services import SERVICES
 from common.contracts.topics import PRINCIPALS
 from deploy.embedded_platform import Secrets
 
-__all__ = ["SecretFiles", "ensure_secrets"]
-
-
 GROUP = 10001
 """The group of files that root creates: a number without a group on the host. Other users keep their own group."""
 

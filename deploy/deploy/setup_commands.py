@@ -31,8 +31,6 @@ from common.storage.migrations import migrate
 from deploy.kafka_admin import KafkaAdmin, KafkaRefusedError
 from deploy.provisioning import database_url, ensure_databases
 
-__all__ = ["SetupError", "SetupSettings", "main"]
-
 log = structlog.get_logger()
 
 T = TypeVar("T")

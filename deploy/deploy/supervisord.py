@@ -17,8 +17,6 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.topology import ROOT, STORES, Process, Topology
 
-__all__ = ["Supervisor", "kill_leftovers"]
-
 RUN_VARIABLE = "XINDUN_RUN"
 """Environment variable of every process of a run: it names the data directory, so that a later run finds leftovers."""
 START_TIMEOUT, STOP_TIMEOUT = 20.0, 90.0

@@ -15,8 +15,6 @@ from deploy.embedded_platform import LOG_ORIGIN
 from deploy.embedded_postgres import EmbeddedPostgres
 from deploy.kafka_broker import LISTENER_COUNT, PORTS
 
-__all__ = ["PROCESS_TABLE", "ROOT", "STORES", "Process", "Topology", "replica_counts"]
-
 ROOT = Path(__file__).resolve().parents[2]
 STORES = ("postgresql", "kafka")
 HOST = "127.0.0.1"

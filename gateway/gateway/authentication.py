@@ -10,8 +10,6 @@ from common.web.request_state import request_state
 from gateway.denial_log import DenialLog
 from gateway.routes import Route
 
-__all__ = ["Authentication"]
-
 
 class Authentication:
     """The gateway's enforcement point."""

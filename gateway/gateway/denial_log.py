@@ -13,8 +13,6 @@ from common.messaging.bus import Bus, BusUnavailable, Message
 from common.messaging.events import Envelope
 from common.messaging.topics import events_topic
 
-__all__ = ["DenialLog"]
-
 log = structlog.get_logger()
 
 WINDOW = 1.0

@@ -1,15 +1,5 @@
 """What can fail between the gateway and a replica, by httpcore's names."""
 
-__all__ = [
-    "ClientDisconnectedError",
-    "ConnectError",
-    "ConnectionNotAvailable",
-    "PoolTimeout",
-    "ReadError",
-    "ReadTimeout",
-    "RemoteProtocolError",
-]
-
 
 class ConnectError(Exception):
     """The replica accepts no connection: nothing was sent."""

@@ -12,8 +12,6 @@ from gateway.headers import UpstreamRequest
 from gateway.http11 import Connection
 from gateway.problems import BadRequest
 
-__all__ = ["MAX_BUFFERED_BODY", "Exchange", "buffer_body"]
-
 MAX_BUFFERED_BODY = 1 << 20
 """Bytes of a request's body that are read before a replica is selected: they can be sent again. A longer body streams."""
 

@@ -8,8 +8,6 @@ from starlette.types import Scope
 from common.web.client_address import CLIENT_ADDRESS_HEADER, ClientAddressStamp
 from gateway.problems import BadRequest
 
-__all__ = ["UpstreamRequest", "build_upstream_request", "forwardable_headers", "response_headers"]
-
 HOP_BY_HOP_HEADERS = frozenset(
     (
         b"connection",

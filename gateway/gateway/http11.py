@@ -7,8 +7,6 @@ import httptools
 
 from gateway.exceptions import ConnectionNotAvailable, ReadError, RemoteProtocolError
 
-__all__ = ["Connection"]
-
 MAX_HEAD_BYTES = 32_768
 """Bytes of a response's head, and of its trailer section."""
 MAX_HEADERS = 100

@@ -32,8 +32,6 @@ from gateway.problems import BadAnswer, OutcomeUnknown, Overloaded, ServiceUnava
 from gateway.repeatable_writes import RepeatableWrites
 from gateway.replica import Replica
 
-__all__ = ["HttpUpstream"]
-
 log = structlog.get_logger()
 
 MAX_ATTEMPTS = 2

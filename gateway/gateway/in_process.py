@@ -7,8 +7,6 @@ from gateway.headers import forwardable_headers
 from gateway.internal_request import OK, get
 from gateway.problems import ServiceUnavailable
 
-__all__ = ["InProcessUpstream"]
-
 FORWARDED_KEYS = (
     "type",
     "asgi",

@@ -6,8 +6,6 @@ from starlette.types import ASGIApp, Message, Scope
 
 from common.web.request_state import STATE_KEY, RequestState
 
-__all__ = ["OK", "get"]
-
 OK = 200
 TIMEOUT = 10.0
 """Seconds."""

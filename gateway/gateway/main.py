@@ -22,8 +22,6 @@ from gateway.routes import LARGE_BODY_TIMEOUT, find_route
 from gateway.settings import Settings
 from gateway.upstream import Upstream
 
-__all__ = ["Gateway", "create_app"]
-
 UPSTREAM_GRACE = 5.0
 """Seconds that the gateway's own request timeout is longer than that of the services, which then respond first."""
 

@@ -9,8 +9,6 @@ import orjson
 
 from gateway.upstream import Upstream
 
-__all__ = ["START_JS", "STATIC", "MergedDocument", "docs_page", "merge"]
-
 STATIC = Path(str(files("fastapi_offline"))) / "static"
 """Swagger UI's files."""
 

@@ -14,8 +14,6 @@ from common.web.exception_handlers import add_exception_handlers
 from gateway import openapi
 from gateway.upstream import Upstream
 
-__all__ = ["add_pages"]
-
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -10,8 +10,6 @@ import structlog
 from gateway.exceptions import PoolTimeout
 from gateway.replica import Replica, Target
 
-__all__ = ["Pool"]
-
 log = structlog.get_logger()
 
 MAX_REQUESTS_PER_REPLICA = 128

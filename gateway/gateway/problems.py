@@ -2,8 +2,6 @@
 
 from common.problems import Problem, Unavailable
 
-__all__ = ["BadAnswer", "BadRequest", "OutcomeUnknown", "Overloaded", "ServiceUnavailable"]
-
 
 class BadRequest(Problem):
     """400: the request is ambiguous, so it is not forwarded."""

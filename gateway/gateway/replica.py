@@ -14,8 +14,6 @@ import structlog
 from gateway.exceptions import ConnectError, ConnectionNotAvailable, ReadError
 from gateway.http11 import Connection
 
-__all__ = ["Replica", "Target"]
-
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT = 1.0

@@ -6,8 +6,6 @@ from functools import lru_cache
 
 from common.contracts.services import SERVICES
 
-__all__ = ["LARGE_BODY_TIMEOUT", "Route", "find_route"]
-
 PUBLIC = re.compile(
     r"""
     (?:/identity)?/\.well-known/(?: jwks\.json | oauth-authorization-server )

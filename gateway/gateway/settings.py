@@ -10,8 +10,6 @@ from common.contracts.services import SERVICES
 from common.settings import CommonSettings
 from gateway.replica import Target
 
-__all__ = ["Settings"]
-
 
 class Settings(CommonSettings):
     """Settings of the gateway."""

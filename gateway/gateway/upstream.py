@@ -4,8 +4,6 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["Upstream"]
-
 
 class Upstream(Protocol):
     """An ASGI app that forwards a request to its service. `run` must run beside it."""

@@ -13,8 +13,6 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["Checkpoint", "CheckpointError", "is_consistent", "load", "read_checkpoint", "store"]
-
 ED25519 = b"\x01"
 
 

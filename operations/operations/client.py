@@ -12,8 +12,6 @@ import httpx
 
 from operations.settings import OperatorSettings
 
-__all__ = ["ApiClient", "CommandError", "UsageError"]
-
 REQUEST_TIMEOUT = 40.0
 """Seconds: longer than the platform's own timeout."""
 

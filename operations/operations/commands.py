@@ -9,8 +9,6 @@ from operations.client import ApiClient, CommandError
 from operations.output import Report, table
 from operations.settings import OperatorSettings
 
-__all__ = ["dead_letters", "fetch_statuses", "lag", "points", "silent_points", "status_report"]
-
 MAX_QUEUE_AGE = 30.0
 """Seconds that an outbox row or an inbox event may wait before the command reports a fault."""
 MAX_GROUP_LAG = 10_000

@@ -13,8 +13,6 @@ from operations.client import ApiClient, CommandError
 from operations.commands import MAX_QUEUE_AGE, fetch_statuses, silent_points
 from operations.output import Report
 
-__all__ = ["check_invariants"]
-
 EFFECTIVE_TOLERANCE = 1.0
 """Seconds beyond the bound within which identity records a cutoff as effective."""
 

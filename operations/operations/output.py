@@ -5,8 +5,6 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Report", "table"]
-
 
 @dataclass
 class Report:

@@ -14,8 +14,6 @@ from common.enforcement.tokens import SigningKey
 from operations.client import ApiClient, CommandError, UsageError
 from operations.output import Report, table
 
-__all__ = ["rotate_database_password", "rotate_kafka_password", "rotate_signing_key", "signing_keys"]
-
 KEY_POLL_INTERVAL = 1.0
 """Seconds."""
 SETUP_COMMAND = f"{shlex.quote(sys.executable)} -m deploy.setup_commands"

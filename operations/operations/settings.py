@@ -7,8 +7,6 @@ from pydantic_settings import SettingsConfigDict
 
 from common.settings import CommonSettings
 
-__all__ = ["OperatorSettings"]
-
 
 class OperatorSettings(CommonSettings):
     """`XINDUN_OPERATOR_…`; `XINDUN_URL` is the gateway, `XINDUN_TOKEN` the operator's access token."""

@@ -1,7 +1,6 @@
 """The code keeps to the field's language, and to one place for each kind of thing.
 
-A rule names its violations in one file. `PENDING` lists the files that do not keep a rule yet; a listed file that keeps it
-fails, so that the lists only shrink.
+A rule names its violations in one file; its docstring says why the rule exists.
 """
 
 import ast
@@ -45,23 +44,6 @@ MODELS_OUTSIDE_SCHEMAS = {
     "services/identity/identity/bootstrap.py": "the file of the set-up command",
     "services/incident/incident/probes/client.py": "answers that a client receives",
     "services/datashare/datashare/resources/fields.py": "stored with the resource",
-}
-
-PENDING: dict[str, set[str]] = {
-    "private_words": set(),
-    "exception_names": {
-        "libs/common/common/enforcement/tokens.py",
-        "services/identity/identity/units/csv_import.py",
-    },
-    "shadowing_modules": set(),
-    "statements": {
-        "services/identity/identity/acknowledgements/service.py",
-        "services/identity/identity/acknowledgements/waiting.py",
-        "services/identity/identity/containment/service.py",
-        "services/identity/identity/cutoffs/service.py",
-        "services/identity/identity/feed/repair.py",
-    },
-    "body_classes": set(),
 }
 
 
@@ -173,9 +155,7 @@ RULES: tuple[Callable[[str, ast.Module], set[str]], ...] = (
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_product_keeps_the_rule(rule):
     violations = {path: found for path, tree in product().items() if (found := rule(path, tree))}
-    pending = PENDING[rule.__name__]
-    assert {path: found for path, found in violations.items() if path not in pending} == {}, rule.__doc__
-    assert pending - violations.keys() == set(), "these keep the rule: take them off the list"
+    assert violations == {}, rule.__doc__
 
 
 @pytest.mark.parametrize(

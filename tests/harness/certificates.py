@@ -5,8 +5,6 @@ from pathlib import Path
 
 from deploy.certificates import ensure_certificates
 
-__all__ = ["Certificates", "certificates"]
-
 
 @dataclass(frozen=True)
 class Certificates:

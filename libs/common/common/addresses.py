@@ -3,8 +3,6 @@
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["normalize_address"]
-
 
 @lru_cache(maxsize=1024)
 def normalize_address(text: str) -> IPv4Address | IPv6Address | None:

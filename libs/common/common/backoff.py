@@ -2,8 +2,6 @@
 
 import asyncio
 
-__all__ = ["Backoff"]
-
 
 class Backoff:
     """Waits `initial` seconds after the first failure and twice as long after each further one, `maximum` at most."""

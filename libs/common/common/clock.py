@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-__all__ = ["CITY", "Clock", "ManualClock", "SystemClock"]
-
 CITY = ZoneInfo("Asia/Shanghai")
 """The city's time zone: quota days and calendar terms are counted in it."""
 

@@ -4,8 +4,6 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-__all__ = ["ActContext", "bind_actor", "get_context", "new_traceparent", "set_context"]
-
 
 @dataclass(frozen=True, slots=True)
 class ActContext:

@@ -4,8 +4,6 @@ import os
 import time
 from uuid import UUID
 
-__all__ = ["new_id", "new_id_text"]
-
 
 def new_id() -> UUID:
     """Return a new UUID version 7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then random bits."""

@@ -12,8 +12,6 @@ import structlog
 
 from common.clock import SystemClock
 
-__all__ = ["configure_logging", "render", "without_messages"]
-
 
 def without_messages(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Give an exception's type and frames, never its message: messages quote values."""

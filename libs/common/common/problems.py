@@ -3,24 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-__all__ = [
-    "CONTENT_TYPE",
-    "BadRequest",
-    "Conflict",
-    "Forbidden",
-    "Invalid",
-    "MethodNotAllowed",
-    "NotFound",
-    "PreconditionFailed",
-    "PreconditionRequired",
-    "Problem",
-    "TooLarge",
-    "TooManyRequests",
-    "Unauthorized",
-    "Unavailable",
-    "Unexpected",
-]
-
 CONTENT_TYPE = "application/problem+json"
 
 

@@ -9,8 +9,6 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 
-__all__ = ["PLACEHOLDER", "CommonSettings", "ServiceSettings"]
-
 PLACEHOLDER = "change-me"
 """How every secret of `.env.example` begins; outside development no process starts with one."""
 

@@ -19,8 +19,6 @@ from common.messaging.topics import events_topic
 from common.problems import Unavailable
 from common.web.application import create_service
 
-__all__ = ["create_app"]
-
 BATCH_LINGER_SECONDS = 0.1
 """Seconds for which events wait for a batch: each batch costs a transaction, a checkpoint and its signature."""
 

@@ -5,8 +5,6 @@ from typing import Annotated
 from common.contracts.permissions import requires
 from common.enforcement.principals import Principal
 
-__all__ = ["CanExportEvidence", "CanReadLog"]
-
 CanReadLog = Annotated[Principal, requires("log.read")]
 CanExportEvidence = Annotated[Principal, requires("evidence.export", class_a=True)]
 """Class A, because an export cannot be recalled: refused while no revocation could arrive."""

@@ -14,8 +14,6 @@ from common.contracts.policies import POLICIES
 from common.messaging.bus import Bus
 from common.web import runtime
 
-__all__ = ["Runtime", "RuntimeDep"]
-
 
 class Runtime(runtime.Runtime):
     """What endpoints and tasks of audit work with."""

@@ -8,8 +8,6 @@ from pydantic_settings import SettingsConfigDict
 from audit.tlog.signed_notes import NoteError, Signer
 from common.settings import ServiceSettings
 
-__all__ = ["Settings"]
-
 
 class Settings(ServiceSettings):
     """`XINDUN_AUDIT_…`. The log's signing key is a setting, so that the database's owner cannot re-sign a log."""

@@ -35,8 +35,6 @@ from datashare.projections import queries as projections
 from datashare.projections.models import Account, Appointment, System, Unit
 from datashare.runtime import Runtime
 
-__all__ = ["handlers"]
-
 handlers: Handlers[Runtime] = Handlers()
 
 

@@ -17,8 +17,6 @@ from datashare.resources.endpoints import routes as resources
 from datashare.runtime import Runtime
 from datashare.settings import Settings
 
-__all__ = ["create_app"]
-
 ROUTERS = (queries, resources, openings, data_rules, applications, agreements, grants)
 
 

@@ -5,20 +5,6 @@ from typing import Annotated
 from common.contracts.permissions import requires
 from common.enforcement.principals import Principal
 
-__all__ = [
-    "CanAdvise",
-    "CanApply",
-    "CanDecide",
-    "CanFileDataRules",
-    "CanLoadResources",
-    "CanQuery",
-    "CanRevokeGrants",
-    "CanSee",
-    "CanSetOpenings",
-    "CanSign",
-    "CanWidenGrants",
-]
-
 CanSee = Annotated[Principal, requires(None)]
 """Any valid credential; queries filter by unit and by the openings for its kind."""
 CanLoadResources = Annotated[Principal, requires("resources.load")]

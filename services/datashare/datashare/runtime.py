@@ -10,8 +10,6 @@ from common.messaging.bus import Bus
 from common.web import runtime
 from datashare.settings import Settings
 
-__all__ = ["Runtime", "RuntimeDep"]
-
 
 class Runtime(runtime.Runtime):
     """Settings, database, bus and clock of datashare, for endpoints, handlers and tasks."""

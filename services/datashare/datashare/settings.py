@@ -4,8 +4,6 @@ from pydantic_settings import SettingsConfigDict
 
 from common.settings import ServiceSettings
 
-__all__ = ["Settings"]
-
 
 class Settings(ServiceSettings):
     """`XINDUN_DATASHARE_…`."""

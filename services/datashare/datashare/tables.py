@@ -3,8 +3,6 @@
 from common.storage.base import Base as CommonBase
 from common.storage.base import new_metadata
 
-__all__ = ["Base"]
-
 
 class Base(CommonBase):
     """Base of every model of datashare."""

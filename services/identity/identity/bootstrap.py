@@ -30,8 +30,6 @@ from identity.units import service as units
 from identity.units.models import Duty, Level
 from identity.units.queries import list_units_by_kind, lock_registration
 
-__all__ = ["AlreadyBootstrapped", "FirstPeople", "bootstrap", "command_runtime"]
-
 NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
 CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
 """Unassigned codes with right check digits: enough for a trial; an installation names its own."""

@@ -10,8 +10,6 @@ from identity.containment import service as containment
 from identity.handovers import service as handovers
 from identity.runtime import Runtime
 
-__all__ = ["handlers"]
-
 handlers: Handlers[Runtime] = Handlers()
 
 

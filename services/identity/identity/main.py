@@ -34,8 +34,6 @@ from identity.tokens.endpoints import routes as tokens
 from identity.training.endpoints import routes as training
 from identity.units.endpoints import routes as units
 
-__all__ = ["create_app"]
-
 ROUTERS = (
     hot_routes,
     units,

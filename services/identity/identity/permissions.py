@@ -5,32 +5,6 @@ from typing import Annotated
 from common.contracts.permissions import requires
 from common.enforcement.principals import Principal
 
-__all__ = [
-    "AnyCredential",
-    "CanApproveSystems",
-    "CanCountersignHandovers",
-    "CanDecommissionUnits",
-    "CanEndAppointments",
-    "CanInviteAccounts",
-    "CanInviteAdministrators",
-    "CanIssueProbes",
-    "CanMakeAppointments",
-    "CanManageOperations",
-    "CanReadAccounts",
-    "CanReadHandovers",
-    "CanRegisterSystems",
-    "CanRegisterUnits",
-    "CanReinstateAccounts",
-    "CanReinstateSystems",
-    "CanReinstateUnits",
-    "CanReportDepartures",
-    "CanRevokeAccounts",
-    "CanSetPolicies",
-    "CanSuspendSystems",
-    "CanSuspendUnits",
-    "CanTakeHandovers",
-]
-
 # Acts that widen access are of class A: refused while revocation is impossible. Acts that end access always go.
 
 AnyCredential = Annotated[Principal, requires(None)]

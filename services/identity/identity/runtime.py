@@ -14,8 +14,6 @@ from identity.settings import Settings
 from identity.signing.keys import SigningKeys
 from identity.tokens.client_cache import ClientCache
 
-__all__ = ["Runtime", "RuntimeDep"]
-
 
 class Runtime(runtime.Runtime):
     """What endpoints, handlers and tasks of identity work with."""

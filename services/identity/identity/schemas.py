@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ReasonRequest"]
-
 
 class ReasonRequest(BaseModel):
     """The reason for an act, in a person's words."""

@@ -12,8 +12,6 @@ from pydantic_settings import SettingsConfigDict
 from common.settings import ServiceSettings
 from common.storage.encryption import KEY_BYTES
 
-__all__ = ["Settings"]
-
 
 class Settings(ServiceSettings):
     """`XINDUN_IDENTITY_…`."""

@@ -10,8 +10,6 @@ from incident.projections import queries as projections
 from incident.projections.models import Account, Grant, System, Unit
 from incident.runtime import Runtime
 
-__all__ = ["handlers"]
-
 handlers: Handlers[Runtime] = Handlers()
 
 AccountEvent = (

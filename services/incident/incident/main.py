@@ -15,8 +15,6 @@ from incident.probes.worker import probe_orders
 from incident.runtime import Runtime
 from incident.settings import Settings
 
-__all__ = ["create_app"]
-
 
 def create_app(
     settings: Settings, bus: Bus, *, clock: Clock | None = None, gateway_client: httpx.AsyncClient | None = None

@@ -5,8 +5,6 @@ import asyncio
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-__all__ = ["Notifier"]
-
 
 class Notifier:
     """Notifies all current subscribers. Subscribers also poll, because commits of other replicas notify only these."""

@@ -5,8 +5,6 @@ from typing import Annotated
 from common.contracts.permissions import requires
 from common.enforcement.principals import Principal
 
-__all__ = ["CanApproveLifts", "CanProposeLifts", "CanReadIncidents", "CanReportBreaches"]
-
 CanReportBreaches = Annotated[Principal, requires("breaches.report")]
 CanReadIncidents = Annotated[Principal, requires("incidents.read")]
 CanProposeLifts = Annotated[Principal, requires("containment.propose-lift")]

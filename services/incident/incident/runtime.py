@@ -12,8 +12,6 @@ from common.web import runtime
 from incident.notifier import Notifier
 from incident.settings import Settings
 
-__all__ = ["Runtime", "RuntimeDep"]
-
 
 class Runtime(runtime.Runtime):
     """What endpoints, handlers and tasks of incident work with.

@@ -5,8 +5,6 @@ from pydantic_settings import SettingsConfigDict
 
 from common.settings import ServiceSettings
 
-__all__ = ["Settings"]
-
 
 class Settings(ServiceSettings):
     """`XINDUN_INCIDENT_…`; `client_secret` is the secret of identity's client `service:incident`."""

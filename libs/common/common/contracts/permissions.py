@@ -9,9 +9,6 @@ from typing import Any
 from common.enforcement.permissions import MANAGE_OPERATIONS, Permission, UnitKind
 from common.web import authorization
 
-__all__ = ["PERMISSIONS", "POSTS", "requires"]
-
-
 A, C = UnitKind.AUTHORITY, UnitKind.CENTER
 USERS = (UnitKind.AGENCY, UnitKind.PUBLIC_SERVICE, UnitKind.SOCIAL_INSTITUTION)
 ALL = (A, C, *USERS)

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 
 from common.enforcement.policies import REVOCATION_BOUND, REVOKER_SILENCE, Policy
 
-__all__ = ["FIRST_VERSIONS_IN_FORCE_FROM", "POLICIES"]
-
 FIRST_VERSIONS_IN_FORCE_FROM = datetime(2024, 1, 1, tzinfo=UTC)
 """Earlier than any fact that the platform can hold."""
 

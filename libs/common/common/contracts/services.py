@@ -1,7 +1,5 @@
 """The members of the platform, listed once."""
 
-__all__ = ["MEMBERS", "SERVICES"]
-
 SERVICES = ("identity", "datashare", "incident", "audit")
 """Each has an API below the path of its name, a database, and a consumer group."""
 

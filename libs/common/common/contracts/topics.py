@@ -8,8 +8,6 @@ from datetime import timedelta
 from common.contracts.services import MEMBERS
 from common.messaging.topics import FEED_TOPIC, Topic, events_topic, receipts_topic
 
-__all__ = ["EVENTS", "FEED", "OPERATOR", "PRINCIPALS", "RECEIPTS", "TOPICS"]
-
 OPERATOR = "operator"
 """The principal of the operators' command line: it describes topics and groups, and writes nothing."""
 

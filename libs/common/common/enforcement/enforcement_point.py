@@ -28,8 +28,6 @@ from common.messaging.bus import Bus, BusUnavailable, Message, TopicReader
 from common.messaging.topics import FEED_TOPIC, member_name, receipts_topic
 from common.problems import Unauthorized, Unavailable
 
-__all__ = ["CredentialRevoked", "EnforcementPoint", "FeedStale", "RevokerSilent"]
-
 log = structlog.get_logger()
 
 FEED_AGE = Gauge(

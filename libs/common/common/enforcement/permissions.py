@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["MANAGE_OPERATIONS", "Permission", "UnitKind"]
-
 
 class UnitKind(StrEnum):
     """The kinds of unit (clause 4.1): authority, center, and three kinds of using unit."""

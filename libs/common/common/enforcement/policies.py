@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from common.enforcement.revocation_feed import PolicyVersion
 
-__all__ = ["REVOCATION_BOUND", "REVOKER_SILENCE", "Policies", "Policy", "Rule"]
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

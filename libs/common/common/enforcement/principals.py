@@ -7,8 +7,6 @@ from uuid import UUID
 
 from common.enforcement.permissions import UnitKind
 
-__all__ = ["Principal"]
-
 
 @dataclass(frozen=True, slots=True)
 class Principal:

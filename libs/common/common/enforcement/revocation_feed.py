@@ -7,8 +7,6 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-__all__ = ["Cutoff", "Entry", "Heartbeat", "PolicyVersion", "Receipt", "VerificationKey", "read_entry"]
-
 
 class Entry(BaseModel):
     """One entry; the topic keeps the last one of each key."""

@@ -6,8 +6,6 @@ from common.enforcement.permissions import UnitKind
 from common.enforcement.principals import Principal
 from common.problems import Forbidden, NotFound
 
-__all__ = ["requested_unit", "sees_all_units", "visible_unit"]
-
 
 def sees_all_units(principal: Principal) -> bool:
     """Whether other units' things exist for the principal."""

@@ -18,8 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 from jose.backends import ECKey
 from jose.exceptions import JWKError
 
-__all__ = ["InvalidKeyError", "InvalidTokenError", "KeySet", "SigningKey", "sign", "verify", "verify_jws"]
-
 _ALGORITHM = "ES256"
 _TYPE = "at+jwt"
 _LONGEST = 4096

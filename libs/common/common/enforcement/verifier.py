@@ -15,8 +15,6 @@ from common.enforcement.principals import Principal
 from common.enforcement.tokens import InvalidTokenError, verify
 from common.problems import Unauthorized
 
-__all__ = ["AUDIENCE", "CredentialInvalid", "Verifier", "challenge"]
-
 AUDIENCE = "xindun"
 MAX_CACHED_PRINCIPALS = 10_000
 """Verified tokens cached per process: a second use costs a dictionary lookup and the cutoff check."""

@@ -10,17 +10,6 @@ from typing import Protocol
 
 from common.problems import Unavailable
 
-__all__ = [
-    "MAX_MESSAGE_BYTES",
-    "Batch",
-    "Bus",
-    "BusUnavailable",
-    "Message",
-    "MessageHandler",
-    "TopicReader",
-    "check_size",
-]
-
 MAX_MESSAGE_BYTES = 1_000_000
 """Bytes of key and value together; the brokers' own limit is a little higher."""
 

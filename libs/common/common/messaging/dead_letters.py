@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.messaging.inbox import inbox
 from common.problems import Conflict, NotFound
 
-__all__ = ["drop_dead_letter", "list_dead_letters", "replay_dead_letter"]
-
 
 async def list_dead_letters(session: AsyncSession, limit: int = 100) -> list[dict[str, Any]]:
     """Return the oldest dead letters, without their payload."""

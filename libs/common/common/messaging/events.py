@@ -12,8 +12,6 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["PREFIX", "REGISTRY", "DeadLetterDecision", "Envelope", "Event", "Refusal"]
-
 PREFIX = "cn.xindun"
 
 REGISTRY: dict[str, type["Event"]] = {}

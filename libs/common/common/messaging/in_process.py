@@ -16,8 +16,6 @@ import orjson
 from common.messaging.bus import Batch, BusUnavailable, Message, MessageHandler, check_size
 from common.messaging.topics import Topic
 
-__all__ = ["InProcessBus", "RetainedFileError"]
-
 COMPACT_AFTER = 10_000
 """Superseded lines of the retained file, after which the next start compacts it; also messages in memory."""
 

@@ -40,8 +40,6 @@ from common.messaging.topics import topic_owner
 from common.problems import Unavailable
 from common.storage.database import Database
 
-__all__ = ["Handlers", "Inbox", "inbox"]
-
 log = structlog.get_logger()
 
 inbox = Table(

@@ -21,8 +21,6 @@ from common.ids import new_id
 from common.messaging.events import Event
 from common.messaging.topics import FEED_TOPIC, events_topic
 
-__all__ = ["add", "add_entry", "add_on_connection", "flush", "list_unpublished_keys", "outbox", "serialize"]
-
 outbox = Table(
     "outbox",
     MetaData(),

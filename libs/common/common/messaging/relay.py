@@ -18,8 +18,6 @@ from common.messaging.bus import Bus, BusUnavailable, Message
 from common.messaging.events import PREFIX, Envelope
 from common.messaging.topics import FEED_TOPIC, events_topic
 
-__all__ = ["RELAY_LOCK", "Relay"]
-
 log = structlog.get_logger()
 
 UNPUBLISHED_AGE = Gauge("xindun_outbox_oldest_unpublished_seconds", "Age of the oldest unpublished row", ["service"])

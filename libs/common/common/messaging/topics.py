@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["FEED_TOPIC", "Topic", "events_topic", "member_name", "receipts_topic", "topic_owner"]
-
 FEED_TOPIC = "xindun.feed"
 """The revocation feed: cutoffs, verification keys, policies."""
 

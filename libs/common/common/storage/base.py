@@ -7,8 +7,6 @@ from uuid import UUID
 from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 
-__all__ = ["Base", "BigInt", "new_metadata"]
-
 BigInt = Annotated[int, 64]
 """The type of a column that counts beyond 32 bits: `Mapped[BigInt]`."""
 

@@ -16,8 +16,6 @@ from common.messaging import outbox
 from common.problems import Conflict, Invalid, Unavailable
 from common.settings import ServiceSettings
 
-__all__ = ["DRIVER_ERRORS", "Database", "DatabaseUnavailable", "Statement", "driver_connection"]
-
 UNAVAILABLE_SQLSTATES = ("08", "28", "3D", "53", "57P", "58")
 """SQLSTATE classes of a server that is gone, closed to us, full, stopping or broken: nothing was done, try again."""
 CONTENTION_SQLSTATES = ("40001", "40P01", "55P03", "57014", "25P03")

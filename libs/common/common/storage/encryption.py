@@ -5,8 +5,6 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KEY_BYTES", "DecryptionError", "decrypt", "encrypt"]
-
 KEY_BYTES = 32
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12

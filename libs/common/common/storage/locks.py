@@ -4,8 +4,6 @@ from typing import TypeVarTuple
 
 from sqlalchemy import Select
 
-__all__ = ["for_share", "for_update"]
-
 Ts = TypeVarTuple("Ts")
 
 

@@ -7,8 +7,6 @@ from alembic.config import Config
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-__all__ = ["create_idempotency", "create_inbox", "create_outbox", "create_prune", "migrate", "run_migrations"]
-
 
 async def migrate(owner_url: str, service: str, *, tls: SSLContext | None = None) -> None:
     """Bring the database of `service` to its newest version; safe when several processes do it at once."""

@@ -13,8 +13,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from common.problems import Invalid
 
-__all__ = ["PageRequest", "Slice", "encode_cursor", "paginate"]
-
 R = TypeVar("R")
 
 

@@ -13,8 +13,6 @@ from sqlalchemy import text
 from common.problems import Unavailable
 from common.web.runtime import Runtime
 
-__all__ = ["prune", "prune_periodically"]
-
 log = structlog.get_logger()
 
 PRUNED = Counter("xindun_pruned_total", "Rows removed because they are past their use", ["service"])

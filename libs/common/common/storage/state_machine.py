@@ -5,8 +5,6 @@ from typing import Any, ClassVar
 
 from common.problems import Problem
 
-__all__ = ["StateMachine"]
-
 
 class StateMachine:
     """Mixin of a model with a column `state`.

@@ -11,8 +11,6 @@ from prometheus_client import Histogram
 from common.log_config import render
 from common.web.request_state import RequestState
 
-__all__ = ["AccessLog"]
-
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 OK = 200
 UNLOGGED_ROUTES = frozenset(("/health", "/ready", "/metrics"))

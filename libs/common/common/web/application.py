@@ -28,8 +28,6 @@ from common.web.request_state import request_state
 from common.web.routing import router
 from common.web.runtime import Runtime
 
-__all__ = ["Task", "asyncpg_dsn", "create_service", "supervise"]
-
 log = structlog.get_logger()
 
 R = TypeVar("R", bound=Runtime)

@@ -16,18 +16,6 @@ from common.problems import Forbidden, Problem, Unauthorized
 from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
-__all__ = [
-    "Anonymous",
-    "MissingPermission",
-    "ProbeRefused",
-    "Requires",
-    "bearer_token",
-    "bearer_token_in",
-    "client_ip",
-    "is_anonymous",
-    "requires",
-]
-
 
 class MissingPermission(Forbidden):
     """403: the post does not include the permission; `permission` names it."""

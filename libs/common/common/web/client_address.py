@@ -10,8 +10,6 @@ import re
 from prometheus_client import Counter
 from pydantic import SecretStr
 
-__all__ = ["CLIENT_ADDRESS_HEADER", "ClientAddressStamp", "service_key"]
-
 CLIENT_ADDRESS_HEADER = b"x-xindun-origin"
 """`<address>;<HMAC-SHA256 over service, request id and address, in hex>`."""
 ADDRESS = re.compile(r"[0-9a-fA-F.:]{2,45}")

@@ -15,18 +15,6 @@ from common.web.idempotency import Claim
 from common.web.request_state import request_state
 from common.web.runtime import RuntimeDep
 
-__all__ = [
-    "IfMatch",
-    "IfMatchDep",
-    "SessionDep",
-    "Write",
-    "WriteDep",
-    "etag",
-    "if_match",
-    "read_transaction",
-    "write_transaction",
-]
-
 
 async def read_transaction(runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
     """Yield the session of a reading request."""

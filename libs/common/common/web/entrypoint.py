@@ -19,8 +19,6 @@ from common.settings import CommonSettings, ServiceSettings
 from common.web.application import asyncpg_dsn
 from common.web.http_server import http_server
 
-__all__ = ["serve"]
-
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=CommonSettings)

@@ -24,8 +24,6 @@ from common.problems import (
 from common.web.idempotency import ReplayedError
 from common.web.request_state import request_state
 
-__all__ = ["add_exception_handlers", "negotiate_language", "pointer_step", "problem_response"]
-
 log = structlog.get_logger()
 
 UNDECLARED = Counter(

@@ -14,8 +14,6 @@ from common.web.authorization import Requires, is_anonymous
 from common.web.routing import BoundedRequest, Route
 from common.web.runtime import get_runtime
 
-__all__ = ["FastRoute", "fast_router", "fast_routes"]
-
 
 class FastRoute(Route):
     """A route whose endpoint takes, by name, no more than a permission, a JSON body, the request and the runtime.

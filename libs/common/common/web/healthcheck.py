@@ -4,8 +4,6 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
-__all__ = ["main", "not_ready_reason"]
-
 TIMEOUT = 4.0
 """Seconds."""
 

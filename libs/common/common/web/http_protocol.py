@@ -9,8 +9,6 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["LimitedHttpProtocol"]
-
 MAX_HEAD_BYTES = 32_768
 """Bytes of the request line and the headers together; of a trailer section too."""
 MAX_HEADERS = 100

@@ -13,8 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.web.http_protocol import LimitedHttpProtocol
 
-__all__ = ["HttpServer", "http_server"]
-
 SHUTDOWN_TIMEOUT = 35
 """Seconds for requests in flight at shutdown: a little longer than the request timeout."""
 

@@ -19,8 +19,6 @@ from common.problems import Invalid
 from common.storage.encryption import decrypt, encrypt
 from common.web.request_state import request_state
 
-__all__ = ["Claim", "IdempotencyConflict", "ReplayedError", "claim", "store"]
-
 idempotency = Table(
     "idempotency",
     MetaData(),

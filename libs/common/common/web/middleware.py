@@ -20,8 +20,6 @@ from common.web.exception_handlers import problem_response
 from common.web.request_deadlines import RequestDeadlines
 from common.web.request_state import STATE_KEY, RequestState
 
-__all__ = ["RequestMiddleware"]
-
 log = structlog.get_logger()
 
 MAX_LENGTH_DIGITS = 18

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 from common.problems import Problem
 
-__all__ = ["PROBLEM_SCHEMA", "Operation", "operation", "operation_of", "problem_responses"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROBLEM_SCHEMA_REF = {"$ref": "#/components/schemas/Problem"}

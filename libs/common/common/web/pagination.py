@@ -8,8 +8,6 @@ from pydantic import BaseModel
 
 from common.storage.pagination import PageRequest, Slice
 
-__all__ = ["Page", "PageDep", "page_request"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

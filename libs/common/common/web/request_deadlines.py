@@ -4,8 +4,6 @@ import asyncio
 
 from common.web.request_state import RequestState
 
-__all__ = ["RequestDeadlines"]
-
 SWEEP_INTERVAL = 0.25
 """Seconds: a request is cancelled at most this much after its deadline."""
 

@@ -16,7 +16,6 @@ from common.ids import new_id_text
 if TYPE_CHECKING:
     from common.enforcement.principals import Principal
 
-__all__ = ["STATE_KEY", "RequestState", "raise_body_limit", "request_state"]
 
 STATE_KEY = "request"
 """Key of the `RequestState` in `scope["state"]`."""

@@ -18,8 +18,6 @@ from common.web.openapi import Operation, operation_of, problem_responses
 from common.web.pagination import page_request
 from common.web.request_state import request_state
 
-__all__ = ["BoundedRequest", "Route", "router"]
-
 SAFE_METHODS = frozenset(("GET", "HEAD"))
 MAX_JSON_DEPTH = 32
 """Nesting of a JSON body."""

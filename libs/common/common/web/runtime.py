@@ -14,8 +14,6 @@ from common.messaging.inbox import Inbox
 from common.settings import ServiceSettings
 from common.storage.database import Database
 
-__all__ = ["Runtime", "RuntimeDep", "get_runtime"]
-
 
 class Runtime:
     """Settings, database, bus, clock and enforcement point of one service.

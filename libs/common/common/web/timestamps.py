@@ -6,8 +6,6 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Timestamp"]
-
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Beyond them a term added to it may overflow, and the first and last instant of all come back from the database as
 infinities without a zone: stored once, they would break every list that they stand in."""

@@ -16,8 +16,6 @@ from common.web.openapi import operation
 from common.web.pagination import Page, PageDep
 from common.web.routing import router
 
-__all__ = ["routes"]
-
 routes = router("/audit/evidence", "evidence")
 
 ZIP: dict[int | str, dict[str, Any]] = {

@@ -10,8 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit.tables import Base
 from common.storage.base import BigInt
 
-__all__ = ["EvidenceExport"]
-
 
 class EvidenceExport(Base):
     """One package: person, purpose, scope, size of the log at its checkpoint, digest of the archive."""

@@ -22,8 +22,6 @@ from audit.tlog.merkle import leaf_hash, verify_inclusion
 from audit.tlog.proofs import TlogProof
 from audit.tlog.signed_notes import NoteError, Signer, Verifier, open_checkpoint, sign_note
 
-__all__ = ["PackageError", "build_package", "render_verifier"]
-
 README = """\
 信盾证据包
 

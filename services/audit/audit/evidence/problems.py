@@ -2,8 +2,6 @@
 
 from common.problems import Invalid, Unavailable
 
-__all__ = ["EvidenceEmpty", "EvidenceTooLarge", "EvidenceUnsettled"]
-
 
 class EvidenceTooLarge(Invalid):
     """422: the scope holds more than one package may; `records` and `bytes` are its size, `most_…` the limits."""

@@ -11,8 +11,6 @@ from audit.log.models import Leaf
 from audit.producers.queries import Span
 from common.storage.pagination import PageRequest, Slice, paginate
 
-__all__ = ["list_exports", "list_fillers", "list_records", "list_spans", "measure"]
-
 
 def _conditions(scope: EvidenceScope, size: int) -> list[ColumnElement[bool]]:
     """Return the conditions of a leaf of the scope in the tree of `size` leaves."""

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.web.timestamps import Timestamp
 
-__all__ = ["EvidenceExportResponse", "EvidenceRequest", "EvidenceScope"]
-
 Index = Annotated[int, Field(ge=0, lt=1 << 63)]
 SearchTexts = Annotated[list[Annotated[str, Field(min_length=1, max_length=300)]], Field(max_length=100)]
 

@@ -30,8 +30,6 @@ from common.enforcement.principals import Principal
 from common.ids import new_id
 from common.messaging import outbox
 
-__all__ = ["Archive", "export"]
-
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """The date of every file: the archive's bytes depend on its content alone."""
 

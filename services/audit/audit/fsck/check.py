@@ -20,8 +20,6 @@ from common.messaging.bus import Message
 from common.messaging.topics import events_topic
 from common.storage.database import Database
 
-__all__ = ["LogFinding", "check"]
-
 LEAVES_PER_READ = TILE_WIDTH * 4
 MAX_FINDINGS = 100
 

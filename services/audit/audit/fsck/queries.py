@@ -10,16 +10,6 @@ from audit.log.models import Leaf, SignedCheckpoint, StoredTile
 from audit.tlog.merkle import HASH_SIZE
 from audit.tlog.tiles import TILE_WIDTH
 
-__all__ = [
-    "begin_snapshot",
-    "find_leaf_hash",
-    "get_bottom_tile",
-    "list_checkpoints",
-    "list_leaves",
-    "list_tile_versions",
-    "list_widest_tiles",
-]
-
 
 async def begin_snapshot(session: AsyncSession) -> None:
     """Make the transaction read one state of the database throughout."""

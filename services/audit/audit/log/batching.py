@@ -12,8 +12,6 @@ from audit.log import queries
 from audit.log.entries import HeartbeatSeen, LogEntry, Reason, Rejection, classify
 from common.messaging.bus import Message
 
-__all__ = ["Batch", "Deduplicated", "deduplicate"]
-
 
 @dataclass(slots=True)
 class Batch:

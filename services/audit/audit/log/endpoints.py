@@ -24,8 +24,6 @@ from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from common.web.timestamps import Timestamp
 
-__all__ = ["routes"]
-
 routes = router("/audit", "log")
 
 IndexPath = Annotated[int, Path(ge=0, le=MAX_INDEX)]

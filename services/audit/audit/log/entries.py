@@ -15,8 +15,6 @@ from common.messaging.bus import Message
 from common.messaging.events import PREFIX, Envelope
 from common.messaging.topics import topic_owner
 
-__all__ = ["HeartbeatSeen", "LogEntry", "Reason", "Rejection", "classify"]
-
 MAX_NAME_CHARS = 200
 """Limit of a source and of a type: an index row has to hold them."""
 MAX_SEARCH_CHARS = 300

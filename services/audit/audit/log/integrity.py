@@ -9,8 +9,6 @@ from audit.tlog.merkle import EMPTY_ROOT, HASH_SIZE, Frontier, leaf_hash
 from audit.tlog.signed_notes import Checkpoint, NoteError, Verifier, open_checkpoint
 from audit.tlog.tiles import TILE_WIDTH, Tile, node_reader
 
-__all__ = ["Tree", "check_edge", "check_last_leaves", "open_signed"]
-
 
 class Tree:
     """The newest signed tree, with the tiles from which it grows."""

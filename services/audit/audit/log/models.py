@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit.tables import Base
 from common.storage.base import BigInt
 
-__all__ = ["Leaf", "RejectedMessage", "SignedCheckpoint", "StoredTile"]
-
 
 class Leaf(Base):
     """One entry. `body` is the message byte for byte; the other columns serve the search and prove nothing."""

@@ -2,8 +2,6 @@
 
 from common.problems import Invalid, NotFound, Unavailable
 
-__all__ = ["LogBroken", "LogNotOpen", "RecordUnknown", "SizeUnknown", "TileUnknown"]
-
 
 class LogBroken(Unavailable):
     """503: the stored log differs from the signed one; it appends and proves nothing until a restart finds it intact."""

@@ -19,26 +19,6 @@ from common.ids import new_id
 from common.problems import Invalid
 from common.storage.pagination import PageRequest, Slice, encode_cursor, paginate
 
-__all__ = [
-    "MAX_INDEX",
-    "RecordFilter",
-    "compute_with_nodes",
-    "count_rejected",
-    "edge_tiles",
-    "get_last_index",
-    "get_newest_checkpoint",
-    "get_record",
-    "get_tile",
-    "get_tiles",
-    "insert_rejections",
-    "list_bodies",
-    "list_known_rejections",
-    "list_logged_digests",
-    "list_records",
-    "list_rejected_messages",
-    "lock_log",
-]
-
 T = TypeVar("T")
 
 MAX_INDEX = (1 << 63) - 1

@@ -12,8 +12,6 @@ from audit.log.entries import Reason, Rejection
 from common.contracts.events.audit import AnomalyDetected
 from common.messaging import outbox
 
-__all__ = ["RejectionKind", "record_rejections", "report_rejections"]
-
 MAX_STORED_REJECTIONS = 1_000
 """Rejections of one topic and reason that are stored each day; later ones are only counted."""
 MAX_SINGLE_ANOMALIES = 10

@@ -11,16 +11,6 @@ from pydantic import BaseModel
 
 from audit.log.models import Leaf, RejectedMessage
 
-__all__ = [
-    "ConsistencyProof",
-    "InclusionProof",
-    "LogKey",
-    "Record",
-    "RecordSummary",
-    "RejectedMessageResponse",
-    "encode_hashes",
-]
-
 
 def encode_hashes(hashes: Sequence[bytes]) -> list[str]:
     """Return hashes in standard base64."""

@@ -30,7 +30,6 @@ from common.storage.database import Database, driver_connection
 if TYPE_CHECKING:
     from audit.runtime import Runtime
 
-__all__ = ["Sequencer", "open_log"]
 
 log = structlog.get_logger()
 

@@ -13,15 +13,6 @@ from audit.tlog.merkle import NodeReader, consistency_proof, inclusion_proof, le
 from audit.tlog.proofs import TlogProof
 from audit.tlog.tiles import ENTRIES, TILE_WIDTH, Tile, TileError, encode_bundle
 
-__all__ = [
-    "get_consistency_proof",
-    "get_entry_bundle",
-    "get_hash_tile",
-    "get_inclusion_proof",
-    "get_newest_checkpoint",
-    "get_record_proof",
-]
-
 
 async def get_newest_checkpoint(session: AsyncSession, runtime: Runtime) -> SignedCheckpoint:
     """Return the newest checkpoint. Raises `LogBroken`, `LogNotOpen`: a broken log shows no signature."""

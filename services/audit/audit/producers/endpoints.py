@@ -13,8 +13,6 @@ from common.web.openapi import operation
 from common.web.pagination import Page
 from common.web.routing import router
 
-__all__ = ["routes"]
-
 routes = router("/audit/producers", "producer")
 
 

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from audit.tables import Base
 from common.storage.base import BigInt
 
-__all__ = ["Gap", "Silence", "Watermark"]
-
 
 class Gap(Base):
     """The numbers between `after` and `before` were missing at `found_at`; the log shows whether they arrived later."""

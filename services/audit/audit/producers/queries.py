@@ -11,23 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from audit.producers.models import Gap, Silence, Watermark
 
-__all__ = [
-    "MAX_MISSING_RANGES",
-    "LastSeen",
-    "LoggedGap",
-    "LoggedProducer",
-    "Missing",
-    "Span",
-    "expect_producers",
-    "get_watermark",
-    "insert_gap",
-    "insert_silence",
-    "list_gaps",
-    "list_missing",
-    "list_producers",
-    "share_last_seen",
-]
-
 MAX_MISSING_RANGES = 1_000
 """Ranges that one scan reads."""
 MAX_GAPS_PER_PRODUCER = 100

@@ -4,8 +4,6 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-__all__ = ["GapResponse", "ProducerResponse"]
-
 
 class GapResponse(BaseModel):
     """Numbers between `after` and `before` that were missing; `missing` counts those that still are.

@@ -21,7 +21,6 @@ from common.storage.database import Database
 if TYPE_CHECKING:
     from audit.runtime import Runtime
 
-__all__ = ["EXPECTED_PRODUCERS", "Producers", "watch_producers"]
 
 log = structlog.get_logger()
 

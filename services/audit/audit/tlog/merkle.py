@@ -8,24 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "EMPTY_ROOT",
-    "HASH_SIZE",
-    "Frontier",
-    "Node",
-    "NodeReader",
-    "consistency_proof",
-    "frontier_nodes",
-    "inclusion_proof",
-    "leaf_hash",
-    "node_hash",
-    "pair_hash",
-    "subtree_root",
-    "tree_root",
-    "verify_consistency",
-    "verify_inclusion",
-]
-
 HASH_SIZE = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of the tree without leaves (RFC 6962 section 2.1)."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from audit.tlog.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from audit.tlog.signed_notes import Checkpoint, NoteError, Verifier, decode_base64, open_checkpoint
 
-__all__ = ["ProofError", "TlogProof"]
-
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_PROOF_HASHES = 64
 

@@ -15,21 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from audit.tlog.merkle import HASH_SIZE
 
-__all__ = [
-    "Checkpoint",
-    "Note",
-    "NoteError",
-    "NoteSignature",
-    "Signer",
-    "Verifier",
-    "decode_base64",
-    "generate_signer",
-    "open_checkpoint",
-    "open_note",
-    "sign_checkpoint",
-    "sign_note",
-]
-
 ED25519 = 1
 """The signature type byte of Ed25519 in signed-note."""
 KEY_BYTES = 32

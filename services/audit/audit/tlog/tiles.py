@@ -12,22 +12,6 @@ from typing import Self
 
 from audit.tlog.merkle import HASH_SIZE, Frontier, NodeReader, node_hash, pair_hash
 
-__all__ = [
-    "ENTRIES",
-    "MAX_LEAF_BYTES",
-    "TILE_WIDTH",
-    "LeafTooLongError",
-    "Tile",
-    "TileError",
-    "changed_bundles",
-    "changed_tiles",
-    "decode_bundle",
-    "encode_bundle",
-    "grow",
-    "grow_bundles",
-    "node_reader",
-]
-
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 PAIR_BYTES = 2 * HASH_SIZE

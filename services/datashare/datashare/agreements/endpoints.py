@@ -19,8 +19,6 @@ from datashare.applications.problems import SameHands, TermOver
 from datashare.permissions import CanSee, CanSign
 from datashare.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/datashare/agreements", "agreements")
 
 

@@ -13,8 +13,6 @@ from common.storage.state_machine import StateMachine
 from datashare.agreements.problems import AgreementStep
 from datashare.tables import Base
 
-__all__ = ["Agreement", "AgreementState", "Signature"]
-
 
 class AgreementState(StrEnum):
     """Progress of the signatures."""

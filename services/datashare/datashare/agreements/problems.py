@@ -2,12 +2,6 @@
 
 from common.problems import Conflict, Forbidden
 
-__all__ = [
-    "AgreementStep",
-    "DigestDiffers",
-    "SideMissing",
-]
-
 
 class AgreementStep(Conflict):
     """409: this side has signed, or the agreement is in force."""

@@ -12,8 +12,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.agreements.models import Agreement, Signature
 from datashare.grants.models import Grant
 
-__all__ = ["get_agreement", "get_grant_ids", "list_agreements", "list_signatures", "lock_agreement"]
-
 
 def _agreements(unit: UUID | None) -> Select[Agreement]:
     query = select(Agreement)

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from datashare.schemas import Digest
 
-__all__ = ["AgreementResponse", "SignatureRequest", "SignatureResponse"]
-
 
 class SignatureRequest(BaseModel):
     """A signature; `digest` is that of the agreement that the signer read."""

@@ -24,8 +24,6 @@ from datashare.projections.queries import get_unit_name, lock_unit
 from datashare.resources.models import Resource
 from datashare.runtime import Runtime
 
-__all__ = ["create_agreement", "sign_agreement"]
-
 
 async def create_agreement(
     session: AsyncSession, runtime: Runtime, application: Application, resource: Resource

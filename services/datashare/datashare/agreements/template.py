@@ -5,8 +5,6 @@ from typing import Any
 
 import orjson
 
-__all__ = ["agreement_digest", "render_agreement"]
-
 _TEXT = """\
 公共信用数据使用协议
 

@@ -32,8 +32,6 @@ from datashare.permissions import CanAdvise, CanApply, CanDecide, CanSee
 from datashare.runtime import RuntimeDep
 from datashare.schemas import Quota, ReasonRequest
 
-__all__ = ["routes"]
-
 routes = router("/datashare/applications", "applications")
 
 

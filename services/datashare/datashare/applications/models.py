@@ -14,8 +14,6 @@ from common.storage.state_machine import StateMachine
 from datashare.applications.problems import ApplicationStep
 from datashare.tables import Base
 
-__all__ = ["UNDECIDED_STATES", "Advice", "Application", "ApplicationState", "Decision"]
-
 
 class ApplicationState(StrEnum):
     """The state of an application. Passing time changes none: silence never approves (P7)."""

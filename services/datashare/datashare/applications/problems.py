@@ -2,15 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid, NotFound
 
-__all__ = [
-    "ApplicationStep",
-    "BeyondOpening",
-    "OriginOutsideSystems",
-    "SameHands",
-    "SystemNotUsable",
-    "TermOver",
-]
-
 
 class BeyondOpening(Forbidden):
     """403: the application asks for more than is open; `beyond` names the excess."""

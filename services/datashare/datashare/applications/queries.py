@@ -13,15 +13,6 @@ from datashare.agreements.models import Agreement
 from datashare.applications.models import UNDECIDED_STATES, Advice, Application, Decision
 from datashare.resources.models import Resource
 
-__all__ = [
-    "ApplicationDetails",
-    "get_advice",
-    "get_application",
-    "list_applications",
-    "lock_application",
-    "lock_undecided_applications",
-]
-
 
 class ApplicationDetails(NamedTuple):
     """An application, the code of its resource, and the facts about it."""

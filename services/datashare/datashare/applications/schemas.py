@@ -10,15 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.web.timestamps import Timestamp
 from datashare.schemas import FieldName, Purpose, Quota, Reason, ResourceCode
 
-__all__ = [
-    "AdviceRequest",
-    "AdviceResponse",
-    "ApplicationRequest",
-    "ApplicationResponse",
-    "DecisionRequest",
-    "DecisionResponse",
-]
-
 
 class ApplicationRequest(BaseModel):
     """The use that a unit applies for. `origins`: part of the systems' registered networks; default: all of them.

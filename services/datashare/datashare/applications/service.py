@@ -32,14 +32,6 @@ from datashare.projections.queries import list_systems
 from datashare.resources.queries import get_open_resource, get_resource_by_id
 from datashare.runtime import Runtime
 
-__all__ = [
-    "advise_on_application",
-    "decide_application",
-    "submit_application",
-    "withdraw_application",
-    "withdraw_undecided_applications",
-]
-
 Network = IPv4Network | IPv6Network
 
 

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from datashare.tables import Base
 
-__all__ = ["Containment"]
-
 
 class Containment(Base):
     """One order; until it is lifted, it also suspends grants that begin later."""

@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.locks import for_update
 from datashare.containment.models import Containment
 
-__all__ = ["list_open_orders", "lock_containment"]
-
 
 async def list_open_orders(session: AsyncSession, targets: Sequence[UUID]) -> Sequence[UUID]:
     """Return the orders on these units and systems that are not lifted."""

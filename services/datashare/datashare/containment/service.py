@@ -16,8 +16,6 @@ from datashare.grants.models import Grant
 from datashare.projections.queries import get_unit_of_system, lock_unit
 from datashare.runtime import Runtime
 
-__all__ = ["carry_out_order", "lift_order"]
-
 ACTOR = "service:incident"
 CONTAINED_REASON = "contained"
 

@@ -19,16 +19,6 @@ from datashare.data_queries.schemas import QuotaLeft
 from datashare.data_rules.problems import DataRulesMissing
 from datashare.openings.problems import ResourceNotOpen
 
-__all__ = [
-    "LINK_PROBLEMS",
-    "AuthorizationRequest",
-    "DenialReason",
-    "Verdict",
-    "get_verdict",
-    "list_verdicts",
-    "lock_grants",
-]
-
 LINK_PROBLEMS: dict[str, type[Problem]] = {
     "unit_standing": problems.UnitSuspended,
     "account_active": problems.AccountSuspended,

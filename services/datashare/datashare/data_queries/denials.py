@@ -12,8 +12,6 @@ from datashare.data_queries.authorization import AuthorizationRequest, DenialRea
 from datashare.data_queries.problems import QuotaExhausted
 from datashare.data_queries.schemas import QueryRequest
 
-__all__ = ["require_allowed"]
-
 
 def require_allowed(
     verdict: Verdict, authorization: AuthorizationRequest, principal: Principal, request: QueryRequest, origin: str

@@ -15,8 +15,6 @@ from datashare.data_queries.schemas import CheckResponse, QueryRequest, QueryRes
 from datashare.permissions import CanQuery
 from datashare.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = fast_router("/datashare", "queries")
 
 

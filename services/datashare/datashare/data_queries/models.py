@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from datashare.tables import Base
 
-__all__ = ["QueryFact", "Usage", "UsageSubject"]
-
 
 class Usage(Base):
     """Usage of a grant on one day of the city."""

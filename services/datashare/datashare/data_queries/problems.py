@@ -2,26 +2,6 @@
 
 from common.problems import Forbidden, Invalid, TooManyRequests
 
-__all__ = [
-    "AccountSuspended",
-    "AgreementMissing",
-    "FieldOutsideGrant",
-    "FilterOnMaskedField",
-    "GrantExpired",
-    "GrantRevoked",
-    "GrantSuspended",
-    "NoGrant",
-    "OriginNotRegistered",
-    "PostMissing",
-    "PurposeOutsideGrant",
-    "QuotaExhausted",
-    "SystemOutsideGrant",
-    "SystemSuspended",
-    "TrainingMissing",
-    "UndertakingMissing",
-    "UnitSuspended",
-]
-
 
 class UnitSuspended(Forbidden):
     """403: the unit is not in good standing."""

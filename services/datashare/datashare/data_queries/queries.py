@@ -12,8 +12,6 @@ import orjson
 
 from common.storage.database import Statement
 
-__all__ = ["Condition", "QueryPlan", "QueryResult", "read_records"]
-
 _READ_RECORDS = """
 WITH found AS MATERIALIZED (
     SELECT rec.id, sha256(convert_to(rec.subject, 'UTF8')) AS mark, rec.data,

@@ -14,17 +14,6 @@ from stdnum.exceptions import ValidationError
 
 from datashare.schemas import FieldName, Purpose, ResourceCode
 
-__all__ = [
-    "CheckResponse",
-    "Filter",
-    "QueryRequest",
-    "QueryResponse",
-    "QuotaLeft",
-    "Subject",
-    "decode_record_cursor",
-    "encode_record_cursor",
-]
-
 PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=200)]
 
 

@@ -41,8 +41,6 @@ from datashare.resources.fields import mask_value
 from datashare.resources.schemas import FieldSpec, FieldType
 from datashare.runtime import Runtime
 
-__all__ = ["check_query", "list_usable_grants", "normalize_origin", "query_credit_data"]
-
 NAME_MARK_PREFIX = b"name:"
 MAX_GRANTS_OF_UNIT = 1000
 """At most one grant of a unit is live per resource."""

@@ -14,8 +14,6 @@ from datashare.data_rules.schemas import DataRulesRequest, DataRulesResponse
 from datashare.permissions import CanFileDataRules, CanSee
 from datashare.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/datashare/data-rules", "data-rules")
 
 

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from datashare.tables import Base
 
-__all__ = ["DataRules"]
-
 
 class DataRules(Base):
     """One filing of a unit (10.1); it is valid from `filed_at` until `valid_until`."""

@@ -2,10 +2,6 @@
 
 from common.problems import Forbidden
 
-__all__ = [
-    "DataRulesMissing",
-]
-
 
 class DataRulesMissing(Forbidden):
     """403: the unit has no current data-security rules on file."""

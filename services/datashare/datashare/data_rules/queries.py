@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.data_rules.models import DataRules
 
-__all__ = ["current_data_rules_exist", "list_data_rules"]
-
 
 async def current_data_rules_exist(session: AsyncSession, unit_id: UUID, now: datetime) -> bool:
     """Whether the unit has rules that are valid now (10.1)."""

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datashare.schemas import Digest
 
-__all__ = ["DataRulesRequest", "DataRulesResponse"]
-
 
 class DataRulesRequest(BaseModel):
     """The rules themselves, or the SHA-256 (hex) of a document that the unit keeps."""

@@ -13,8 +13,6 @@ from datashare.data_rules.models import DataRules
 from datashare.data_rules.schemas import DataRulesRequest
 from datashare.runtime import Runtime
 
-__all__ = ["file_data_rules"]
-
 
 async def file_data_rules(
     session: AsyncSession, runtime: Runtime, principal: Principal, request: DataRulesRequest

@@ -25,8 +25,6 @@ from datashare.resources.queries import get_resource_by_id
 from datashare.runtime import RuntimeDep
 from datashare.schemas import Quota, ReasonRequest
 
-__all__ = ["routes"]
-
 routes = router("/datashare/grants", "grants")
 
 

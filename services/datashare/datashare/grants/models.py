@@ -13,8 +13,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from datashare.grants.problems import GrantStep
 from datashare.tables import Base
 
-__all__ = ["TRANSITIONS", "Grant", "GrantState", "Suspension"]
-
 
 class GrantState(StrEnum):
     """Computed from revocation and suspensions, never stored. Expiry is a comparison, not a state (P7)."""

@@ -2,11 +2,6 @@
 
 from common.problems import Conflict, Forbidden
 
-__all__ = [
-    "ContainmentHolds",
-    "GrantStep",
-]
-
 
 class GrantStep(Conflict):
     """409: the state of the grant does not allow the step."""

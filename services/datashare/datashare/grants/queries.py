@@ -13,18 +13,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.grants.models import Grant, Suspension
 from datashare.resources.models import Resource
 
-__all__ = [
-    "get_grant",
-    "list_grants",
-    "list_open_suspensions",
-    "list_suspensions",
-    "lock_grant",
-    "lock_live_grants_of_resource",
-    "lock_live_grants_of_system",
-    "lock_live_grants_of_unit",
-    "lock_suspended_grants",
-]
-
 
 async def get_grant(session: AsyncSession, grant_id: UUID, unit: UUID | None) -> Grant | None:
     """Return a grant; `unit` None: of any unit."""

@@ -7,8 +7,6 @@ from pydantic import BaseModel
 
 from datashare.schemas import Quota
 
-__all__ = ["GrantResponse", "SuspensionResponse"]
-
 
 class SuspensionResponse(BaseModel):
     """One cause of suspension, open while `lifted_at` is not set."""

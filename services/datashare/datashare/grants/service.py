@@ -24,17 +24,6 @@ from datashare.grants.models import Grant, GrantState, Suspension
 from datashare.grants.problems import ContainmentHolds
 from datashare.runtime import Runtime
 
-__all__ = [
-    "ORDER_CAUSE_PREFIX",
-    "activate_grant",
-    "reinstate_by_decision",
-    "reinstate_grant",
-    "revoke_by_decision",
-    "revoke_grant",
-    "suspend_by_decision",
-    "suspend_grant",
-]
-
 ORDER_CAUSE_PREFIX = "order:"
 """Prefix of the cause of a suspension by containment, before the order's id."""
 SUPERSEDED_REASON = "superseded"

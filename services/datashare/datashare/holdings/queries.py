@@ -16,14 +16,6 @@ from datashare.grants.models import Grant
 from datashare.projections.models import System
 from datashare.resources.models import Resource
 
-__all__ = [
-    "DataAccessSummary",
-    "list_data_access",
-    "list_held_grants",
-    "list_signed_agreements",
-    "list_submitted_applications",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class DataAccessSummary:

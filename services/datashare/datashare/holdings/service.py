@@ -11,8 +11,6 @@ from common.messaging import outbox
 from datashare.holdings import queries
 from datashare.runtime import Runtime
 
-__all__ = ["MAX_ITEMS_PER_KIND", "list_holdings"]
-
 MAX_ITEMS_PER_KIND = 500
 """Items of one kind; older queries are summed up by grant."""
 MAX_ITEMS_PER_EVENT = 60

@@ -17,8 +17,6 @@ from datashare.resources.queries import get_resource
 from datashare.runtime import RuntimeDep
 from datashare.schemas import Quota, ReasonRequest
 
-__all__ = ["routes"]
-
 routes = router("/datashare/resources/{code}/opening", "openings")
 
 

@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from datashare.tables import Base
 
-__all__ = ["Opening"]
-
 
 class Opening(Base):
     """One version of the authority's decision on a resource (10.2); `withdrawn` closes it."""

@@ -2,12 +2,6 @@
 
 from common.problems import Invalid, NotFound
 
-__all__ = [
-    "OpeningBeyondPolicy",
-    "OpeningFieldUnknown",
-    "ResourceNotOpen",
-]
-
 
 class ResourceNotOpen(NotFound):
     """404: for units to which it is not opened, a resource does not exist, not even by name."""

@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.openings.models import Opening
 
-__all__ = ["get_current_opening", "list_openings"]
-
 
 async def get_current_opening(session: AsyncSession, resource_id: UUID) -> Opening | None:
     """Return the newest version, which may be a withdrawal."""

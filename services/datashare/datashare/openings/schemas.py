@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from datashare.schemas import FieldName, Purpose, Quota, Reason
 
-__all__ = ["OpeningRequest", "OpeningResponse"]
-
 
 class OpeningRequest(BaseModel):
     """An opening to set. `reason` gives the basis of the decision."""

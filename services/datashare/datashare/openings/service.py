@@ -19,8 +19,6 @@ from datashare.resources.models import Resource
 from datashare.resources.queries import lock_resource
 from datashare.runtime import Runtime
 
-__all__ = ["set_opening", "withdraw_opening"]
-
 
 async def set_opening(
     session: AsyncSession,

@@ -11,8 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from datashare.tables import Base
 
-__all__ = ["Account", "Appointment", "System", "Unit"]
-
 EMPTY_ARRAY = text("'{}'")
 
 

@@ -13,8 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from datashare.projections.models import Account, Appointment, System, Unit
 
-__all__ = ["get_unit_name", "get_unit_of_system", "list_systems", "lock_unit", "reinstate", "suspend", "upsert"]
-
 UNNAMED_CAUSE = "unnamed"
 """The cause of a suspension that names none."""
 

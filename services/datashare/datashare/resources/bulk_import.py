@@ -15,8 +15,6 @@ from datashare.resources.problems import CsvUnreadable
 from datashare.resources.queries import insert_records, insert_rejects
 from datashare.resources.schemas import FieldSpec
 
-__all__ = ["LoadCounts", "load_rows"]
-
 BATCH_ROWS = 1_000
 MAX_REJECT_CONTENT = 4_000
 """Characters of a rejected row that are stored."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from datashare.resources.problems import CsvUnreadable
 
-__all__ = ["MAX_ROW_LENGTH", "Row", "read_rows"]
-
 MAX_ROW_LENGTH = 64 * 1024
 """Characters of one row."""
 MAX_COLUMNS = 100

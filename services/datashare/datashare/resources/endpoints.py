@@ -23,8 +23,6 @@ from datashare.resources.schemas import LoadResponse, RejectResponse, ResourceRe
 from datashare.resources.service import AlreadyLoadedError
 from datashare.runtime import RuntimeDep
 
-__all__ = ["MAX_CSV_BYTES", "routes"]
-
 MAX_CSV_BYTES = 64 << 20
 """Bytes of one CSV."""
 LOAD_TIMEOUT = 300.0

@@ -9,8 +9,6 @@ from stdnum.exceptions import ValidationError
 
 from datashare.resources.schemas import FieldSpec, FieldType, Mask
 
-__all__ = ["FieldValueError", "mask_value", "normalize_value"]
-
 MAX_LENGTHS = {"name": 200, "organisation": 200, "text": 8_000}
 """Characters."""
 EMPTY_VALUES = frozenset({"", "/", "\\", "-", "--", "—", "——", "无", "暂无", "null", "none", "n/a"})

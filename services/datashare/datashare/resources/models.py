@@ -12,8 +12,6 @@ from common.storage.base import BigInt
 from datashare.resources.schemas import FieldSpec
 from datashare.tables import Base
 
-__all__ = ["Load", "Record", "Reject", "Resource"]
-
 
 class Resource(Base):
     """A resource; `subject_field` (a unified social credit code) and `name_field` name the subject of a record."""

@@ -2,11 +2,6 @@
 
 from common.problems import Conflict, Invalid
 
-__all__ = [
-    "CodeTaken",
-    "CsvUnreadable",
-]
-
 
 class CodeTaken(Conflict):
     """409: a resource with this code is registered."""

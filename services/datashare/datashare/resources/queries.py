@@ -11,21 +11,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from datashare.openings.models import Opening
 from datashare.resources.models import Load, Reject, Resource
 
-__all__ = [
-    "get_load",
-    "get_load_by_digest",
-    "get_open_resource",
-    "get_resource",
-    "get_resource_by_id",
-    "insert_records",
-    "insert_rejects",
-    "list_loads",
-    "list_open_resources",
-    "list_rejects",
-    "list_resources",
-    "lock_resource",
-]
-
 _INSERT_RECORDS = text("""
     WITH added AS (
         INSERT INTO records (resource_id, load_id, subject, subject_name, data, digest)

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from datashare.schemas import FieldName, ResourceCode
 
-__all__ = ["FieldSpec", "FieldType", "LoadResponse", "Mask", "RejectResponse", "ResourceRequest", "ResourceResponse"]
-
 
 class FieldType(StrEnum):
     """The type of a value, which decides how it is parsed."""

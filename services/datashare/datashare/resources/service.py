@@ -17,8 +17,6 @@ from datashare.resources.problems import CodeTaken
 from datashare.resources.schemas import ResourceRequest
 from datashare.runtime import Runtime
 
-__all__ = ["AlreadyLoadedError", "load_records", "register_resource"]
-
 
 class AlreadyLoadedError(Exception):
     """The same file was loaded before, as load `load_id`: the transaction is rolled back."""

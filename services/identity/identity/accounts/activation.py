@@ -31,8 +31,6 @@ from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit, lock_unit_state
 
-__all__ = ["ISSUER", "Challenge", "begin", "confirm"]
-
 ISSUER = "信盾 Xindun"
 
 

@@ -51,8 +51,6 @@ from identity.suspensions.queries import list_open_suspensions
 from identity.units.problems import UnitNotActive, UnitNotSuspendable
 from identity.units.queries import get_unit
 
-__all__ = ["routes"]
-
 routes = router("/identity", "accounts")
 
 INVITATION_PROBLEMS = (UnitNotActive, IdNumberInvalid, PersonKnown, LoginTaken)

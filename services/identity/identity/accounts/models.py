@@ -12,8 +12,6 @@ from common.storage.state_machine import StateMachine
 from identity.accounts.problems import AccountStep
 from identity.tables import Base
 
-__all__ = ["Account", "AccountState", "Invitation"]
-
 
 class AccountState(StrEnum):
     """`suspended` while any suspension is open; `revoked`: for good."""

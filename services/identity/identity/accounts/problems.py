@@ -2,16 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid, Unauthorized
 
-__all__ = [
-    "AccountStep",
-    "ActivationRefused",
-    "IdNumberInvalid",
-    "LoginTaken",
-    "OwnAccount",
-    "PersonKnown",
-    "PersonsOnly",
-]
-
 
 class AccountStep(Conflict):
     """409: the account's state does not allow the step."""

@@ -11,19 +11,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from identity.accounts.models import Account, AccountState, Invitation
 from identity.units.models import Unit
 
-__all__ = [
-    "get_account",
-    "get_account_by_login",
-    "get_newest_invitation",
-    "get_open_invitation",
-    "get_unit_of_account",
-    "list_accounts",
-    "list_live_account_ids",
-    "lock_account",
-    "lock_open_invitation",
-    "person_has_account",
-]
-
 
 def _account(account_id: UUID, visible: UUID | None) -> Select[Account]:
     query = select(Account).where(Account.id == account_id)

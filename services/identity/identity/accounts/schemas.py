@@ -11,20 +11,6 @@ from identity.accounts.models import Account
 from identity.accounts.service import Invited
 from identity.cutoffs.schemas import EffectivenessResponse
 
-__all__ = [
-    "AccountDetailResponse",
-    "AccountEffectResponse",
-    "AccountResponse",
-    "ActivationChallengeResponse",
-    "ActivationConfirmRequest",
-    "ActivationRequest",
-    "AdministratorInvitationRequest",
-    "InvitationRequest",
-    "InvitationResponse",
-    "Login",
-    "SuspensionResponse",
-]
-
 
 def _visible(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()

@@ -34,18 +34,6 @@ from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit, lock_unit_state
 
-__all__ = [
-    "ADMINISTRATOR",
-    "Invited",
-    "code_hash",
-    "invite",
-    "invite_administrator",
-    "reinstate",
-    "renew_invitation",
-    "revoke",
-    "suspend",
-]
-
 ADMINISTRATOR = "unit-administrator"
 CODE_BYTES = 16
 

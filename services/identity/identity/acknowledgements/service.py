@@ -31,7 +31,6 @@ from identity.cutoffs.models import CutoffRow
 if TYPE_CHECKING:
     from identity.runtime import Runtime
 
-__all__ = ["AcknowledgementCollector", "Effectiveness", "confirm_cutoffs"]
 
 log = structlog.get_logger()
 

@@ -5,8 +5,6 @@ from identity.cutoffs import queries
 from identity.cutoffs.schemas import EffectivenessResponse
 from identity.runtime import Runtime
 
-__all__ = ["wait_until_effective"]
-
 
 async def wait_until_effective(runtime: Runtime, subject: str) -> EffectivenessResponse:
     """Wait until the subject's last cutoff is effective at every enforcement point, outside of any transaction (P1)."""

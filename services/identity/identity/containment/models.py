@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["Containment"]
-
 
 class Containment(Base):
     """One order. `cutoff_id` and `epoch_before` only where identity carried it out on a subject that it knows."""

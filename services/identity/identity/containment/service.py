@@ -12,8 +12,6 @@ from identity.cutoffs.queries import get_cutoff_of_cause
 from identity.runtime import Runtime
 from identity.systems import service as systems
 
-__all__ = ["carry_out", "lift"]
-
 CONTAINED = "contained"
 
 

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # the library asks its environment, once
 from pypinyin import Style, lazy_pinyin, pinyin
 
-__all__ = ["spellings"]
-
 _LONGEST_NAME = 30
 """Maximum characters of a unit's name that are read, so that it gives a few hundred parts at most."""
 _NAME_LENGTH = 4

@@ -16,8 +16,6 @@ from zxcvbn_rs_py import zxcvbn
 
 from common.problems import Unavailable
 
-__all__ = ["LONGEST", "SHORTEST", "Passwords", "TooManyLogins", "Weakness", "check_strength"]
-
 SHORTEST = 12
 LONGEST = 128
 _LONGEST_BYTES = 512

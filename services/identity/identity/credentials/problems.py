@@ -2,8 +2,6 @@
 
 from common.problems import Invalid
 
-__all__ = ["WeakPassword"]
-
 
 class WeakPassword(Invalid):
     """422: the password can be guessed; `weaknesses` says why."""

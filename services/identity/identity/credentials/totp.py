@@ -6,8 +6,6 @@ from datetime import datetime
 
 import pyotp
 
-__all__ = ["accept", "generate_secret", "provisioning_uri", "step_at"]
-
 _STEP_SECONDS = 30
 _WINDOW = 1
 """Steps that a telephone's clock may be off, to either side (RFC 6238 §5.2 and §6)."""

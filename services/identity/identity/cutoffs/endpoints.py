@@ -12,8 +12,6 @@ from identity.cutoffs.schemas import CutoffResponse, PointResponse, PointsRespon
 from identity.permissions import CanManageOperations
 from identity.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/identity/operations/points", "operations")
 
 

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["CutoffRow", "Epoch", "ReceiptRow"]
-
 
 class Epoch(Base):
     """The epoch that new credentials of a subject carry; a subject without a row is at 0."""

@@ -9,15 +9,6 @@ from pydantic import BaseModel
 from identity.acknowledgements.service import Effectiveness
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 
-__all__ = [
-    "NOT_YET_EFFECTIVE",
-    "CutoffResponse",
-    "EffectivenessResponse",
-    "PointResponse",
-    "PointsResponse",
-    "ReceiptResponse",
-]
-
 
 class EffectivenessResponse(BaseModel):
     """Since when and where the subject's credentials are refused.

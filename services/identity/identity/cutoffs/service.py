@@ -11,8 +11,6 @@ from identity.cutoffs.models import CutoffRow
 from identity.cutoffs.queries import raise_epoch
 from identity.runtime import Runtime
 
-__all__ = ["cut_off"]
-
 
 async def cut_off(
     session: AsyncSession,

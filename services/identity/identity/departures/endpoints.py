@@ -26,8 +26,6 @@ from identity.handovers.queries import get_handover_of_departure
 from identity.permissions import CanReadAccounts, CanReportDepartures, CanRevokeAccounts
 from identity.runtime import Runtime, RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/identity/departures", "departures")
 
 

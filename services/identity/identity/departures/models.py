@@ -12,8 +12,6 @@ from common.storage.state_machine import StateMachine
 from identity.departures.problems import DepartureStep
 from identity.tables import Base
 
-__all__ = ["Departure", "DepartureState"]
-
 
 class DepartureState(StrEnum):
     """States of a departure."""

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid
 
-__all__ = ["DepartureKnown", "DepartureStep", "DepartureTimes", "OwnDeparture"]
-
 
 class OwnDeparture(Forbidden):
     """403: a person does not report or cancel their own departure (P6)."""

@@ -11,15 +11,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from identity.cutoffs.models import CutoffRow, ReceiptRow
 from identity.departures.models import Departure
 
-__all__ = [
-    "get_departure",
-    "get_departure_of_account",
-    "list_cutoffs",
-    "list_departures",
-    "list_receipts",
-    "lock_departure",
-]
-
 
 async def get_departure(session: AsyncSession, departure_id: UUID, visible: UUID | None) -> Departure | None:
     """Return a departure of the unit `visible`; None stands for every unit."""

@@ -9,14 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from common.web.timestamps import Timestamp
 from identity.cutoffs.schemas import EffectivenessResponse
 
-__all__ = [
-    "DepartureCutoff",
-    "DepartureDetailResponse",
-    "DepartureEffectResponse",
-    "DepartureRequest",
-    "DepartureResponse",
-]
-
 
 class DepartureRequest(BaseModel):
     """The account that leaves or transfers, and when that took effect at the unit."""

@@ -19,8 +19,6 @@ from identity.departures.queries import get_departure_of_account, lock_departure
 from identity.handovers import service as handovers
 from identity.runtime import Runtime
 
-__all__ = ["cancel_account", "close", "is_late", "report"]
-
 
 async def report(
     session: AsyncSession,

@@ -17,8 +17,6 @@ from identity.feed.snapshot import read_feed
 from identity.runtime import Runtime
 from identity.signing.models import MAX_TOKEN_TERM
 
-__all__ = ["delete_expired", "expire_feed_entries", "expired_keys"]
-
 log = structlog.get_logger()
 
 EXPIRY_INTERVAL = 3600.0

@@ -23,8 +23,6 @@ from identity.runtime import Runtime
 from identity.signing.models import MAX_TOKEN_TERM
 from identity.signing.queries import list_keys
 
-__all__ = ["repair_feed", "republish_missing"]
-
 log = structlog.get_logger()
 
 CHECK_INTERVAL = 1.0

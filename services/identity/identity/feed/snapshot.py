@@ -6,8 +6,6 @@ from common.messaging.bus import BusUnavailable
 from common.messaging.topics import FEED_TOPIC
 from identity.runtime import Runtime
 
-__all__ = ["read_feed"]
-
 POLL_TIMEOUT = 1.0
 
 

@@ -27,8 +27,6 @@ from identity.handovers.schemas import HandoverItemResponse, HandoverResponse, S
 from identity.permissions import CanCountersignHandovers, CanReadHandovers, CanTakeHandovers
 from identity.runtime import Runtime, RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/identity/handovers", "handovers")
 
 

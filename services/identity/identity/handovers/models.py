@@ -13,8 +13,6 @@ from common.storage.state_machine import StateMachine
 from identity.handovers.problems import HandoverStep, ItemSettled
 from identity.tables import Base
 
-__all__ = ["Handover", "HandoverItem", "HandoverState"]
-
 
 class HandoverState(StrEnum):
     """`opened`: what the person held is being listed. `listed`: items can be settled. `completed`: countersigned."""

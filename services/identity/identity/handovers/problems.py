@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid
 
-__all__ = ["HandoverNotListed", "HandoverOpen", "HandoverStep", "ItemSettled", "NoteNeeded", "SameHands"]
-
 
 class HandoverStep(Conflict):
     """409: the handover's state does not allow the step."""

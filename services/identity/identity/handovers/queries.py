@@ -10,8 +10,6 @@ from common.storage.locks import for_update
 from common.storage.pagination import PageRequest, Slice, paginate
 from identity.handovers.models import Handover, HandoverItem
 
-__all__ = ["get_handover", "get_handover_of_departure", "list_handovers", "list_items", "lock_handover"]
-
 
 def _handover(handover_id: UUID, visible: UUID | None) -> Select[Handover]:
     query = select(Handover).where(Handover.id == handover_id)

@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["HandoverItemResponse", "HandoverResponse", "SettlementRequest"]
-
 
 class HandoverItemResponse(BaseModel):
     """One item."""

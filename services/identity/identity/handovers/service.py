@@ -23,8 +23,6 @@ from identity.systems import queries as systems
 if TYPE_CHECKING:
     from identity.departures.models import Departure
 
-__all__ = ["add_items", "countersign", "open_handover", "settle"]
-
 
 async def open_handover(session: AsyncSession, runtime: Runtime, departure: "Departure") -> Handover:
     """Begin; what identity itself knows is listed at once, the other services answer `handover opened`."""

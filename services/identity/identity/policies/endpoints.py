@@ -13,8 +13,6 @@ from identity.policies.queries import list_versions
 from identity.policies.schemas import PolicyVersionRequest, PolicyVersionResponse
 from identity.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/identity/policies", "policies")
 
 

@@ -7,8 +7,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["PolicyRow"]
-
 
 class PolicyRow(Base):
     """One version, in force from `effective_from` until the next one's; appended, never changed."""

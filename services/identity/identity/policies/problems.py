@@ -2,8 +2,6 @@
 
 from common.problems import Invalid
 
-__all__ = ["PolicyOutOfBounds", "PolicyRetroactive"]
-
 
 class PolicyOutOfBounds(Invalid):
     """422: the value is outside of `least` and `most`."""

@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.enforcement.revocation_feed import PolicyVersion
 from identity.policies.models import PolicyRow
 
-__all__ = ["insert_first_version", "list_versions", "lock_policy"]
-
 
 async def lock_policy(session: AsyncSession, name: str) -> None:
     """Let one transaction at a time append a version; the serving role cannot lock the immutable rows themselves."""

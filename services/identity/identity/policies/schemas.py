@@ -9,8 +9,6 @@ from common.contracts.policies import POLICIES
 from common.web.timestamps import Timestamp
 from identity.policies.models import PolicyRow
 
-__all__ = ["PolicyVersionRequest", "PolicyVersionResponse"]
-
 
 class PolicyVersionResponse(BaseModel):
     """One version of a policy."""

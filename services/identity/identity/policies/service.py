@@ -15,8 +15,6 @@ from identity.policies.problems import PolicyOutOfBounds, PolicyRetroactive
 from identity.policies.queries import insert_first_version, list_versions, lock_policy
 from identity.runtime import Runtime
 
-__all__ = ["publish_first_versions", "set_policy"]
-
 
 async def publish_first_versions(runtime: Runtime) -> None:
     """Give every policy of the catalogue its version 1, once, and put it on the feed."""

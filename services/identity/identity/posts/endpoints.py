@@ -36,8 +36,6 @@ from identity.posts.schemas import (
 from identity.runtime import RuntimeDep
 from identity.schemas import ReasonRequest
 
-__all__ = ["routes"]
-
 routes = router("/identity", "posts")
 
 UnitQuery = Annotated[UUID | None, Query(description="for center and authority: another unit's")]

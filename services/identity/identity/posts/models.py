@@ -10,8 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from identity.posts.problems import AppointmentEnded
 from identity.tables import Base
 
-__all__ = ["Appointment", "Post"]
-
 
 class Post(Base):
     """A post of a unit with its permissions: made once, never changed, so that a token means what it said."""

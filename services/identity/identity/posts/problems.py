@@ -2,16 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid
 
-__all__ = [
-    "AppointmentEnded",
-    "AppointmentKnown",
-    "AppointmentTerm",
-    "PostBeyondKind",
-    "PostTaken",
-    "PostUnknown",
-    "SelfAppointment",
-]
-
 
 class AppointmentEnded(Conflict):
     """409: the appointment has ended."""

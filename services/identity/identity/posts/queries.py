@@ -10,16 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.pagination import PageRequest, Slice, paginate
 from identity.posts.models import Appointment, Post
 
-__all__ = [
-    "get_appointment",
-    "get_post",
-    "get_post_by_name",
-    "list_appointments",
-    "list_held_appointments",
-    "list_open_appointments",
-    "list_posts",
-]
-
 
 async def get_post(session: AsyncSession, post_id: UUID, unit_id: UUID) -> Post | None:
     """Return a post of the unit."""

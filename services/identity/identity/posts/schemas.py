@@ -10,14 +10,6 @@ from common.web.timestamps import Timestamp
 from identity.cutoffs.schemas import EffectivenessResponse
 from identity.posts.models import Appointment, Post
 
-__all__ = [
-    "AppointmentEffectResponse",
-    "AppointmentRequest",
-    "AppointmentResponse",
-    "PostRequest",
-    "PostResponse",
-]
-
 
 class PostResponse(BaseModel):
     """A post with its permissions."""

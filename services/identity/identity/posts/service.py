@@ -30,16 +30,6 @@ from identity.posts.queries import get_appointment, get_post, get_post_by_name, 
 from identity.runtime import Runtime
 from identity.units.models import Unit
 
-__all__ = [
-    "TITLES",
-    "appoint",
-    "create_default_posts",
-    "define_post",
-    "end_appointment",
-    "end_appointments",
-    "make_appointment",
-]
-
 ENDED = "appointment-ended"
 TITLES = {
     "authority-officer": "主管部门经办岗",

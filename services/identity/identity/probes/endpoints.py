@@ -11,8 +11,6 @@ from identity.probes.schemas import ProbeRequest, ProbeResponse
 from identity.runtime import RuntimeDep
 from identity.signing.problems import SigningKeyMissing
 
-__all__ = ["routes"]
-
 routes = router("/identity/probes", "probes")
 
 

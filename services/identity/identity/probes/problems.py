@@ -2,8 +2,6 @@
 
 from common.problems import Conflict
 
-__all__ = ["ProbeImpossible"]
-
 
 class ProbeImpossible(Conflict):
     """409: the order gives no credential of this kind for this subject."""

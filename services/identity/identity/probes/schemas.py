@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ProbeRequest", "ProbeResponse", "ProbeSubject"]
-
 
 class ProbeSubject(BaseModel):
     """Whose credential is asked for."""

@@ -15,8 +15,6 @@ from identity.runtime import Runtime
 from identity.systems import queries as systems
 from identity.tokens.service import mint
 
-__all__ = ["issue"]
-
 
 async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeResponse:
     """Return a probe credential for a known containment order, for `probe-term` seconds. Clause 12.3.

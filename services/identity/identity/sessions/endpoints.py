@@ -37,8 +37,6 @@ from identity.training.queries import get_signature, get_training_end
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit
 
-__all__ = ["routes"]
-
 routes = router("/identity", "sessions")
 
 TOKENS_NOT_STORED = (

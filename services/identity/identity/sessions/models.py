@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["RefreshToken", "Session", "SignInAttempts"]
-
 
 class Session(Base):
     """From one sign-in until `expires_at`, or until it ends before; the family of its refresh tokens."""

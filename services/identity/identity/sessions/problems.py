@@ -2,8 +2,6 @@
 
 from common.problems import Unauthorized
 
-__all__ = ["AccountSuspended", "RefreshRefused", "SignInRefused"]
-
 
 class AccountSuspended(Unauthorized):
     """401: both factors are right, and the account is suspended."""

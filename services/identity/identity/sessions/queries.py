@@ -12,18 +12,6 @@ from common.storage.locks import for_update
 from identity.accounts.models import Account
 from identity.sessions.models import RefreshToken, Session, SignInAttempts
 
-__all__ = [
-    "delete_attempts",
-    "delete_old_attempts",
-    "get_refresh_token",
-    "get_session",
-    "lock_attempts",
-    "lock_open_sessions_of_account",
-    "lock_open_sessions_of_unit",
-    "lock_refresh_token",
-    "lock_session",
-]
-
 DELETE_BATCH_SIZE = 20
 """Rows that one sign-in deletes at most: more than it adds."""
 

@@ -9,16 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from common.enforcement.permissions import UnitKind
 from identity.sessions.service import Tokens
 
-__all__ = [
-    "AppointmentHeld",
-    "CallerResponse",
-    "RefreshRequest",
-    "SessionTokensResponse",
-    "SignInRequest",
-    "Standing",
-    "UnitStanding",
-]
-
 
 class SignInRequest(BaseModel):
     """Both factors. Whatever form the login has: an impossible one is answered as an unknown one."""

@@ -34,8 +34,6 @@ from identity.tokens.service import IssuedToken, mint
 from identity.units.models import Unit
 from identity.units.queries import lock_unit_state
 
-__all__ = ["Tokens", "end_sessions_of_account", "end_sessions_of_unit", "open_session", "refresh", "sign_out"]
-
 REFRESH_BYTES = 32
 SHORTEST = timedelta(seconds=1)
 """A token's times are whole seconds: what ends within one is over."""

@@ -19,8 +19,6 @@ from identity.sessions.service import Tokens, open_session
 from identity.units.problems import UnitNotActive
 from identity.units.queries import lock_unit_state
 
-__all__ = ["sign_in"]
-
 NO_ACCOUNT = UUID(int=0)
 NO_SECRET = "A" * 32
 """The secret that an unknown login's code is checked against, so that it takes as long."""

@@ -14,8 +14,6 @@ from identity.signing import queries, service
 from identity.signing.problems import SigningKeyNeeded
 from identity.signing.schemas import RetiredKeyResponse, RetireKeyRequest, SigningKeyResponse
 
-__all__ = ["routes"]
-
 routes = router("/identity/operations/signing-keys", "operations")
 
 Kid = Annotated[str, Path(min_length=43, max_length=43, pattern="^[A-Za-z0-9_-]+$", description="RFC 7638 thumbprint")]

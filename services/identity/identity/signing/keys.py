@@ -8,8 +8,6 @@ from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.models import PublishedKey
 from identity.signing.problems import SigningKeyMissing
 
-__all__ = ["SigningKeys"]
-
 BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\s*")
 
 

@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.contracts.policies import POLICIES
 from identity.tables import Base
 
-__all__ = ["LEASE", "MAX_TOKEN_TERM", "PublishedKey"]
-
 LEASE = timedelta(seconds=60)
 """How long ahead a process says that it may sign with a key."""
 MAX_TOKEN_TERM = timedelta(seconds=max(POLICIES[name].most for name in ("access-token-term", "probe-term")))

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Unavailable
 
-__all__ = ["SigningKeyMissing", "SigningKeyNeeded"]
-
 
 class SigningKeyMissing(Unavailable):
     """503: this process has no key with which it may sign: each is retired, or not known everywhere yet."""

@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.locks import for_update
 from identity.signing.models import PublishedKey
 
-__all__ = ["insert_key", "list_keys", "lock_key"]
-
 
 async def list_keys(session: AsyncSession) -> Sequence[PublishedKey]:
     """Return all, the oldest first."""

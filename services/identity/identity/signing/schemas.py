@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from identity.signing.models import PublishedKey
 
-__all__ = ["RetireKeyRequest", "RetiredKeyResponse", "SigningKeyResponse"]
-
 
 class SigningKeyResponse(BaseModel):
     """One key. `published`: known, and not used yet. `signs`. `verifies`: only older tokens. `retired`: nothing any more."""

@@ -20,8 +20,6 @@ from identity.signing import queries
 from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
 from identity.signing.problems import SigningKeyNeeded
 
-__all__ = ["choose", "publish_keys", "retire", "rotate_signing_keys", "wait_until_retired"]
-
 log = structlog.get_logger()
 
 ITSELF = "service:identity"

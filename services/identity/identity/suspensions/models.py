@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["Suspension"]
-
 
 class Suspension(Base):
     """Why one subject is suspended; of one cause at most one is open."""

@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.suspensions.models import Suspension
 
-__all__ = ["Subject", "list_open_suspensions"]
-
 Subject = Literal["unit_id", "account_id", "system_id"]
 
 

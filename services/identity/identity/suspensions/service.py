@@ -9,8 +9,6 @@ from identity.runtime import Runtime
 from identity.suspensions.models import Suspension
 from identity.suspensions.queries import Subject, list_open_suspensions
 
-__all__ = ["lift", "start"]
-
 
 async def start(
     session: AsyncSession, runtime: Runtime, subject: Subject, id_: UUID, *, reason: str, cause: str

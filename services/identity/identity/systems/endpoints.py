@@ -30,8 +30,6 @@ from identity.systems.problems import ApproverRegistered, OriginInvalid, Respons
 from identity.systems.schemas import ClientSecretResponse, SystemEffectResponse, SystemRequest, SystemResponse
 from identity.units.problems import UnitNotActive
 
-__all__ = ["routes"]
-
 routes = router("/identity/systems", "systems")
 
 

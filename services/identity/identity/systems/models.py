@@ -14,8 +14,6 @@ from common.storage.state_machine import StateMachine
 from identity.systems.problems import SystemStep
 from identity.tables import Base
 
-__all__ = ["ConnectedSystem", "SystemState"]
-
 
 class SystemState(StrEnum):
     """`registered`: waits for approval. `suspended` while any suspension is open. `decommissioned`: for good."""

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid
 
-__all__ = ["ApproverRegistered", "OriginInvalid", "ResponsibleUnknown", "SystemStep"]
-
 
 class OriginInvalid(Invalid):
     """422: not a network that one connected system can own."""

@@ -11,16 +11,6 @@ from common.storage.pagination import PageRequest, Slice, paginate
 from identity.systems.models import ConnectedSystem, SystemState
 from identity.units.models import Unit
 
-__all__ = [
-    "get_system",
-    "get_unit_of_system",
-    "list_live_system_ids",
-    "list_systems",
-    "list_systems_of_responsible",
-    "lock_system",
-    "set_responsible",
-]
-
 
 def _system(system_id: UUID, visible: UUID | None) -> Select[ConnectedSystem]:
     query = select(ConnectedSystem).where(ConnectedSystem.id == system_id)

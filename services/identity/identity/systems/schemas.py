@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity.cutoffs.schemas import EffectivenessResponse
 from identity.systems.models import ConnectedSystem
 
-__all__ = ["ClientSecretResponse", "SystemEffectResponse", "SystemRequest", "SystemResponse"]
-
 
 class SystemRequest(BaseModel):
     """A new system. `origins`: networks as CIDR or single addresses; `responsible_id`: by default the caller."""

@@ -31,8 +31,6 @@ from identity.systems.queries import lock_system
 from identity.units.problems import UnitNotActive
 from identity.units.queries import lock_unit_state
 
-__all__ = ["approve", "decommission", "register", "reinstate", "rotate_secret", "suspend"]
-
 SECRET_BYTES = 32
 MIN_PREFIX_V4, MIN_PREFIX_V6 = 8, 32
 """Prefix lengths: a unit's own private network, and what a registry gives to a provider at most."""

@@ -6,8 +6,6 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from identity.tokens.problems import InvalidClient, OAuthRefused
 
-__all__ = ["parse_credentials", "parse_form"]
-
 MAX_FORM_FIELDS = 20
 MAX_FORM_VALUE_LENGTH = 512
 MAX_TOKEN_LENGTH = 4096

@@ -10,8 +10,6 @@ from datetime import datetime
 
 from identity.tokens.queries import Client
 
-__all__ = ["ClientCache", "ClientKey"]
-
 MAX_CACHED_CLIENTS = 10_000
 
 ClientKey = tuple[str, bytes, str]

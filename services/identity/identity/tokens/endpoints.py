@@ -24,8 +24,6 @@ from identity.tokens.introspection import introspect
 from identity.tokens.problems import InvalidClient, OAuthRefused, OriginNotRegistered, SystemNotUsable
 from identity.tokens.schemas import AuthorizationServerResponse, IntrospectionResponse, JwksResponse, TokenResponse
 
-__all__ = ["hot_routes", "routes"]
-
 hot_routes = fast_router("/identity/oauth", "tokens")
 routes = router("", "tokens")
 

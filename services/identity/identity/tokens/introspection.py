@@ -23,8 +23,6 @@ from identity.runtime import Runtime
 from identity.tokens.queries import Client, get_client
 from identity.tokens.service import digest_of, id_of, require_usable
 
-__all__ = ["introspect"]
-
 INTROSPECTED = Counter("xindun_tokens_introspected_total", "Tokens asked about", ["active"])
 
 CLIENT_CACHE_TERM = timedelta(minutes=1)

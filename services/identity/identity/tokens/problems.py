@@ -4,8 +4,6 @@ from typing import Any
 
 from common.problems import Problem
 
-__all__ = ["InvalidClient", "OAuthRefused", "OriginNotRegistered", "SystemNotUsable"]
-
 
 class OAuthRefused(Problem):
     """400 as RFC 6749 §5.2 says, with its `error` member beside those of RFC 9457; `reason` says why."""

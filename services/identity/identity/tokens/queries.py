@@ -12,8 +12,6 @@ from common.storage.database import Database
 from identity.systems.models import SystemState
 from identity.units.models import UnitState
 
-__all__ = ["Client", "client_for_token", "get_client"]
-
 CLIENT = """
     SELECT s.id, s.unit_id, s.state, u.state AS unit_state, u.kind,
            coalesce(s.secret_hash = $2, false) AS known,

@@ -5,8 +5,6 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-__all__ = ["AuthorizationServerResponse", "IntrospectionResponse", "JwksResponse", "TokenResponse"]
-
 
 class TokenResponse(BaseModel):
     """RFC 6749 §5.1; `expires_in` in seconds; `refresh_token` for people only."""

@@ -27,16 +27,6 @@ from identity.tokens.problems import InvalidClient, OriginNotRegistered, SystemN
 from identity.tokens.queries import Client, client_for_token
 from identity.units.models import Unit, UnitState
 
-__all__ = [
-    "INCIDENT",
-    "IssuedToken",
-    "client_token",
-    "digest_of",
-    "id_of",
-    "mint",
-    "require_usable",
-]
-
 INCIDENT = "service:incident"
 """The platform's own client: it may ask for probe credentials, and nothing else."""
 

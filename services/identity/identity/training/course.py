@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Question", "Undertaking", "questions", "undertaking"]
-
 _HERE = Path(__file__).parent
 
 

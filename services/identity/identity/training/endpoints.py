@@ -21,8 +21,6 @@ from identity.training.schemas import (
     UndertakingSignatureResponse,
 )
 
-__all__ = ["routes"]
-
 routes = router("/identity", "training")
 
 

@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
 
-__all__ = ["Attempt", "Result", "Signature"]
-
 
 class Attempt(Base):
     """The questions that one person was asked."""

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Invalid, TooManyRequests
 
-__all__ = ["AttemptClosed", "TooManyAttempts", "UndertakingDiffers", "WrongAnswers"]
-
 
 class AttemptClosed(Conflict):
     """409: the attempt was graded, or its time is over."""

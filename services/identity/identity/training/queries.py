@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from identity.training.models import Attempt, Result, Signature
 
-__all__ = ["count_attempts_since", "get_attempt", "get_open_attempt", "get_result", "get_signature", "get_training_end"]
-
 
 async def get_attempt(session: AsyncSession, attempt_id: UUID, account_id: UUID) -> Attempt | None:
     """Return an attempt of the person."""

@@ -9,17 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from identity.training.course import Question, questions
 from identity.training.models import Attempt, Result, Signature
 
-__all__ = [
-    "AnswersRequest",
-    "AttemptResponse",
-    "OptionResponse",
-    "QuestionResponse",
-    "ResultResponse",
-    "UndertakingResponse",
-    "UndertakingSignatureRequest",
-    "UndertakingSignatureResponse",
-]
-
 
 class OptionResponse(BaseModel):
     """One answer to choose from."""

@@ -20,8 +20,6 @@ from identity.training.models import Attempt, Result, Signature
 from identity.training.problems import AttemptClosed, TooManyAttempts, UndertakingDiffers, WrongAnswers
 from identity.training.queries import count_attempts_since, get_attempt, get_open_attempt, get_result, get_signature
 
-__all__ = ["answer", "begin", "sign"]
-
 ASKED = 5
 A_DAY = timedelta(days=1)
 ATTEMPTS_A_DAY = 5

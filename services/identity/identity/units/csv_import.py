@@ -15,8 +15,6 @@ from common.enforcement.permissions import UnitKind
 from identity.units.models import Duty, Level
 from identity.units.problems import CsvUnreadable
 
-__all__ = ["COLUMNS", "UnitRow", "UnitRowError", "read_units"]
-
 COLUMNS = ("name", "uscc", "kind", "level", "duties")
 MAX_ROWS = 5_000
 MIN_NAME_LENGTH, MAX_NAME_LENGTH = 2, 200

@@ -28,8 +28,6 @@ from identity.units.models import Unit
 from identity.units.problems import CsvUnreadable, UnitNotSuspendable, UnitStep
 from identity.units.schemas import RejectedRow, UnitEffectResponse, UnitImportResponse, UnitResponse
 
-__all__ = ["routes"]
-
 routes = router("/identity/units", "units")
 
 CSV = {

@@ -14,8 +14,6 @@ from common.storage.state_machine import StateMachine
 from identity.tables import Base
 from identity.units.problems import UnitStep
 
-__all__ = ["Duty", "Level", "Unit", "UnitState"]
-
 
 class Level(StrEnum):
     """The level of government, or of what the institution serves (clause 4.1)."""

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict, Forbidden, Invalid
 
-__all__ = ["CsvUnreadable", "UnitNotActive", "UnitNotSuspendable", "UnitStep"]
-
 
 class CsvUnreadable(Invalid):
     """422: the file as a whole is not what it should be; nothing of it was taken."""

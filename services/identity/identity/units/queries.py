@@ -11,16 +11,6 @@ from common.storage.locks import for_share, for_update
 from common.storage.pagination import PageRequest, Slice, paginate
 from identity.units.models import Unit
 
-__all__ = [
-    "get_unit",
-    "get_units_by_uscc",
-    "list_units",
-    "list_units_by_kind",
-    "lock_registration",
-    "lock_unit",
-    "lock_unit_state",
-]
-
 
 async def get_unit(session: AsyncSession, unit_id: UUID) -> Unit | None:
     """Return a unit."""

@@ -11,8 +11,6 @@ from identity.cutoffs.schemas import EffectivenessResponse
 from identity.units.csv_import import UnitRowError
 from identity.units.models import Level, Unit
 
-__all__ = ["RejectedRow", "UnitEffectResponse", "UnitImportResponse", "UnitResponse"]
-
 
 class UnitResponse(BaseModel):
     """A unit."""

@@ -25,9 +25,6 @@ from identity.units.models import Level, Unit, UnitState
 from identity.units.problems import UnitNotSuspendable
 from identity.units.queries import get_units_by_uscc, lock_registration, lock_unit
 
-__all__ = ["Registered", "decommission", "register", "register_rows", "reinstate", "suspend"]
-
-
 SUSPENDED = "unit-suspended"
 
 

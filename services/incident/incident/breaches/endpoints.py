@@ -28,8 +28,6 @@ from incident.breaches.views import breach_view, get_breach_view, summary_view, 
 from incident.permissions import CanReadIncidents, CanReportBreaches
 from incident.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/incident/breaches", "breach")
 
 

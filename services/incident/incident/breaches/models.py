@@ -10,8 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from incident.tables import Base
 
-__all__ = ["AuthorityReport", "Fact", "FactKind", "Incident", "Obligation", "current_facts"]
-
 
 class FactKind(StrEnum):
     """The kinds of facts of an incident, each with a time that may be unknown."""

@@ -2,8 +2,6 @@
 
 from common.problems import Forbidden, Invalid, NotFound
 
-__all__ = ["AuthorityReceivesReports", "BreachUnknown", "FactImpossible", "PersonNeeded", "ScopeUnknown"]
-
 
 class BreachUnknown(NotFound):
     """404: the breach does not exist, or belongs to another unit."""

@@ -11,8 +11,6 @@ from common.storage.locks import for_update
 from common.storage.pagination import PageRequest, Slice, paginate
 from incident.breaches.models import AuthorityReport, Fact, Incident, Obligation
 
-__all__ = ["get_incident", "list_facts", "list_incidents", "list_obligations", "list_reports", "lock_incident"]
-
 
 def _incident_of(incident_id: UUID, unit: UUID | None) -> Select[Incident]:
     query = select(Incident).where(Incident.id == incident_id)

@@ -11,20 +11,6 @@ from common.web.timestamps import Timestamp
 from incident.lifting.schemas import LiftProposalResponse
 from incident.orders.schemas import OrderResponse
 
-__all__ = [
-    "AuthorityReportRequest",
-    "AuthorityReportResponse",
-    "Breach",
-    "BreachReportRequest",
-    "BreachScope",
-    "BreachSummary",
-    "Containment",
-    "FactCorrectionRequest",
-    "FactResponse",
-    "ObligationResponse",
-    "WaitMs",
-]
-
 WaitMs = Annotated[
     int, Query(ge=0, le=5000, description="how long the answer waits for confirmations and probes, in milliseconds")
 ]

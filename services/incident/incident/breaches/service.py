@@ -27,8 +27,6 @@ from incident.orders.service import ContainmentTarget
 from incident.projections import queries as projections
 from incident.runtime import Runtime
 
-__all__ = ["correct_fact", "report", "report_to_authority"]
-
 REPORT_TERM_POLICY = "breach-report-term"
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 """A reporter's clock may be ahead of ours by so much."""

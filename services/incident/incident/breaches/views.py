@@ -29,8 +29,6 @@ from incident.probes.models import Probe
 from incident.probes.schemas import ProbeResponse
 from incident.runtime import Runtime
 
-__all__ = ["breach_view", "containment_view", "get_breach_view", "summary_view", "wait_until_settled"]
-
 POLL_INTERVAL_SECONDS = 0.1
 """How often a waiting request reads the orders again, for the commits of other replicas."""
 

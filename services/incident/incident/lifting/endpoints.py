@@ -21,8 +21,6 @@ from incident.lifting.schemas import LiftProposalRequest, LiftProposalResponse
 from incident.permissions import CanApproveLifts, CanProposeLifts
 from incident.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/incident", "lifting")
 
 

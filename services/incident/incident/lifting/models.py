@@ -12,8 +12,6 @@ from common.storage.state_machine import StateMachine
 from incident.lifting.problems import LiftDecided
 from incident.tables import Base
 
-__all__ = ["LiftProposal", "LiftState"]
-
 
 class LiftState(StrEnum):
     """The states of a proposal."""

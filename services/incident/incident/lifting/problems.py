@@ -2,15 +2,6 @@
 
 from common.problems import Conflict, Forbidden, NotFound
 
-__all__ = [
-    "LiftAlreadyProposed",
-    "LiftDecided",
-    "LiftNeedsAnotherPerson",
-    "LiftUnknown",
-    "NotTheProposer",
-    "NothingToLift",
-]
-
 
 class NothingToLift(Conflict):
     """409: every order of the incident is lifted already."""

@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.storage.locks import for_update
 from incident.lifting.models import LiftProposal, LiftState
 
-__all__ = ["get_open_proposal", "get_proposal", "list_proposals", "lock_proposal"]
-
 
 async def get_proposal(session: AsyncSession, proposal_id: UUID) -> LiftProposal | None:
     """Return a proposal, unlocked: lock its incident first."""

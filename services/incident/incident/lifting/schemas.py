@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["LiftProposalRequest", "LiftProposalResponse"]
-
 
 class LiftProposalRequest(BaseModel):
     """Why the containment can end."""

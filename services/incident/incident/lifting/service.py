@@ -25,8 +25,6 @@ from incident.orders import service as orders
 from incident.orders.models import Order, OrderState
 from incident.runtime import Runtime
 
-__all__ = ["approve", "propose", "withdraw"]
-
 
 async def propose(
     session: AsyncSession, runtime: Runtime, principal: Principal, incident_id: UUID, reason: str

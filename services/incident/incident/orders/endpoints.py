@@ -15,8 +15,6 @@ from incident.orders.problems import OrderStepForbidden
 from incident.permissions import CanProposeLifts
 from incident.runtime import RuntimeDep
 
-__all__ = ["routes"]
-
 routes = router("/incident/orders", "containment")
 
 

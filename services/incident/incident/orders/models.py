@@ -14,8 +14,6 @@ from common.storage.state_machine import StateMachine
 from incident.orders.problems import OrderStepForbidden
 from incident.tables import Base
 
-__all__ = ["PROBED_FOR", "Order", "OrderState", "OrderStep"]
-
 
 class OrderState(StrEnum):
     """The states of an order. The last four follow a lift that two people decided."""

@@ -2,8 +2,6 @@
 
 from common.problems import Conflict
 
-__all__ = ["OrderStepForbidden"]
-
 
 class OrderStepForbidden(Conflict):
     """409: the order's state does not allow the step."""

@@ -10,8 +10,6 @@ from common.storage.locks import for_update
 from incident.breaches.models import Incident
 from incident.orders.models import Order, OrderStep
 
-__all__ = ["list_orders", "list_steps", "lock_order", "lock_orders", "unsettled_order_exists"]
-
 
 async def lock_order(session: AsyncSession, order_id: UUID, unit: UUID | None = None) -> Order | None:
     """Return and lock an order of an incident of `unit`; None for all units."""

@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 from incident.probes.schemas import ProbeResponse
 
-__all__ = ["OrderResponse", "OrderStepResponse"]
-
 
 class OrderStepResponse(BaseModel):
     """One line of an order's timeline; `effective_at` is the executor's own time."""

@@ -27,18 +27,6 @@ from incident.orders.models import Order, OrderState, OrderStep
 from incident.orders.problems import OrderStepForbidden
 from incident.runtime import Runtime
 
-__all__ = [
-    "ContainmentTarget",
-    "append_step",
-    "confirm",
-    "confirm_lift",
-    "fail",
-    "issue",
-    "lift",
-    "probe_again",
-    "time_limit",
-]
-
 log = structlog.get_logger()
 
 FAILED = Counter("xindun_containment_failed_total", "Orders that a person must see to at once", ["executor", "reason"])

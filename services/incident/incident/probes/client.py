@@ -14,8 +14,6 @@ from incident.probes.plan import ProbeTarget
 from incident.probes.task_queue import ProbeAttempt, ProbeTask
 from incident.settings import Settings
 
-__all__ = ["ProbeClient"]
-
 MAX_PROBE_SECONDS = 5.0
 """A probe sends no further request after this time: with the client's timeouts it ends well within the lease."""
 TOKEN_RENEWAL_MARGIN = timedelta(seconds=15)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Evaluation", "evaluate"]
-
 REVOKED = "urn:xindun:problem:credential-revoked"
 OK, UNAUTHORIZED = 200, 401
 REFUSAL_STATUSES = (403, 404, 429)

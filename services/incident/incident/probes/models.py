@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from incident.tables import Base
 
-__all__ = ["Probe"]
-
 
 class Probe(Base):
     """One attempt, appended: the credential's subject, the grant, the answer, and whether it proves anything.

@@ -12,8 +12,6 @@ from incident.orders.models import Order
 from incident.projections import queries
 from incident.projections.models import Grant
 
-__all__ = ["MAX_PROBED_GRANTS", "NotApplicable", "ProbeTarget", "plan_probes"]
-
 MAX_PROBED_GRANTS = 20
 """Grants of one order that a probe asks for: one alone proves nothing about the others, and an order may have many."""
 

@@ -11,8 +11,6 @@ from common.storage.locks import for_update
 from incident.orders.models import Order
 from incident.probes.models import Probe
 
-__all__ = ["get_next_due", "list_probes", "lock_due_orders"]
-
 
 async def lock_due_orders(session: AsyncSession, now: datetime, limit: int) -> Sequence[Order]:
     """Return and lock orders that are due, without those that another worker has locked."""

@@ -5,8 +5,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ProbeResponse"]
-
 
 class ProbeResponse(BaseModel):
     """One attempt to show that access is refused, or allowed again."""

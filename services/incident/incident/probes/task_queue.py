@@ -20,8 +20,6 @@ from incident.probes.models import Probe
 from incident.probes.plan import NotApplicable, ProbeTarget, plan_probes
 from incident.runtime import Runtime
 
-__all__ = ["CLAIM_LEASE", "ProbeAttempt", "ProbeTask", "claim", "record"]
-
 PROBES = Counter("xindun_probes_total", "Probes by what they showed", ["executor", "expectation", "passed"])
 PROBED_SECONDS = Histogram(
     "xindun_containment_probed_seconds",

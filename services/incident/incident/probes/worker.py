@@ -11,8 +11,6 @@ from incident.probes import queries, task_queue
 from incident.probes.client import ProbeClient
 from incident.runtime import Runtime
 
-__all__ = ["probe_orders", "probe_round"]
-
 log = structlog.get_logger()
 
 POLL_INTERVAL_SECONDS = 1.0

@@ -9,8 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.storage.base import BigInt
 from incident.tables import Base
 
-__all__ = ["Account", "Grant", "System", "Unit"]
-
 
 class Unit(Base):
     """A unit. `sequence` is the publisher's number of the newest event that set `status`; older events change nothing."""

@@ -10,18 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from incident.projections.models import Account, Grant, System, Unit
 
-__all__ = [
-    "get_active_account",
-    "get_grants",
-    "get_owners",
-    "list_current_systems",
-    "list_grants_of_system",
-    "list_grants_of_unit",
-    "list_systems_of_unit",
-    "set_grant_terms",
-    "upsert",
-]
-
 
 async def upsert(
     session: AsyncSession,

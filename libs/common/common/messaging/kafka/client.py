@@ -12,9 +12,6 @@ from aiokafka.helpers import create_ssl_context
 
 from common.messaging.bus import Message
 
-__all__ = ["CLIENT_ERRORS", "MAX_BATCH_MESSAGES", "POLL_TIMEOUT", "REQUEST_TIMEOUT"]
-__all__ += ["KafkaSecurity", "Options", "client_options", "message_of", "start_client", "stop_client"]
-
 REQUEST_TIMEOUT = 10.0
 """Seconds for a request, and for a publication."""
 CLOSE_TIMEOUT = 3.0

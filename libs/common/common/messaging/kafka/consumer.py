@@ -23,8 +23,6 @@ from common.messaging.kafka.client import (
     stop_client,
 )
 
-__all__ = ["FETCH_LINGER", "GroupConsumer"]
-
 WATCHDOG_TIMEOUT = 15.0
 """Seconds without an answered fetch of an assigned partition, after which the consumer is replaced."""
 MAX_QUEUED_MESSAGES = 2 * MAX_BATCH_MESSAGES

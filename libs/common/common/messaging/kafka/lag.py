@@ -19,8 +19,6 @@ from common.messaging.kafka.client import (
     stop_client,
 )
 
-__all__ = ["PartitionLag", "lag_of_groups"]
-
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:

@@ -11,8 +11,6 @@ from aiokafka.errors import KafkaTimeoutError
 from common.messaging.bus import Message
 from common.messaging.kafka.client import REQUEST_TIMEOUT, Options, start_client, stop_client
 
-__all__ = ["Producer"]
-
 STOP_TIMEOUT = 3.0
 
 _log = logging.getLogger(__name__)

@@ -20,8 +20,6 @@ from common.messaging.kafka.client import (
 )
 from common.messaging.topics import Topic
 
-__all__ = ["KafkaReader"]
-
 CONNECT_TIMEOUT = 3.0
 RETRY_DELAY = 0.1
 OFFSETS_TIMEOUT = 1.0

@@ -20,8 +20,6 @@ from common.web.operations.status import status_of
 from common.web.routing import router
 from common.web.runtime import Runtime, RuntimeDep
 
-__all__ = ["dead_letter_routes", "status_routes"]
-
 CanManageOperations = Annotated[Principal, requires(MANAGE_OPERATIONS)]
 
 

@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["DatabaseStatus", "DeadLetter", "DropRequest", "InboxStatus", "PointStatus", "RelayStatus", "ServiceStatus"]
-
 
 class DeadLetter(BaseModel):
     """An event of another service that this service could not apply."""

@@ -14,8 +14,6 @@ from common.problems import Unavailable
 from common.web.operations.schemas import DatabaseStatus, InboxStatus, PointStatus, RelayStatus, ServiceStatus
 from common.web.runtime import Runtime
 
-__all__ = ["status_of"]
-
 MAX_COUNTED_ROWS = 100_000
 """Rows: the count of a long queue must not slow the service down."""
 
