@@ -32,7 +32,7 @@ SOURCES = [
 PACKAGES = {"common", "operations", "deploy", "demo", "bench", "tools", "tests", *MEMBERS}
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md")),
-    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name not in ("access-matrix.md", "gateway.md")),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "access-matrix.md"),
 ]
 SUPERSEDED = re.compile(r"^\*\*Status\.\*\* Superseded", re.MULTILINE)
 """A superseded decision describes code that is gone."""
