@@ -20,7 +20,7 @@ from demo.steps import run_scenario
 from deploy.bootstrap import sample_people
 from deploy.platform_process import free_port
 from deploy.secret_files import ensure_secrets
-from tests.faults.retrying_client import PatientTransport
+from tests.faults.retrying_client import RetryingTransport
 
 ROOT = Path(__file__).parents[2]
 READY_TIMEOUT = 600.0
@@ -139,7 +139,7 @@ class Containers:
         out = self.directory / "demo"
         out.mkdir(exist_ok=True)
         url = self.url(index)
-        transport = PatientTransport(url, patience=READY_TIMEOUT)
+        transport = RetryingTransport(url, patience=READY_TIMEOUT)
         async with httpx.AsyncClient(transport=transport, base_url=url, timeout=60) as client:
             runner = _Runner(client, at_step)
             try:
