@@ -1,8 +1,8 @@
-"""Makes authority and center with their first administrators, once: `python -m identity.bootstrap --people FILE`.
+"""Creates authority and center with their first administrators, once: `python -m identity.bootstrap --people FILE`.
 
-FILE (`-`: standard input) names who they are, so that no ID number stands in a command line:
+FILE (`-`: standard input) names the people, so that no ID number appears in a command line:
 `{"authority": {"name": …, "id_number": …}, "center": {…}}`, each with `login`, `unit_name`, `unit_code` if the defaults do
-not fit. What is printed are the logins and activation codes; the codes are kept nowhere.
+not fit. The command prints logins and activation codes; of the codes, only hashes are stored.
 """
 
 import argparse
@@ -30,15 +30,18 @@ from identity.units import service as units
 from identity.units.models import Duty, Level
 from identity.units.queries import list_units_by_kind, lock_registration
 
-NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
-CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
-"""Unassigned codes with right check digits: enough for a trial; an installation names its own."""
-POSTS = {UnitKind.AUTHORITY: "authority-officer", UnitKind.CENTER: "center-officer"}
-DUTIES = {UnitKind.AUTHORITY: (Duty.MAINTAINS, Duty.USES), UnitKind.CENTER: (Duty.BUILDS, Duty.RUNS, Duty.MAINTAINS)}
+UNIT_NAMES = {UnitKind.AUTHORITY: "厦门市发展和改革委员会", UnitKind.CENTER: "厦门市信用中心"}
+UNIT_CODES = {UnitKind.AUTHORITY: "11350200XD00000016", UnitKind.CENTER: "12350200XD00000026"}
+"""Unassigned codes with valid check digits, for a trial; an installation names its own."""
+POST_NAMES = {UnitKind.AUTHORITY: "authority-officer", UnitKind.CENTER: "center-officer"}
+UNIT_DUTIES = {
+    UnitKind.AUTHORITY: (Duty.MAINTAINS, Duty.USES),
+    UnitKind.CENTER: (Duty.BUILDS, Duty.RUNS, Duty.MAINTAINS),
+}
 
 
 class AlreadyBootstrapped(Conflict):
-    """There is an authority or a center: their people invite the others."""
+    """409: authority or center exist already; their people invite the others."""
 
     slug = "already-bootstrapped"
     zh, en = (
@@ -48,7 +51,7 @@ class AlreadyBootstrapped(Conflict):
 
 
 class FirstPerson(BaseModel):
-    """A first administrator, and the unit."""
+    """The first administrator of a unit, and the unit."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     name: str
@@ -59,7 +62,7 @@ class FirstPerson(BaseModel):
 
 
 class FirstPeople(BaseModel):
-    """One person for each; they invite the others."""
+    """The first administrators; they invite the others."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     authority: FirstPerson
@@ -67,7 +70,7 @@ class FirstPeople(BaseModel):
 
 
 async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, InvitationResponse]:
-    """Return by `authority` and `center` who can activate an account, with the code. Clause 7.6.
+    """Create both units and return their administrators' invitations, by `authority` and `center`. Clause 7.6.
 
     Raises `AlreadyBootstrapped`, `Invalid` for a wrong code, and what an invitation raises.
     """
@@ -78,7 +81,7 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, Invitati
         if await list_units_by_kind(session, UnitKind.AUTHORITY, UnitKind.CENTER):
             raise AlreadyBootstrapped
         for kind, person in ((UnitKind.AUTHORITY, people.authority), (UnitKind.CENTER, people.center)):
-            code = (person.unit_code or CODES[kind]).upper()
+            code = (person.unit_code or UNIT_CODES[kind]).upper()
             if not uscc.is_valid(code):
                 raise Invalid("统一社会信用代码无效", "Not a unified social credit code", unit=kind.value)
             unit = await units.register(
@@ -86,9 +89,9 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, Invitati
                 runtime,
                 kind=kind,
                 level=Level.MUNICIPAL,
-                name=person.unit_name or NAMES[kind],
+                name=person.unit_name or UNIT_NAMES[kind],
                 uscc=code,
-                duties=DUTIES[kind],
+                duties=UNIT_DUTIES[kind],
             )
             invitee = InvitationRequest(
                 name=person.name, login=person.login or f"{kind}.admin", id_number=person.id_number
@@ -102,7 +105,7 @@ async def bootstrap(runtime: Runtime, people: FirstPeople) -> dict[str, Invitati
                 login=invitee.login,
                 id_number=invitee.id_number.get_secret_value(),
                 by=None,
-                post=await get_post_by_name(session, unit.id, POSTS[kind]),
+                post=await get_post_by_name(session, unit.id, POST_NAMES[kind]),
             )
             invited[kind.value] = InvitationResponse.of(outcome)
     return invited
@@ -122,8 +125,8 @@ async def _run(people: FirstPeople) -> dict[str, InvitationResponse]:
 
 
 def main() -> None:
-    """Read who they are, and print once what they need."""
-    parser = argparse.ArgumentParser(description="Make authority and center with their first administrators, once.")
+    """Read the people, and print their invitations once."""
+    parser = argparse.ArgumentParser(description="Create authority and center with their first administrators, once.")
     parser.add_argument("--people", required=True, help="JSON file, or - for standard input")
     options = parser.parse_args()
     text = sys.stdin.read() if options.people == "-" else Path(options.people).read_text(encoding="utf-8")

@@ -38,7 +38,7 @@ class Settings(ServiceSettings):
             raise ValueError(f"not {KEY_BYTES} bytes in base64")
         return value
 
-    def sealing_key(self) -> bytes:
+    def encryption_key(self) -> bytes:
         """Return the key that seals secrets of second factors."""
         return base64.b64decode(self.totp_key.get_secret_value())
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from identity.signing.keys import SigningKeys
-from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
+from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE, PublishedKey
 from identity.signing.service import choose, publish_keys
 from operations.client import ApiClient, UsageError
 from operations.rotation import SIGNING_KEY, rotate_signing_key
@@ -50,7 +50,7 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
     assert "PRIVATE" not in done.text() + done.json()
     again = await rotate(harness, directory)
     assert (again.well, again.data["kid"]) == (True, new), "the old key has not ended: the rotation is under way"
-    harness.clock.advance(LEASE + MAX_TOKEN_TERM + LEASE)
+    harness.clock.advance(SIGNING_LEASE + MAX_TOKEN_TERM + SIGNING_LEASE)
     await choose(harness.runtime)
     await choose(harness.runtime)
     await harness.event("signing-key.retired", kid=old)

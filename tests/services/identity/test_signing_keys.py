@@ -14,7 +14,7 @@ import identity.main
 from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.keys import SigningKeys
-from identity.signing.models import LEASE, MAX_TOKEN_TERM
+from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE
 from identity.signing.problems import SigningKeyMissing
 from identity.signing.service import choose
 from tests.harness.client import slug
@@ -118,7 +118,7 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         keys.own |= replica.keys.own  # the first replica is given the new key, as its restart would
         await until(lambda: keys.current.kid == new.kid)
         assert (await retire(harness, old)).status_code == 409
-        harness.clock.advance(LEASE + MAX_TOKEN_TERM - timedelta(seconds=10))
+        harness.clock.advance(SIGNING_LEASE + MAX_TOKEN_TERM - timedelta(seconds=10))
         await choose(replica.runtime)
         assert old.kid in harness.runtime.point.keys
         assert len(await harness.events("signing-key.retired")) == 0

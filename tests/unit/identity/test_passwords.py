@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from identity.credentials.passwords import LONGEST, Passwords, TooManyLogins, check_strength
+from identity.credentials.passwords import MAX_PASSWORD_LENGTH, Passwords, TooManyLogins, check_strength
 
 GOOD = "quartz-Lantern 47 violet"
 CONTEXT = ["单志远", "江州市发展和改革委员会", "shan.zy"]
@@ -57,7 +57,7 @@ async def test_an_unknown_login_costs_the_same_work_and_is_refused(passwords, mo
 
 
 async def test_an_unknown_login_is_refused_even_with_the_password_it_is_compared_to(passwords, monkeypatch):
-    monkeypatch.setattr(passwords, "_nobody", await passwords.hash_password(GOOD))
+    monkeypatch.setattr(passwords, "_dummy_hash", await passwords.hash_password(GOOD))
     assert not await passwords.verify_password(None, GOOD)
 
 
@@ -67,9 +67,9 @@ async def test_the_same_text_typed_in_another_normal_form_is_the_same_password(p
 
 
 async def test_a_password_over_the_bound_is_never_worked_on(passwords):
-    assert not await passwords.verify_password(None, "a" * (LONGEST + 1))
+    assert not await passwords.verify_password(None, "a" * (MAX_PASSWORD_LENGTH + 1))
     with pytest.raises(ValueError, match="128"):
-        await passwords.hash_password("a" * (LONGEST + 1))
+        await passwords.hash_password("a" * (MAX_PASSWORD_LENGTH + 1))
 
 
 async def test_a_flood_of_logins_is_turned_away_and_the_next_one_served():
@@ -93,9 +93,9 @@ def test_a_strong_password_is_taken(password):
         ("aaaaaaaaaaaaaaaa", ["guessable"]),
         ("password12345678", ["guessable"]),
         ("qwertyuiop123456", ["guessable"]),
-        ("a" * (LONGEST + 1), ["too-long"]),
-        ("㏂" * LONGEST, ["too-long"]),
-        ("𠮷" * LONGEST, ["guessable"]),
+        ("a" * (MAX_PASSWORD_LENGTH + 1), ["too-long"]),
+        ("㏂" * MAX_PASSWORD_LENGTH, ["too-long"]),
+        ("𠮷" * MAX_PASSWORD_LENGTH, ["guessable"]),
     ],
 )
 def test_a_weak_password_is_refused_with_its_reason(password, why):
@@ -146,7 +146,7 @@ def resident():
 
 async def main():
     before = resident()
-    passwords = Passwords(quiet=0.2)
+    passwords = Passwords(trim_delay=0.2)
     await asyncio.gather(*(passwords.hash_password("quartz-Lantern 47 violet") for _ in range(6)))
     deadline = time.monotonic() + 20
     while resident() > before + 10 and time.monotonic() < deadline:

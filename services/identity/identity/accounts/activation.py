@@ -1,4 +1,4 @@
-"""Turns an invitation into an account with two factors, in two steps: password first, then the second factor."""
+"""Activation: an invited person sets a password, then confirms a second factor."""
 
 import hmac
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit, lock_unit_state
 
-ISSUER = "信盾 Xindun"
+TOTP_ISSUER = "信盾 Xindun"
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The second factor to be: shown once, and confirmed with its first code."""
+    """The new second factor: shown once, in effect when its first code confirms it."""
 
     secret: str
     uri: str
@@ -44,7 +44,7 @@ class Challenge:
 
 
 async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Challenge:
-    """Take the password and make a second factor; both wait with the invitation. Again replaces them. Clause 7.6.
+    """Set the password and generate a second factor; both wait with the invitation. A repeat replaces them. Clause 7.6.
 
     Raises `ActivationRefused`, `WeakPassword`, `UnitNotActive`, `TooManyLogins`.
     """
@@ -55,24 +55,24 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
         found = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
         raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=found)
     passwords: Passwords = runtime.passwords
-    # Outside of any transaction: hashing waits for its turn.
+    # Outside of any transaction, because hashing may wait in a queue.
     password_hash = await passwords.hash_password(password)
     secret = totp.generate_secret()
     async with runtime.database.transaction() as session:
         account, invitation = await _lock_invited(session, runtime, login, code)
         invitation.password_hash = password_hash
-        invitation.totp_secret = encrypt(runtime.settings.sealing_key(), secret.encode(), account.totp_place)
+        invitation.totp_secret = encrypt(runtime.settings.encryption_key(), secret.encode(), account.totp_context)
         expires_at = invitation.expires_at
         bind_actor(actor=account.subject, unit=str(account.unit_id))
         event = AccountActivationStarted(account_id=account.id, unit_id=account.unit_id)
         outbox.add(session, event, at=runtime.clock.now())
-    return Challenge(secret, totp.provisioning_uri(secret, login, ISSUER), expires_at)
+    return Challenge(secret, totp.provisioning_uri(secret, login, TOTP_ISSUER), expires_at)
 
 
 async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: str, totp_code: str) -> Account:
-    """Activate the account and take up the post of the invitation. Clause 7.6. Raises `ActivationRefused`, `UnitNotActive`.
+    """Activate the account and appoint it to the post of the invitation. Clause 7.6.
 
-    A repeat with the same two codes, after a lost answer, gets the same answer; nothing happens twice.
+    A repeat with the same two codes gets the same answer and changes nothing. Raises `ActivationRefused`, `UnitNotActive`.
     """
     try:
         account, invitation = await _lock_invited(session, runtime, login, code)
@@ -83,13 +83,13 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     now = runtime.clock.now()
     if invitation.password_hash is None or invitation.totp_secret is None:
         raise ActivationRefused
-    sealed = invitation.totp_secret
-    secret = decrypt(runtime.settings.sealing_key(), sealed, account.totp_place).decode()
+    encrypted_secret = invitation.totp_secret
+    secret = decrypt(runtime.settings.encryption_key(), encrypted_secret, account.totp_context).decode()
     step = totp.accept(secret, totp_code, now, None)
     if step is None:
         raise ActivationRefused
     bind_actor(actor=account.subject, unit=str(account.unit_id))
-    account.activate(now, invitation.password_hash, sealed, step)
+    account.activate(now, invitation.password_hash, encrypted_secret, step)
     outbox.add(session, AccountActivated(account_id=account.id, unit_id=account.unit_id), at=now)
     await _take_up(session, runtime, account, invitation.post_id, invitation.invited_by)
     invitation.end(now)
@@ -97,7 +97,7 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
 
 
 async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: str, totp_code: str) -> Account | None:
-    """Return the account that these two codes activated, while the second still counts and no later one was used."""
+    """Return the account that these two codes activated, while the second is valid and no later one was used."""
     account = await get_account_by_login(session, login)
     if account is None or account.state != AccountState.ACTIVE or account.totp_secret is None:
         return None
@@ -108,7 +108,7 @@ async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: 
         or not hmac.compare_digest(invitation.code_hash, code_hash(code))
     ):
         return None
-    secret = decrypt(runtime.settings.sealing_key(), account.totp_secret, account.totp_place).decode()
+    secret = decrypt(runtime.settings.encryption_key(), account.totp_secret, account.totp_context).decode()
     step = account.totp_step
     assert step is not None
     return account if totp.accept(secret, totp_code, runtime.clock.now(), step - 1) == step else None

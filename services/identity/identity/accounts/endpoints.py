@@ -20,7 +20,7 @@ from identity.accounts.problems import (
     IdNumberInvalid,
     LoginTaken,
     OwnAccount,
-    PersonKnown,
+    PersonHasAccount,
 )
 from identity.accounts.schemas import (
     AccountDetailResponse,
@@ -53,7 +53,7 @@ from identity.units.queries import get_unit
 
 routes = router("/identity", "accounts")
 
-INVITATION_PROBLEMS = (UnitNotActive, IdNumberInvalid, PersonKnown, LoginTaken)
+INVITATION_PROBLEMS = (UnitNotActive, IdNumberInvalid, PersonHasAccount, LoginTaken)
 
 
 @routes.post("/accounts", status_code=201)
@@ -61,7 +61,7 @@ INVITATION_PROBLEMS = (UnitNotActive, IdNumberInvalid, PersonKnown, LoginTaken)
 async def invite_account(
     body: InvitationRequest, principal: CanInviteAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> InvitationResponse:
-    """Invite a person of the caller's unit; the activation code is shown this once."""
+    """Invite a person of the caller's unit; the activation code is shown once."""
     unit = await get_unit(write.session, principal.unit) if principal.unit else None
     if unit is None:
         raise NotFound
@@ -123,10 +123,10 @@ async def get_account(account_id: UUID, principal: CanReadAccounts, session: Ses
     account = await queries.get_account(session, account_id, visible_unit(principal))
     if account is None:
         raise NotFound
-    held = await list_open_suspensions(session, "account_id", account.id)
+    suspensions = await list_open_suspensions(session, "account_id", account.id)
     return AccountDetailResponse(
         **AccountResponse.of(account).model_dump(),
-        suspensions=[SuspensionResponse.model_validate(row, from_attributes=True) for row in held],
+        suspensions=[SuspensionResponse.model_validate(row, from_attributes=True) for row in suspensions],
     )
 
 
@@ -136,7 +136,7 @@ async def suspend_account(
     account_id: UUID, body: ReasonRequest, principal: CanRevokeAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> AccountEffectResponse:
     """Suspend an account; wait until no enforcement point accepts its credentials."""
-    _not_own(principal, account_id)
+    _refuse_own_account(principal, account_id)
     await service.suspend(
         write.session, runtime, account_id, reason="account-suspended", cause=_cause(principal), note=body.reason
     )
@@ -154,7 +154,7 @@ async def reinstate_account(
     account_id: UUID, principal: CanReinstateAccounts, write: WriteDep, runtime: RuntimeDep
 ) -> AccountResponse:
     """Lift the center's suspension; another cause keeps the account suspended."""
-    _not_own(principal, account_id)
+    _refuse_own_account(principal, account_id)
     await service.reinstate(write.session, runtime, account_id, cause=_cause(principal))
     account = await queries.get_account(write.session, account_id, None)
     if account is None:
@@ -200,7 +200,7 @@ async def confirm_activation(
     return AccountResponse.of(account)
 
 
-def _not_own(principal: Principal, account_id: UUID) -> None:
+def _refuse_own_account(principal: Principal, account_id: UUID) -> None:
     if principal.kind == "account" and principal.uuid == account_id:
         raise OwnAccount
 

@@ -14,7 +14,7 @@ from identity.tables import Base
 
 
 class AccountState(StrEnum):
-    """`suspended` while any suspension is open; `revoked`: for good."""
+    """`suspended` while any suspension is open; `revoked` is final."""
 
     INVITED = "invited"
     ACTIVE = "active"
@@ -56,23 +56,23 @@ class Account(StateMachine, Base):
         return f"account:{self.id}"
 
     @property
-    def totp_place(self) -> str:
+    def totp_context(self) -> str:
         """Encryption context of its second factor."""
         return f"account/{self.id}/totp"
 
     def activate(self, at: datetime, password_hash: str, totp_secret: bytes, step: int) -> None:
-        """Take the factors over. Raises `AccountStep`."""
+        """Activate the account with its two factors. Raises `AccountStep`."""
         self.move_to(AccountState.ACTIVE)
         self.activated_at, self.password_hash, self.totp_secret, self.totp_step = at, password_hash, totp_secret, step
 
     def revoke(self, at: datetime) -> None:
-        """End it, and forget its factors. Raises `AccountStep`."""
+        """Revoke the account and delete its factors. Raises `AccountStep`."""
         self.move_to(AccountState.REVOKED)
         self.revoked_at, self.password_hash, self.totp_secret = at, None, None
 
 
 class Invitation(Base):
-    """One activation code; between the two steps of the activation it holds the factors that wait for the second."""
+    """One activation code; between the two steps of an activation, it holds the unconfirmed factors."""
 
     __tablename__ = "invitations"
 
@@ -88,5 +88,5 @@ class Invitation(Base):
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
 
     def end(self, at: datetime) -> None:
-        """Nothing can be done with the code from now on; the waiting factors are forgotten."""
+        """End the code, and delete the unconfirmed factors."""
         self.ended_at, self.password_hash, self.totp_secret = at, None, None

@@ -41,7 +41,7 @@ class OwnAccount(Forbidden):
     clause = "6.5"
 
 
-class PersonKnown(Conflict):
+class PersonHasAccount(Conflict):
     """409: the person has a live account, here or in another unit."""
 
     slug = "person-has-account"

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from identity.accounts.models import Account
-from identity.accounts.service import Invited
+from identity.accounts.service import IssuedInvitation
 from identity.cutoffs.schemas import EffectivenessResponse
 
 
@@ -39,7 +39,7 @@ class AdministratorInvitationRequest(InvitationRequest):
 
 
 class InvitationResponse(BaseModel):
-    """The account, and the activation code: shown this once, to be handed to the person."""
+    """The account, and the activation code: shown once, for the inviter to hand to the person."""
 
     account_id: UUID
     login: str
@@ -47,7 +47,7 @@ class InvitationResponse(BaseModel):
     expires_at: datetime
 
     @classmethod
-    def of(cls, invited: Invited) -> Self:
+    def of(cls, invited: IssuedInvitation) -> Self:
         """Build from the outcome."""
         return cls(
             account_id=invited.account.id,
@@ -67,7 +67,7 @@ class ActivationRequest(BaseModel):
 
 
 class ActivationChallengeResponse(BaseModel):
-    """The second factor: shown this once, in effect when its first code confirms it."""
+    """The second factor: shown once, in effect when its first code confirms it."""
 
     totp_secret: str
     otpauth_uri: str
@@ -116,7 +116,7 @@ class AccountDetailResponse(AccountResponse):
 
 
 class AccountEffectResponse(BaseModel):
-    """The account, and since when and where its credentials are refused."""
+    """The account, and how far the end of its credentials has taken effect."""
 
     account: AccountResponse
     effective: EffectivenessResponse

@@ -15,7 +15,7 @@ from common.ids import new_id
 from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts.models import Account, AccountState, Invitation
-from identity.accounts.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonKnown
+from identity.accounts.problems import AccountStep, IdNumberInvalid, LoginTaken, PersonHasAccount
 from identity.accounts.queries import (
     get_account_by_login,
     get_newest_invitation,
@@ -34,13 +34,13 @@ from identity.units.models import Unit
 from identity.units.problems import UnitNotActive
 from identity.units.queries import get_unit, lock_unit_state
 
-ADMINISTRATOR = "unit-administrator"
+ADMINISTRATOR_POST = "unit-administrator"
 CODE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
-    """An invited account with its activation code, which is kept nowhere."""
+class IssuedInvitation:
+    """An invited account with its activation code, of which only the hash is stored."""
 
     account: Account
     code: str
@@ -48,7 +48,7 @@ class Invited:
 
 
 def code_hash(code: str) -> bytes:
-    """Return what is stored of an activation code: it is random, so one hash is enough."""
+    """Return the hash of an activation code as stored: the code is random, so one hash is enough."""
     return hashlib.sha256(code.encode()).digest()
 
 
@@ -61,12 +61,12 @@ async def invite_administrator(
     name: str,
     login: str,
     id_number: str,
-) -> Invited:
+) -> IssuedInvitation:
     """Invite the administrator of a using unit, appointed on activation. Raises `NotFound` and what `invite` raises."""
     unit = await get_unit(session, unit_id)
     if unit is None or not unit.uses:
         raise NotFound
-    post = await get_post_by_name(session, unit.id, ADMINISTRATOR)
+    post = await get_post_by_name(session, unit.id, ADMINISTRATOR_POST)
     return await invite(
         session, runtime, unit, name=name, login=login, id_number=id_number, by=principal.uuid, post=post
     )
@@ -82,10 +82,10 @@ async def invite(
     id_number: str,
     by: UUID | None,
     post: Post | None = None,
-) -> Invited:
+) -> IssuedInvitation:
     """Invite a person into `unit`; `post` is taken up on activation. Clause 7.6: one person, one account.
 
-    Raises `UnitNotActive`, `IdNumberInvalid`, `PersonKnown`, `LoginTaken`.
+    Raises `UnitNotActive`, `IdNumberInvalid`, `PersonHasAccount`, `LoginTaken`.
     """
     locked = await lock_unit_state(session, unit.id)
     if locked is None or not locked.active:
@@ -94,7 +94,7 @@ async def invite(
         raise IdNumberInvalid
     person = runtime.settings.digest("person", ric.compact(id_number))
     if await person_has_account(session, person):
-        raise PersonKnown
+        raise PersonHasAccount
     if await get_account_by_login(session, login):
         raise LoginTaken
     now = runtime.clock.now()
@@ -108,10 +108,12 @@ async def invite(
     return _invitation(session, runtime, account, by=by, post_id=post.id if post else None)
 
 
-async def renew_invitation(session: AsyncSession, runtime: Runtime, principal: Principal, account_id: UUID) -> Invited:
-    """Give a new code to who was invited and has not activated: the one before ends.
+async def renew_invitation(
+    session: AsyncSession, runtime: Runtime, principal: Principal, account_id: UUID
+) -> IssuedInvitation:
+    """Issue a new code for an account that is not active yet; the previous code ends.
 
-    Who may invite administrators renews theirs in any unit. Raises `NotFound`, `AccountStep`.
+    A principal that may invite administrators renews their codes in any unit. Raises `NotFound`, `AccountStep`.
     """
     account = await lock_account(session, account_id, None)
     if account is None:
@@ -131,12 +133,12 @@ async def _of_administrator(session: AsyncSession, account: Account, invitation:
     if invitation is None or invitation.post_id is None:
         return False
     post = await get_post(session, invitation.post_id, account.unit_id)
-    return post is not None and post.name == ADMINISTRATOR
+    return post is not None and post.name == ADMINISTRATOR_POST
 
 
 def _invitation(
     session: AsyncSession, runtime: Runtime, account: Account, *, by: UUID | None, post_id: UUID | None
-) -> Invited:
+) -> IssuedInvitation:
     now = runtime.clock.now()
     code = secrets.token_urlsafe(CODE_BYTES)
     expires_at = now + timedelta(seconds=runtime.policies.at("invitation-term", now).value)
@@ -151,7 +153,7 @@ def _invitation(
             post_id=post_id,
         )
     )
-    return Invited(account, code, expires_at)
+    return IssuedInvitation(account, code, expires_at)
 
 
 async def suspend(
@@ -159,10 +161,10 @@ async def suspend(
 ) -> bool:
     """End every credential of the account until this cause, and any other, is lifted. Clause 6.5.
 
-    `reason` is a stable slug, `note` what a person wrote; it stays in this service.
+    `reason` is a stable slug; `note` is a person's text, and stays in this service.
 
-    False when there is no such account, or this cause holds it already. A revoked account stays revoked and is cut off
-    once more, so that the order has a cutoff to show.
+    Return False for an unknown account, and when this cause suspends it already. A revoked account stays revoked and gets
+    another cutoff, so that the order can show one.
     """
     account = await lock_account(session, account_id, None)
     if account is None:
@@ -181,7 +183,7 @@ async def suspend(
 
 
 async def reinstate(session: AsyncSession, runtime: Runtime, account_id: UUID, *, cause: str) -> bool:
-    """Lift what this cause holds; True when the account may sign in again, False while another cause holds it."""
+    """Lift the suspension by this cause; True when no other cause keeps the account suspended."""
     account = await lock_account(session, account_id, None)
     if account is None:
         return False
@@ -195,9 +197,9 @@ async def reinstate(session: AsyncSession, runtime: Runtime, account_id: UUID, *
 
 
 async def revoke(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str, cause: str) -> bool:
-    """End the account for good: factors, sessions, invitation, appointments and every token. Clauses 3.1, 6.5.
+    """Revoke the account: factors, sessions, invitation, appointments and every token end. Clauses 3.1, 6.5.
 
-    False when there is no such account, or it is revoked already.
+    Return False for an unknown or revoked account.
     """
     account = await lock_account(session, account_id, None)
     if account is None or account.state == AccountState.REVOKED:

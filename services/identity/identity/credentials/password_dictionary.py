@@ -14,12 +14,12 @@ from collections.abc import Sequence
 os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # the library asks its environment, once
 from pypinyin import Style, lazy_pinyin, pinyin
 
-_LONGEST_NAME = 30
+_MAX_NAME_LENGTH = 30
 """Maximum characters of a unit's name that are read, so that it gives a few hundred parts at most."""
-_NAME_LENGTH = 4
+_MAX_PERSON_NAME_LENGTH = 4
 """A text of at most so many characters may be a person's name: all readings of its characters are tried."""
-_READINGS = 32
-_PART_READINGS = 8
+_MAX_READINGS = 32
+_MAX_PART_READINGS = 8
 _MIN_WORD_LENGTH = 4
 """A name shorter than this many letters may occur in any word."""
 
@@ -28,17 +28,17 @@ def spellings(word: str) -> set[str]:
     """Return `word`, its parts, and for Chinese text its readings in pinyin, together and in initials, in lower case."""
     word = unicodedata.normalize("NFKC", word).lower().strip()
     found = {word, *re.split(r"[\W_]+", word)}
-    chinese = "".join(re.findall(r"[\u3400-\u9fff]+", word))[:_LONGEST_NAME]
+    chinese = "".join(re.findall(r"[\u3400-\u9fff]+", word))[:_MAX_NAME_LENGTH]
     if chinese:
         initials = "".join(lazy_pinyin(chinese, style=Style.FIRST_LETTER))
         found |= {initials, *_runs(chinese, 2), *_runs(initials, _MIN_WORD_LENGTH)}
         for syllables in _readings(chinese):
             # Given name before surname too; and units go by parts of their long names.
             found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}
-        if len(chinese) > _NAME_LENGTH:
+        if len(chinese) > _MAX_PERSON_NAME_LENGTH:
             for start in range(len(chinese) - 1):
                 for part in (chinese[start : start + 2], chinese[start : start + 3]):
-                    found |= {"".join(syllables) for syllables in _every_reading(part, _PART_READINGS)}
+                    found |= {"".join(syllables) for syllables in _every_reading(part, _MAX_PART_READINGS)}
     return {spelling for spelling in found if len(spelling) > 1}
 
 
@@ -49,10 +49,10 @@ def _runs(items: Sequence[str], shortest: int) -> list[str]:
 
 
 def _readings(chinese: str) -> list[list[str]]:
-    if len(chinese) > _NAME_LENGTH:
+    if len(chinese) > _MAX_PERSON_NAME_LENGTH:
         return [lazy_pinyin(chinese)]
     # A surname has often another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
-    return _every_reading(chinese, _READINGS)
+    return _every_reading(chinese, _MAX_READINGS)
 
 
 def _every_reading(chinese: str, most: int) -> list[list[str]]:

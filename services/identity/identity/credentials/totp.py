@@ -1,4 +1,4 @@
-"""The second factor: time-based one-time passwords (RFC 6238), each step once."""
+"""The second factor: time-based one-time passwords (RFC 6238), each accepted once."""
 
 import hmac
 import re
@@ -7,8 +7,8 @@ from datetime import datetime
 import pyotp
 
 _STEP_SECONDS = 30
-_WINDOW = 1
-"""Steps that a telephone's clock may be off, to either side (RFC 6238 §5.2 and §6)."""
+_WINDOW_STEPS = 1
+"""Steps by which a telephone's clock may differ, to either side (RFC 6238 §5.2 and §6)."""
 
 
 def generate_secret() -> str:
@@ -39,9 +39,9 @@ def accept(secret: str, code: str, now: datetime, last_step: int | None) -> int 
     totp = pyotp.TOTP(secret, interval=_STEP_SECONDS)
     current = step_at(now)
     accepted = None
-    # Every candidate is computed and compared, so that the time taken reveals nothing; of two equal codes the later
-    # step counts, so that neither comes again.
-    for step in range(current - _WINDOW, current + _WINDOW + 1):
+    # Every candidate is computed and compared, so that the time reveals nothing. Of two equal codes the later step counts,
+    # so that neither is accepted again.
+    for step in range(current - _WINDOW_STEPS, current + _WINDOW_STEPS + 1):
         equal = hmac.compare_digest(totp.generate_otp(step), code)
         if equal and (last_step is None or step > last_step):
             accepted = step

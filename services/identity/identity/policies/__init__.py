@@ -1,1 +1,1 @@
-"""The authority's dated, versioned rules, and how they come to every process (P9, clause 15.1)."""
+"""Policies: the authority's dated, versioned rules, and their way to every process (P9, clause 15.1)."""

@@ -1,4 +1,4 @@
-"""Endpoints of policies: all may read them, the authority alone sets them."""
+"""Endpoints of policies: every credential reads them, the authority sets them."""
 
 from fastapi import Response
 

@@ -9,7 +9,7 @@ from identity.tables import Base
 
 
 class PolicyRow(Base):
-    """One version, in force from `effective_from` until the next one's; appended, never changed."""
+    """One version, in force until the next one's `effective_from`; appended, never changed."""
 
     __tablename__ = "policy_versions"
 

@@ -12,7 +12,7 @@ class PolicyOutOfBounds(Invalid):
 
 
 class PolicyRetroactive(Invalid):
-    """422: a version holds from now or later, and not before the newest one."""
+    """422: a version takes effect in the past, or before the newest version."""
 
     slug = "policy-retroactive"
     zh, en = "规则不得溯及既往", "A policy holds from now or later"

@@ -1,4 +1,4 @@
-"""Sets policies, and gives each its first version."""
+"""Sets policies, and publishes their first versions."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from identity.runtime import Runtime
 
 
 async def publish_first_versions(runtime: Runtime) -> None:
-    """Give every policy of the catalogue its version 1, once, and put it on the feed."""
+    """Insert version 1 of every policy of the catalogue once, and publish it on the feed."""
     now = runtime.clock.now()
     async with runtime.database.transaction() as session:
         for policy in POLICIES.values():
@@ -29,7 +29,7 @@ async def publish_first_versions(runtime: Runtime) -> None:
                 basis=policy.basis,
             )
             if await insert_first_version(session, first, set_by="service:identity", at=now):
-                _announce(session, first, now)
+                _publish(session, first, now)
 
 
 async def set_policy(
@@ -45,8 +45,8 @@ async def set_policy(
 ) -> PolicyRow:
     """Append a version. Clause 15.1.
 
-    Raises `NotFound` for a name outside the catalogue, `PolicyOutOfBounds`, `PolicyRetroactive` for a begin in the past
-    or before the newest version's, `PreconditionFailed`.
+    Raises `NotFound` for a name outside the catalogue, `PolicyOutOfBounds`, `PolicyRetroactive` for a start in the past or
+    before the newest version's, `PreconditionFailed`.
     """
     policy = POLICIES.get(name)
     if policy is None:
@@ -65,14 +65,14 @@ async def set_policy(
         name=name, version=newest.version + 1, value=value, effective_from=begin, basis=basis, set_by=by, set_at=now
     )
     session.add(row)
-    _announce(
+    _publish(
         session, PolicyVersion(name=name, version=row.version, value=value, effective_from=begin, basis=basis), now
     )
     return row
 
 
-def _announce(session: AsyncSession, version: PolicyVersion, now: datetime) -> None:
-    """Put a version on the feed, and on record."""
+def _publish(session: AsyncSession, version: PolicyVersion, now: datetime) -> None:
+    """Publish a version on the feed, and record it."""
     outbox.add_entry(session, version, at=now)
     event = PolicySet(
         policy=version.name,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ProbeSubject(BaseModel):
-    """Whose credential is asked for."""
+    """The subject of a probe credential."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["system", "account"]
@@ -16,7 +16,7 @@ class ProbeSubject(BaseModel):
 
 
 class ProbeRequest(BaseModel):
-    """`before`: a credential from before the order's cutoff. `after`: one of the present epoch, which opens nothing."""
+    """`before`: a credential from before the order's cutoff. `after`: one of the current epoch, without permissions."""
 
     model_config = ConfigDict(extra="forbid")
     order_id: UUID

@@ -19,7 +19,7 @@ from identity.tokens.service import mint
 async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeResponse:
     """Return a probe credential for a known containment order, for `probe-term` seconds. Clause 12.3.
 
-    It carries no permission and the order's id: services read nothing for it and answer only whether they would.
+    It carries the order's id and no permission: services read no data for it, and answer only whether they would.
     Raises `NotFound` for an unknown order or subject, `ProbeImpossible`.
     """
     order = await session.get(Containment, request.order_id)

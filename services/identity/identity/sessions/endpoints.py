@@ -1,4 +1,4 @@
-"""Endpoints of sessions, and of what the platform knows about the caller."""
+"""Endpoints of sessions and of the caller."""
 
 from uuid import UUID
 
@@ -21,13 +21,13 @@ from identity.runtime import Runtime, RuntimeDep
 from identity.sessions import service
 from identity.sessions.problems import AccountSuspended, RefreshRefused, SignInRefused
 from identity.sessions.schemas import (
-    AppointmentHeld,
+    AccessConditionsResponse,
+    CallerAppointmentResponse,
     CallerResponse,
+    CallerUnitResponse,
     RefreshRequest,
     SessionTokensResponse,
     SignInRequest,
-    Standing,
-    UnitStanding,
 )
 from identity.sessions.sign_in import sign_in as open_by_factors
 from identity.signing.problems import SigningKeyMissing
@@ -96,7 +96,7 @@ async def sign_out(principal: AnyCredential, write: WriteDep, runtime: RuntimeDe
 async def get_me(
     principal: AnyCredential, request: Request, session: SessionDep, runtime: RuntimeDep
 ) -> CallerResponse:
-    """Return the caller as the platform sees it, and what the caller still needs before credit data opens."""
+    """Return the caller, and the conditions that the caller meets for access to credit data."""
     name, state = await _named(session, principal)
     unit = await get_unit(session, principal.unit) if principal.unit else None
     return CallerResponse(
@@ -105,11 +105,11 @@ async def get_me(
         id=principal.id,
         name=name,
         state=state,
-        unit=UnitStanding.model_validate(unit, from_attributes=True) if unit else None,
+        unit=CallerUnitResponse.model_validate(unit, from_attributes=True) if unit else None,
         permissions=sorted(principal.permissions),
         origin=client_ip(request),
         expires_at=principal.expires_at,
-        standing=await _standing(session, runtime, principal.uuid) if principal.kind == "account" else None,
+        standing=await _access_conditions(session, runtime, principal.uuid) if principal.kind == "account" else None,
     )
 
 
@@ -121,14 +121,14 @@ async def _named(session: AsyncSession, principal: Principal) -> tuple[str | Non
     return None, None
 
 
-async def _standing(session: AsyncSession, runtime: Runtime, account_id: UUID) -> Standing:
+async def _access_conditions(session: AsyncSession, runtime: Runtime, account_id: UUID) -> AccessConditionsResponse:
     now = runtime.clock.now()
     until = await get_training_end(session, account_id)
     signature = await get_signature(session, account_id, undertaking().digest)
     held = await list_held_appointments(session, account_id, now)
-    return Standing(
+    return AccessConditionsResponse(
         trained_until=until,
         training_current=until is not None and now < until,
         undertaking_signed=signature is not None,
-        appointments=[AppointmentHeld(id=row.id, post=post.name, until=row.until) for row, post in held],
+        appointments=[CallerAppointmentResponse(id=row.id, post=post.name, until=row.until) for row, post in held],
     )

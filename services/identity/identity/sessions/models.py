@@ -1,4 +1,4 @@
-"""A session, its refresh tokens, and the failures of a login."""
+"""Sessions, refresh tokens, and failed sign-ins of a login."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from identity.tables import Base
 
 
 class Session(Base):
-    """From one sign-in until `expires_at`, or until it ends before; the family of its refresh tokens."""
+    """One sign-in with its refresh tokens, until `expires_at` or an earlier end."""
 
     __tablename__ = "sessions"
 
@@ -28,13 +28,13 @@ class Session(Base):
         return f"session:{self.id}"
 
     def end(self, at: datetime, reason: str) -> None:
-        """End it, for good: there is no way back."""
+        """End the session; an ended session stays ended."""
         assert self.ended_at is None
         self.ended_at, self.reason = at, reason
 
 
 class RefreshToken(Base):
-    """One refresh token, by its SHA-256; used once."""
+    """A refresh token, stored as SHA-256 and used once."""
 
     __tablename__ = "refresh_tokens"
 
@@ -45,9 +45,9 @@ class RefreshToken(Base):
 
 
 class SignInAttempts(Base):
-    """Attempts in a row without success, by the keyed digest of the login: of unknown logins just as of known ones.
+    """Consecutive failed attempts by the keyed digest of the login, whether the login exists or not.
 
-    An attempt counts before its password is checked, so that parallel attempts do not exceed the bound.
+    An attempt counts before its password is checked, so that parallel attempts do not exceed the limit.
     """
 
     __tablename__ = "sign_in_attempts"

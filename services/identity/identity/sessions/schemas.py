@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from common.enforcement.permissions import UnitKind
-from identity.sessions.service import Tokens
+from identity.sessions.service import SessionTokens
 
 
 class SignInRequest(BaseModel):
-    """Both factors. Whatever form the login has: an impossible one is answered as an unknown one."""
+    """Both factors. A malformed login gets the same answer as an unknown one."""
 
     model_config = ConfigDict(extra="forbid")
     login: Annotated[str, Field(min_length=1, max_length=64)]
@@ -20,7 +20,7 @@ class SignInRequest(BaseModel):
 
 
 class RefreshRequest(BaseModel):
-    """A refresh token, which is used up by this."""
+    """A refresh token; the request uses it up."""
 
     model_config = ConfigDict(extra="forbid")
     refresh_token: Annotated[SecretStr, Field(min_length=16, max_length=128)]
@@ -38,7 +38,7 @@ class SessionTokensResponse(BaseModel):
     permissions: list[str]
 
     @classmethod
-    def of(cls, tokens: Tokens) -> Self:
+    def of(cls, tokens: SessionTokens) -> Self:
         """Build from the outcome."""
         return cls(
             access_token=tokens.access.token,
@@ -50,7 +50,7 @@ class SessionTokensResponse(BaseModel):
         )
 
 
-class UnitStanding(BaseModel):
+class CallerUnitResponse(BaseModel):
     """The caller's unit."""
 
     id: UUID
@@ -59,33 +59,33 @@ class UnitStanding(BaseModel):
     state: str
 
 
-class AppointmentHeld(BaseModel):
-    """A post that is held now."""
+class CallerAppointmentResponse(BaseModel):
+    """A current appointment of the caller."""
 
     id: UUID
     post: str
     until: datetime | None
 
 
-class Standing(BaseModel):
+class AccessConditionsResponse(BaseModel):
     """Conditions for access to credit data (clauses 6.1, 6.2): training, undertaking, current posts."""
 
     trained_until: datetime | None
     training_current: bool
     undertaking_signed: bool
-    appointments: list[AppointmentHeld]
+    appointments: list[CallerAppointmentResponse]
 
 
 class CallerResponse(BaseModel):
-    """The caller as the platform sees it; `standing` for people only. `origin`: the network address."""
+    """The caller; `standing` for people only. `origin`: the network address."""
 
     subject: str
     kind: Literal["account", "system", "service"]
     id: str
     name: str | None
     state: str | None
-    unit: UnitStanding | None
+    unit: CallerUnitResponse | None
     permissions: list[str]
     origin: str
     expires_at: datetime
-    standing: Standing | None
+    standing: AccessConditionsResponse | None

@@ -35,12 +35,12 @@ from identity.units.models import Unit
 from identity.units.queries import lock_unit_state
 
 REFRESH_BYTES = 32
-SHORTEST = timedelta(seconds=1)
-"""A token's times are whole seconds: what ends within one is over."""
+MIN_TOKEN_TERM = timedelta(seconds=1)
+"""Tokens have times in whole seconds, so a shorter one would have expired when issued."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class SessionTokens:
     """The tokens of a session; the refresh token itself is not stored."""
 
     access: IssuedToken
@@ -49,8 +49,10 @@ class Tokens:
     permissions: list[str]
 
 
-async def open_session(session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, *, origin: str) -> Tokens:
-    """Open a session of an account whose row is locked, as is its unit's."""
+async def open_session(
+    session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, *, origin: str
+) -> SessionTokens:
+    """Open a session. The caller holds the row locks of account and unit."""
     now = runtime.clock.now()
     term = timedelta(seconds=runtime.policies.at("session-term", now).value)
     row = Session(id=new_id(), account_id=account.id, origin=origin, opened_at=now, expires_at=now + term)
@@ -61,26 +63,26 @@ async def open_session(session: AsyncSession, runtime: Runtime, account: Account
     return await _tokens(session, runtime, account, unit, row)
 
 
-async def refresh(runtime: Runtime, token: str) -> Tokens:
-    """Take a refresh token for new tokens, with the permissions of now. Raises `RefreshRefused`.
+async def refresh(runtime: Runtime, token: str) -> SessionTokens:
+    """Exchange a refresh token for new tokens with the current permissions. Raises `RefreshRefused`.
 
-    A token used twice ends its whole session: it may be stolen. A lost answer therefore costs a sign-in.
+    A token used twice ends its session, because it may be stolen. After a lost answer, the person signs in again.
     """
     async with runtime.database.transaction() as session:
         outcome = await _refresh(session, runtime, hashlib.sha256(token.encode()).digest())
-    # Only now, because what a second use ended must stay ended.
+    # Raised after the commit, so that the end of the session by a second use is not rolled back.
     if isinstance(outcome, RefreshRefused):
         raise outcome
     return outcome
 
 
-async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> Tokens | RefreshRefused:
+async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> SessionTokens | RefreshRefused:
     known = await get_refresh_token(session, digest)
     if known is None:
         return RefreshRefused(reason="unknown")
     family = await get_session(session, known.session_id)
     assert family is not None
-    # Every path locks in this order, account, unit, session: a suspension comes before all of this or after.
+    # Every path locks account, unit, session in this order: a suspension comes before all of this or after.
     account = await lock_account(session, family.account_id, None)
     assert account is not None
     unit = await lock_unit_state(session, account.unit_id)
@@ -96,7 +98,7 @@ async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> To
         await _end(session, runtime, [row], reason="refresh-token-reused")
         await _cut_off(session, runtime, row, reason="refresh-token-reused")
         return RefreshRefused(reason="reused")
-    if row.expires_at - now < SHORTEST:
+    if row.expires_at - now < MIN_TOKEN_TERM:
         return RefreshRefused(reason="expired")
     if account.state != AccountState.ACTIVE:
         return RefreshRefused(reason=f"account-{account.state}")
@@ -109,22 +111,22 @@ async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> To
     return await _tokens(session, runtime, account, unit, row)
 
 
-async def _tokens(session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, row: Session) -> Tokens:
+async def _tokens(session: AsyncSession, runtime: Runtime, account: Account, unit: Unit, row: Session) -> SessionTokens:
     now = runtime.clock.now()
     token = secrets.token_urlsafe(REFRESH_BYTES)
     session.add(RefreshToken(hash=hashlib.sha256(token.encode()).digest(), session_id=row.id, issued_at=now))
-    held = await list_held_appointments(session, account.id, now + SHORTEST)
-    permissions = sorted({permission for _, post in held for permission in post.permissions})
-    # No token outlives an appointment that it speaks of (P7).
-    until = min([row.expires_at, *(held_.until for held_, _ in held if held_.until)])
+    appointments = await list_held_appointments(session, account.id, now + MIN_TOKEN_TERM)
+    permissions = sorted({permission for _, post in appointments for permission in post.permissions})
+    # No token outlives an appointment that gives it permissions (P7).
+    until = min([row.expires_at, *(each.until for each, _ in appointments if each.until)])
     access = await mint(
         session, runtime, subject=account.subject, unit=unit, permissions=permissions, sid=row.id, until=until
     )
-    return Tokens(access, token, row, permissions)
+    return SessionTokens(access, token, row, permissions)
 
 
 async def sign_out(session: AsyncSession, runtime: Runtime, session_id: UUID | None) -> Session:
-    """End the session and its tokens; again changes nothing. Raises `NotFound` for a credential without a session."""
+    """End the session and its tokens; a repeat changes nothing. Raises `NotFound` for a credential without a session."""
     row = await lock_session(session, session_id) if session_id else None
     if row is None:
         raise NotFound
@@ -135,12 +137,12 @@ async def sign_out(session: AsyncSession, runtime: Runtime, session_id: UUID | N
 
 
 async def end_sessions_of_account(session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str) -> None:
-    """End all sessions of an account whose row is locked; its access tokens die by the account's cutoff."""
+    """End all sessions of an account, whose row the caller has locked; the account's cutoff ends the access tokens."""
     await _end(session, runtime, await lock_open_sessions_of_account(session, account_id), reason=reason)
 
 
 async def end_sessions_of_unit(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, reason: str) -> None:
-    """End all sessions of a unit whose row is locked; the access tokens die by the unit's cutoff."""
+    """End all sessions of a unit, whose row the caller has locked; the unit's cutoff ends the access tokens."""
     await _end(session, runtime, await lock_open_sessions_of_unit(session, unit_id), reason=reason)
 
 
@@ -154,9 +156,9 @@ async def _end(session: AsyncSession, runtime: Runtime, rows: Sequence[Session],
 
 
 async def _cut_off(session: AsyncSession, runtime: Runtime, row: Session, *, reason: str) -> None:
-    await cut_off(session, runtime, row.subject, reason=reason, until=_forgettable(runtime.clock.now()))
+    await cut_off(session, runtime, row.subject, reason=reason, until=_last_token_expiry(runtime.clock.now()))
 
 
-def _forgettable(now: datetime) -> datetime:
-    """When the last access token of a session has expired, under whatever term it was minted."""
+def _last_token_expiry(now: datetime) -> datetime:
+    """Return when every access token of a session has expired, whatever term it was minted with."""
     return now + timedelta(seconds=POLICIES["access-token-term"].most)

@@ -1,1 +1,1 @@
-"""Signing keys: which one signs access tokens now, how one follows another, how one ends (`docs/decisions/`)."""
+"""Signing keys of access tokens: publication, rotation and retirement."""

@@ -1,4 +1,4 @@
-"""The private keys that this process was given, and which of them signs."""
+"""The private keys of this process, and the one that signs."""
 
 import re
 import time
@@ -8,7 +8,7 @@ from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.models import PublishedKey
 from identity.signing.problems import SigningKeyMissing
 
-BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\s*")
+PEM_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----\s*")
 
 
 class SigningKeys:
@@ -16,41 +16,41 @@ class SigningKeys:
 
     def __init__(self, pem: str) -> None:
         """Raises `InvalidKeyError` also for a text that ends in the middle of a key."""
-        blocks = BLOCK.findall(pem)
+        blocks = PEM_BLOCK.findall(pem)
         if not blocks or "".join(blocks) != pem.lstrip():
             raise InvalidKeyError("not one or several unencrypted PEM of private keys")
         self.own = {key.kid: key for key in map(SigningKey.from_pem, blocks)}
         self._current: SigningKey | None = None
-        self._held_since: dict[str, float] = {}
+        self._on_feed_since: dict[str, float] = {}
 
     @property
     def current(self) -> SigningKey:
-        """The key that signs. Raises `SigningKeyMissing`."""
+        """The key that signs now. Raises `SigningKeyMissing`."""
         if self._current is None:
             raise SigningKeyMissing
         return self._current
 
     def ready(self) -> bool:
-        """Whether there is a key that signs."""
+        """Whether a key signs now."""
         return self._current is not None
 
-    def take(self, kid: str | None) -> None:
+    def use(self, kid: str | None) -> None:
         """Sign with `kid` from now on."""
         self._current = self.own[kid] if kid else None
 
     def newest_usable(self, rows: dict[str, PublishedKey], point: EnforcementPoint) -> str | None:
         """Return the newest own key with which tokens may be signed.
 
-        Before its first token a key has to be on the feed for the bound: until then every point that decides has read
-        it, and one that has not refuses everything anyway.
+        A key signs its first token after it was on the feed for the bound. By then every enforcement point has read it, or
+        refuses everything.
         """
         now, usable = time.monotonic(), None
         for kid in self.own:
             row = rows.get(kid)
             if row is None or row.retired_at or kid not in point.keys:
-                self._held_since.pop(kid, None)
+                self._on_feed_since.pop(kid, None)
                 continue
-            held = now - self._held_since.setdefault(kid, now)
+            held = now - self._on_feed_since.setdefault(kid, now)
             if row.signs_from or held > point.bound():
                 usable = kid
         return usable

@@ -1,4 +1,4 @@
-"""Verification keys, as they went to the feed."""
+"""Verification keys, as published on the feed."""
 
 from datetime import datetime, timedelta
 
@@ -9,17 +9,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.contracts.policies import POLICIES
 from identity.tables import Base
 
-LEASE = timedelta(seconds=60)
-"""How long ahead a process says that it may sign with a key."""
+SIGNING_LEASE = timedelta(seconds=60)
+"""How long ahead a process records that it may sign with a key."""
 MAX_TOKEN_TERM = timedelta(seconds=max(POLICIES[name].most for name in ("access-token-term", "probe-term")))
-"""The longest that any access token lasts, whatever the authority rules."""
+"""Maximum lifetime of an access token under any policy version."""
 
 
 class PublishedKey(Base):
-    """A verification key that went to the feed.
+    """A verification key that was published on the feed.
 
-    `signs_from`: since when tokens are signed with it. `needed_until`: when the last one of them has expired, for all
-    that is known; a process that signs with it says so ahead of time.
+    `signs_from`: since when processes sign with it. `needed_until`: when the last token that it signed expires; each process
+    that signs with it extends this ahead of time.
     """
 
     __tablename__ = "published_keys"
@@ -38,18 +38,18 @@ class PublishedKey(Base):
         return self.needed_until is not None and not self.retired_at and self.needed_until - MAX_TOKEN_TERM > now
 
     def needed(self, now: datetime) -> bool:
-        """Whether a token that is signed with it may be in force."""
+        """Whether a token that it signed may be in force."""
         return self.needed_until is not None and not self.retired_at and self.needed_until > now
 
-    def signs_on(self, now: datetime) -> bool:
-        """Whether it is known that some process may sign with it for a while."""
-        return self.signs(now + LEASE / 2)
+    def has_lease(self, now: datetime) -> bool:
+        """Whether its lease has at least half of its term left."""
+        return self.signs(now + SIGNING_LEASE / 2)
 
-    def sign_on(self, now: datetime) -> None:
-        """Say ahead that a process signs with it."""
+    def extend_lease(self, now: datetime) -> None:
+        """Record ahead that a process signs with it."""
         self.signs_from = self.signs_from or now
-        self.needed_until = now + LEASE + MAX_TOKEN_TERM
+        self.needed_until = now + SIGNING_LEASE + MAX_TOKEN_TERM
 
     def retire(self, now: datetime, by: str, reason: str) -> None:
-        """End it."""
+        """Retire the key."""
         self.retired_at, self.retired_by, self.retired_for = now, by, reason

@@ -1,4 +1,4 @@
-"""Bodies of what operators see and do of signing keys."""
+"""Bodies of the signing key endpoints."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -9,7 +9,7 @@ from identity.signing.models import PublishedKey
 
 
 class SigningKeyResponse(BaseModel):
-    """One key. `published`: known, and not used yet. `signs`. `verifies`: only older tokens. `retired`: nothing any more."""
+    """A key: `published` (not used yet), `signs`, `verifies` (older tokens only), or `retired`."""
 
     kid: str
     state: Literal["published", "signs", "verifies", "retired"]
@@ -38,7 +38,7 @@ class SigningKeyResponse(BaseModel):
 
 
 class RetireKeyRequest(BaseModel):
-    """Why a key ends; `leaked`: at once, with all tokens that it signed."""
+    """Why a key is retired; `leaked`: at once, with all tokens that it signed."""
 
     model_config = ConfigDict(extra="forbid")
     reason: Annotated[str, Field(min_length=4, max_length=500)]
@@ -46,7 +46,7 @@ class RetireKeyRequest(BaseModel):
 
 
 class RetiredKeyResponse(BaseModel):
-    """The key, and since when no enforcement point accepts what it signed; null: the bus could not take it yet."""
+    """The key, and since when no enforcement point accepts its tokens; null: the bus did not take the retirement yet."""
 
     key: SigningKeyResponse
     effective_at: datetime | None

@@ -1,4 +1,4 @@
-"""One key follows another without a token refused, and a key that leaked ends at once."""
+"""Rotates signing keys without refusing a token, and retires leaked ones at once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from common.problems import NotFound, Unavailable
 from identity.acknowledgements.service import BUS_TIMEOUT
 from identity.runtime import Runtime
 from identity.signing import queries
-from identity.signing.models import LEASE, MAX_TOKEN_TERM, PublishedKey
+from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE, PublishedKey
 from identity.signing.problems import SigningKeyNeeded
 
 log = structlog.get_logger()
 
-ITSELF = "service:identity"
+IDENTITY_SERVICE = "service:identity"
 
 
 async def publish_keys(runtime: Runtime) -> None:
@@ -42,7 +42,7 @@ async def _publish(session: AsyncSession, runtime: Runtime, key: SigningKey, *, 
         jwk=key.public_jwk,
         published_at=now,
         signs_from=now if signs else None,
-        needed_until=now + LEASE + MAX_TOKEN_TERM if signs else None,
+        needed_until=now + SIGNING_LEASE + MAX_TOKEN_TERM if signs else None,
     ):
         outbox.add_entry(session, VerificationKey(kid=key.kid, jwk=key.public_jwk), at=now)
         outbox.add(session, SigningKeyPublished(kid=key.kid), at=now)
@@ -70,30 +70,30 @@ async def choose(runtime: Runtime) -> None:
     async with runtime.database.transaction() as session:
         rows = await queries.list_keys(session)
         chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)
-        if chosen and not await _say_ahead(session, chosen, now):
-            chosen = None  # it was retired since it was read
+        if chosen and not await _extend_lease(session, chosen, now):
+            chosen = None  # retired since the read
         await _retire_unneeded(session, runtime, rows, now)
-    keys.take(chosen)
+    keys.use(chosen)
 
 
-async def _say_ahead(session: AsyncSession, kid: str, now: datetime) -> bool:
-    """Write down that this process signs with the key for a while; False when it was retired meanwhile."""
+async def _extend_lease(session: AsyncSession, kid: str, now: datetime) -> bool:
+    """Record that this process signs with the key until its lease ends; False when the key was retired meanwhile."""
     known = await session.get_one(PublishedKey, kid)
-    if known.signs_on(now):
+    if known.has_lease(now):
         return True
     row = await queries.lock_key(session, kid)
     if row is None or row.retired_at:
         return False
     if row.signs_from is None:
         outbox.add(session, SigningKeyAdopted(kid=kid), at=now)
-    row.sign_on(now)
+    row.extend_lease(now)
     return True
 
 
 async def _retire_unneeded(
     session: AsyncSession, runtime: Runtime, rows: Sequence[PublishedKey], now: datetime
 ) -> None:
-    """Retire what another key has followed, once the last token signed with it has expired."""
+    """Retire superseded keys, once the last token that they signed has expired."""
     for row in rows:
         if row.signs_from is None or row.retired_at or row.needed(now):
             continue
@@ -101,7 +101,7 @@ async def _retire_unneeded(
             continue
         locked = await queries.lock_key(session, row.kid)
         if locked and not locked.retired_at and not locked.needed(now):
-            _end(session, runtime, locked, by=ITSELF, reason="superseded")
+            _end(session, runtime, locked, by=IDENTITY_SERVICE, reason="superseded")
 
 
 def _end(session: AsyncSession, runtime: Runtime, row: PublishedKey, *, by: str, reason: str) -> None:
@@ -138,7 +138,7 @@ async def retire(
 async def wait_until_retired(runtime: Runtime, kid: str) -> datetime | None:
     """Wait until no enforcement point accepts what a retired key signed, and return since when (P1).
 
-    None: the bus could not take the retirement yet; it takes effect soon after the bus is back.
+    None: the bus did not take the retirement yet; it takes effect soon after the bus is back.
     """
     point = runtime.point
     if not await point.until(lambda: kid not in point.keys, BUS_TIMEOUT):

@@ -1,4 +1,4 @@
-"""Reads what a client sends to the token endpoint: a form, and its credentials in one of two ways (RFC 6749 §2.3, §3.2)."""
+"""Parses a client's form, and its credentials in header or form (RFC 6749 §2.3, §3.2)."""
 
 import base64
 from collections.abc import Sequence

@@ -34,5 +34,5 @@ class ClientCache:
             self._clients.popitem(last=False)
 
     def remove(self, key: ClientKey) -> None:
-        """Forget a client, if it is cached."""
+        """Remove a client, if it is cached."""
         self._clients.pop(key, None)

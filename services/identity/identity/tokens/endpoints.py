@@ -157,7 +157,7 @@ async def get_jwks(_: Anonymous, runtime: RuntimeDep, response: Response) -> Jwk
 @routes.get("/identity/.well-known/oauth-authorization-server")
 @operation("授权服务元数据", "Get the authorization server's metadata")
 async def get_metadata(_: Anonymous, runtime: RuntimeDep, response: Response) -> AuthorizationServerResponse:
-    """Return what clients of the OAuth 2 endpoints configure themselves from (RFC 8414)."""
+    """Return the metadata from which OAuth 2 clients configure themselves (RFC 8414)."""
     issuer = runtime.settings.issuer
     response.headers["Cache-Control"] = "public, max-age=300"
     return AuthorizationServerResponse(

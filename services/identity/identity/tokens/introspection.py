@@ -1,4 +1,4 @@
-"""Token introspection (RFC 7662): tells a connected system whether an access token that it received is active.
+"""Token introspection (RFC 7662): a connected system asks whether an access token that it received is active.
 
 The caller is a connected system in good standing, from its registered network, with its client credentials. It may ask
 about tokens of its own unit and of other units' systems. Their content is readable in the token anyway; it also learns
@@ -21,7 +21,7 @@ from common.enforcement.principals import Principal
 from common.enforcement.verifier import CredentialInvalid
 from identity.runtime import Runtime
 from identity.tokens.queries import Client, get_client
-from identity.tokens.service import digest_of, id_of, require_usable
+from identity.tokens.service import parse_client_id, require_usable, secret_digest
 
 INTROSPECTED = Counter("xindun_tokens_introspected_total", "Tokens asked about", ["active"])
 
@@ -32,12 +32,12 @@ CLIENT_CACHE_TERM = timedelta(minutes=1)
 async def _authenticate(runtime: Runtime, client_id: str, secret: str, origin: str) -> Client:
     """Return the client that asks. Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`, `FeedStale`."""
     runtime.point.require_fresh()
-    digest = digest_of(secret)
+    digest = secret_digest(secret)
     key, now = (client_id, digest, origin), runtime.clock.now()
     client = runtime.client_cache.get(key, now)
     if client is None or not _current(runtime, client):
         runtime.client_cache.remove(key)
-        client = require_usable(await get_client(runtime.database, id_of(client_id), digest, origin), origin)
+        client = require_usable(await get_client(runtime.database, parse_client_id(client_id), digest, origin), origin)
         runtime.client_cache.put(key, client, now + CLIENT_CACHE_TERM)
     return client
 

@@ -1,4 +1,4 @@
-"""Reads who a client is, and writes down that it got a token: one statement each."""
+"""Queries of clients: read a client, or read it and record its token, in one statement each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from identity.units.models import UnitState
 
 CLIENT = """
     SELECT s.id, s.unit_id, s.state, u.state AS unit_state, u.kind,
-           coalesce(s.secret_hash = $2, false) AS known,
-           coalesce($3::inet <<= ANY (s.origins::inet[]), false) AS near
+           coalesce(s.secret_hash = $2, false) AS secret_matches,
+           coalesce($3::inet <<= ANY (s.origins::inet[]), false) AS origin_allowed
     FROM systems s JOIN units u ON u.id = s.unit_id
     WHERE s.id = $1"""
 EPOCHS = """
@@ -30,21 +30,21 @@ ISSUE = f"""
     WITH client AS MATERIALIZED ({CLIENT} FOR SHARE OF s, u), said AS (
         INSERT INTO outbox (topic, key, body, created_at)
         SELECT $4, $5, convert_to(replace($6, $7, unit_id::text), 'UTF8'), $8 FROM client
-        WHERE known AND near AND state = '{SystemState.APPROVED}' AND unit_state = '{UnitState.REGISTERED}'
+        WHERE secret_matches AND origin_allowed AND state = '{SystemState.APPROVED}' AND unit_state = '{UnitState.REGISTERED}'
     ) {EPOCHS}"""  # noqa: S608 - constants of this page
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A system that brings a secret: `known` says whether it is the one in force, `near` whether the network is registered."""
+    """A system that authenticates. `secret_matches`: with its current secret; `origin_allowed`: from a registered network."""
 
     id: UUID
     unit_id: UUID
     state: str
     unit_state: str
     kind: UnitKind
-    known: bool
-    near: bool
+    secret_matches: bool
+    origin_allowed: bool
     epoch: int
     unit_epoch: int
 
@@ -71,7 +71,7 @@ async def get_client(database: Database, system_id: UUID, digest: bytes, origin:
     return Client.of(row) if row else None
 
 
-async def client_for_token(
+async def get_client_and_record_token(
     database: Database,
     system_id: UUID,
     digest: bytes,
@@ -79,16 +79,16 @@ async def client_for_token(
     *,
     topic: str,
     body: bytes,
-    stand_in: UUID,
+    unit_placeholder: UUID,
     at: datetime,
 ) -> Client | None:
-    """Return the client of this id, and if it may have a token, put `body` into the outbox.
+    """Return the client of this id, and put `body` into the outbox when it may have a token.
 
-    In `body` its unit takes the place of `stand_in`: what the event says of it is known only here.
+    The statement replaces `unit_placeholder` in `body` by the client's unit, which only the statement reads.
     """
     key, text = str(system_id), body.decode()
     async with database.raw_transaction(begin=False) as connection:
         row = await connection.fetchrow(
-            ISSUE, system_id, digest, normalize_address(origin), topic, key, text, str(stand_in), at
+            ISSUE, system_id, digest, normalize_address(origin), topic, key, text, str(unit_placeholder), at
         )
     return Client.of(row) if row else None

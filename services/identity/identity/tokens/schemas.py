@@ -31,7 +31,7 @@ class IntrospectionResponse(BaseModel):
 
 
 class AuthorizationServerResponse(BaseModel):
-    """RFC 8414 §2: where to ask, and in which ways. The addresses begin with the issuer's."""
+    """RFC 8414 §2: endpoints and authentication methods. The endpoints begin with the issuer."""
 
     issuer: str
     token_endpoint: str

@@ -24,11 +24,11 @@ from identity.cutoffs.queries import get_epochs
 from identity.runtime import Runtime
 from identity.systems.models import SystemState
 from identity.tokens.problems import InvalidClient, OriginNotRegistered, SystemNotUsable
-from identity.tokens.queries import Client, client_for_token
+from identity.tokens.queries import Client, get_client_and_record_token
 from identity.units.models import Unit, UnitState
 
-INCIDENT = "service:incident"
-"""The platform's own client: it may ask for probe credentials, and nothing else."""
+INCIDENT_CLIENT_ID = "service:incident"
+"""The platform's own client: its only permission is to issue probe credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class IssuedToken:
 
     @property
     def expires_in(self) -> int:
-        """Seconds that it lasts."""
+        """Lifetime in seconds."""
         return int((self.expires_at - self.issued_at).total_seconds())
 
 
@@ -61,11 +61,11 @@ async def mint(
 ) -> IssuedToken:
     """Return an access token for `term` (None: policy `access-token-term`), never beyond `until`.
 
-    Its epochs are read in this transaction: the caller holds the rows of subject and unit, so that a cutoff comes
-    either before, and nothing is minted, or after, and ends the token. `epoch` sets the subject's own (probes).
+    The caller holds the row locks of subject and unit, and the epochs are read in this transaction. So a cutoff comes
+    before, and nothing is minted, or after, and ends the token. `epoch` replaces the subject's own (probes).
     Raises `ValueError` when less than a second is left, `SigningKeyMissing`.
     """
-    frame = _frame(runtime, term=term, until=until)
+    draft = _draft(runtime, term=term, until=until)
     epochs = await get_epochs(session, [subject, *([unit.subject] if unit else [])])
     claims = dict(extra or {})
     if unit:
@@ -73,11 +73,11 @@ async def mint(
     if sid:
         claims["sid"] = str(sid)
     own = epochs[subject] if epoch is None else epoch
-    return _sealed(runtime, frame, subject=subject, epoch=own, permissions=permissions, claims=claims)
+    return _sign(runtime, draft, subject=subject, epoch=own, permissions=permissions, claims=claims)
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _TokenDraft:
     """Times and id of a token, fixed before its epochs are read: an unsignable token is not recorded."""
 
     key: SigningKey
@@ -86,19 +86,25 @@ class _Frame:
     expires_at: datetime
 
 
-def _frame(runtime: Runtime, *, term: timedelta | None = None, until: datetime | None = None) -> _Frame:
+def _draft(runtime: Runtime, *, term: timedelta | None = None, until: datetime | None = None) -> _TokenDraft:
     now = runtime.clock.now()
     expires_at = now + (term or timedelta(seconds=runtime.policies.at("access-token-term", now).value))
     if until is not None:
         expires_at = min(expires_at, until)
     key = runtime.signing_keys.current
-    return _Frame(key, str(new_id()), now.replace(microsecond=0), expires_at.replace(microsecond=0))
+    return _TokenDraft(key, str(new_id()), now.replace(microsecond=0), expires_at.replace(microsecond=0))
 
 
-def _sealed(
-    runtime: Runtime, frame: _Frame, *, subject: str, epoch: int, permissions: Iterable[str], claims: Mapping[str, Any]
+def _sign(
+    runtime: Runtime,
+    draft: _TokenDraft,
+    *,
+    subject: str,
+    epoch: int,
+    permissions: Iterable[str],
+    claims: Mapping[str, Any],
 ) -> IssuedToken:
-    issued = int(frame.issued_at.timestamp())
+    issued = int(draft.issued_at.timestamp())
     common: dict[str, Any] = {
         "iss": runtime.settings.issuer,
         "aud": AUDIENCE,
@@ -107,46 +113,46 @@ def _sealed(
         "perms": sorted(permissions),
         "iat": issued,
         "nbf": issued,
-        "exp": int(frame.expires_at.timestamp()),
-        "jti": frame.jti,
+        "exp": int(draft.expires_at.timestamp()),
+        "jti": draft.jti,
     }
-    token = sign(frame.key, common | dict(claims))
-    return IssuedToken(token, frame.jti, frame.issued_at, frame.expires_at)
+    token = sign(draft.key, common | dict(claims))
+    return IssuedToken(token, draft.jti, draft.issued_at, draft.expires_at)
 
 
 async def client_token(runtime: Runtime, *, client_id: str, secret: str, origin: str) -> IssuedToken:
     """Return an access token by client credentials (RFC 6749 §4.4). Clause 5d.3.
 
-    Looking at the client, reading its epochs and recording the token are one statement, and so one transaction (P3).
+    One statement, and so one transaction, reads the client and its epochs and records the token (P3).
     Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`.
     """
-    if client_id == INCIDENT:
+    if client_id == INCIDENT_CLIENT_ID:
         async with runtime.database.transaction() as session:
             return await _incident_token(session, runtime, secret)
-    system_id, frame, stand_in = id_of(client_id), _frame(runtime), new_id()
+    system_id, draft, unit_placeholder = parse_client_id(client_id), _draft(runtime), new_id()
     subject, now = f"system:{system_id}", runtime.clock.now()
     event = ServiceTokenIssued(
-        system_id=system_id, unit_id=stand_in, token_id=frame.jti, origin=origin, expires_at=frame.expires_at
+        system_id=system_id, unit_id=unit_placeholder, token_id=draft.jti, origin=origin, expires_at=draft.expires_at
     )
-    context = replace(get_context(), actor=subject, actorunit=str(stand_in))
-    client = await client_for_token(
+    context = replace(get_context(), actor=subject, actorunit=str(unit_placeholder))
+    client = await get_client_and_record_token(
         runtime.database,
         system_id,
-        digest_of(secret),
+        secret_digest(secret),
         origin,
         topic=events_topic(event.publisher),
         body=outbox.serialize(event, at=now, context=context),
-        stand_in=stand_in,
+        unit_placeholder=unit_placeholder,
         at=now,
     )
     client = require_usable(client, origin)
     claims = {"unit": str(client.unit_id), "uknd": str(client.kind), "uepc": client.unit_epoch}
-    return _sealed(
-        runtime, frame, subject=subject, epoch=client.epoch, permissions=_of_systems(client.kind), claims=claims
+    return _sign(
+        runtime, draft, subject=subject, epoch=client.epoch, permissions=_system_permissions(client.kind), claims=claims
     )
 
 
-def id_of(client_id: str) -> UUID:
+def parse_client_id(client_id: str) -> UUID:
     """Return the system's id. Raises `InvalidClient` for an unreadable one."""
     try:
         return UUID(client_id)
@@ -154,31 +160,31 @@ def id_of(client_id: str) -> UUID:
         raise InvalidClient from None
 
 
-def digest_of(secret: str) -> bytes:
-    """Return what is kept of a client secret: random, so one hash is enough."""
+def secret_digest(secret: str) -> bytes:
+    """Return the hash of a client secret as stored: the secret is random, so one hash is enough."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def require_usable(client: Client | None, origin: str) -> Client:
-    """Return the client.
+    """Return a client that may have a token.
 
-    Raises `InvalidClient` first, so that who does not know the secret learns nothing; `SystemNotUsable`,
+    Raises `InvalidClient` before all others, so that a wrong secret reveals nothing; `SystemNotUsable`,
     `OriginNotRegistered`.
     """
-    if client is None or not client.known:
+    if client is None or not client.secret_matches:
         raise InvalidClient
     if client.unit_state != UnitState.REGISTERED:
         raise SystemNotUsable("invalid_client", f"unit-{client.unit_state}", subject=client.subject)
     if client.state != SystemState.APPROVED:
         raise SystemNotUsable("invalid_client", f"system-{client.state}", subject=client.subject)
-    if not client.near:
+    if not client.origin_allowed:
         raise OriginNotRegistered("unauthorized_client", "origin-not-registered", subject=client.subject, origin=origin)
     return client
 
 
 @cache
-def _of_systems(kind: UnitKind) -> tuple[str, ...]:
-    """Return what a connected system of a unit of this kind may do."""
+def _system_permissions(kind: UnitKind) -> tuple[str, ...]:
+    """Return the permissions of connected systems of a unit of this kind."""
     return tuple(
         permission.name for permission in PERMISSIONS.values() if permission.system and kind in permission.kinds
     )
@@ -188,4 +194,4 @@ async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) 
     digest = hashlib.sha256(secret.encode()).hexdigest()
     if not hmac.compare_digest(digest, runtime.settings.incident_client_secret_hash):
         raise InvalidClient
-    return await mint(session, runtime, subject=INCIDENT, unit=None, permissions=("probes.issue",))
+    return await mint(session, runtime, subject=INCIDENT_CLIENT_ID, unit=None, permissions=("probes.issue",))

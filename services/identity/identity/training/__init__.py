@@ -1,1 +1,1 @@
-"""Confidentiality training and undertaking: what must be learnt and signed before credit data opens (clause 6.1)."""
+"""Confidentiality training and undertaking, the conditions of access to credit data (clause 6.1)."""

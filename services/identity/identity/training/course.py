@@ -1,4 +1,4 @@
-"""The course's questions and the undertaking's text, read once from their files; the answers never leave the server."""
+"""The course's questions and the undertaking's text, read once from files; the answers never leave the server."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_HERE = Path(__file__).parent
+_DIRECTORY = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Undertaking:
 
 @cache
 def questions() -> Mapping[str, Question]:
-    """Return the bank by id."""
-    rows = json.loads((_HERE / "questions.json").read_text(encoding="utf-8"))
+    """Return the questions by id."""
+    rows = json.loads((_DIRECTORY / "questions.json").read_text(encoding="utf-8"))
     return {row["id"]: Question(**row) for row in rows}
 
 
 @cache
 def undertaking() -> Undertaking:
-    """Return the present text."""
-    text = json.loads((_HERE / "undertaking.json").read_text(encoding="utf-8"))
+    """Return the current text."""
+    text = json.loads((_DIRECTORY / "undertaking.json").read_text(encoding="utf-8"))
     digest = hashlib.sha256(f"{text['zh']}\n{text['en']}".encode()).hexdigest()
     return Undertaking(text["zh"], text["en"], digest)

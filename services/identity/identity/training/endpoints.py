@@ -12,10 +12,10 @@ from identity.runtime import RuntimeDep
 from identity.training import course, service
 from identity.training.problems import AttemptClosed, TooManyAttempts, UndertakingDiffers, WrongAnswers
 from identity.training.schemas import (
-    AnswersRequest,
-    AttemptResponse,
-    QuestionResponse,
-    ResultResponse,
+    TrainingAnswersRequest,
+    TrainingAttemptResponse,
+    TrainingQuestionResponse,
+    TrainingResultResponse,
     UndertakingResponse,
     UndertakingSignatureRequest,
     UndertakingSignatureResponse,
@@ -26,25 +26,25 @@ routes = router("/identity", "training")
 
 @routes.get("/training/questions")
 @operation("查看培训题库", "List training questions")
-async def list_questions(_: AnyCredential) -> list[QuestionResponse]:
+async def list_questions(_: AnyCredential) -> list[TrainingQuestionResponse]:
     """Return all questions, without the answers, to learn from."""
-    return [QuestionResponse.of(question) for question in course.questions().values()]
+    return [TrainingQuestionResponse.of(question) for question in course.questions().values()]
 
 
 @routes.post("/training/attempts", status_code=201)
 @operation("开始保密教育测试", "Begin a training attempt", PersonsOnly, TooManyAttempts)
-async def begin_attempt(principal: AnyCredential, write: WriteDep, runtime: RuntimeDep) -> AttemptResponse:
+async def begin_attempt(principal: AnyCredential, write: WriteDep, runtime: RuntimeDep) -> TrainingAttemptResponse:
     """Return five random questions; until they are answered or expire, the same ones again."""
-    return AttemptResponse.of(await service.begin(write.session, runtime, principal))
+    return TrainingAttemptResponse.of(await service.begin(write.session, runtime, principal))
 
 
 @routes.post("/training/attempts/{attempt_id}/answers")
 @operation("提交测试答案", "Answer a training attempt", PersonsOnly, NotFound, AttemptClosed, WrongAnswers)
 async def answer_attempt(
-    attempt_id: UUID, body: AnswersRequest, principal: AnyCredential, write: WriteDep, runtime: RuntimeDep
-) -> ResultResponse:
+    attempt_id: UUID, body: TrainingAnswersRequest, principal: AnyCredential, write: WriteDep, runtime: RuntimeDep
+) -> TrainingResultResponse:
     """Answer all questions of an attempt, once; return the grade."""
-    return ResultResponse.of(await service.answer(write.session, runtime, principal, attempt_id, body.answers))
+    return TrainingResultResponse.of(await service.answer(write.session, runtime, principal, attempt_id, body.answers))
 
 
 @routes.get("/undertaking")

@@ -23,7 +23,7 @@ class Attempt(Base):
 
 
 class Result(Base):
-    """How an attempt was graded, by the pass mark in force then; `valid_until` only where it was passed."""
+    """The grade of an attempt, by the pass mark then in force; `valid_until` for passed ones only."""
 
     __tablename__ = "training_results"
 

@@ -1,4 +1,4 @@
-"""Reads attempts, results and signatures."""
+"""Queries of attempts, results and signatures."""
 
 from datetime import datetime
 from uuid import UUID
@@ -25,7 +25,7 @@ async def get_open_attempt(session: AsyncSession, account_id: UUID, when: dateti
 
 
 async def count_attempts_since(session: AsyncSession, account_id: UUID, since: datetime) -> int:
-    """Count what the person began after `since`."""
+    """Count the attempts that the person began after `since`."""
     query = select(func.count()).where(Attempt.account_id == account_id, Attempt.begun_at > since)
     return await session.scalar(query) or 0
 
@@ -37,7 +37,7 @@ async def get_result(session: AsyncSession, attempt_id: UUID) -> Result | None:
 
 
 async def get_training_end(session: AsyncSession, account_id: UUID) -> datetime | None:
-    """Return until when the person's training counts, past or future; None: never passed."""
+    """Return until when the person's training is valid, past or future; None: never passed."""
     query = select(func.max(Result.valid_until)).where(Result.account_id == account_id)
     until: datetime | None = await session.scalar(query)
     return until

@@ -10,44 +10,44 @@ from identity.training.course import Question, questions
 from identity.training.models import Attempt, Result, Signature
 
 
-class OptionResponse(BaseModel):
-    """One answer to choose from."""
+class TrainingOptionResponse(BaseModel):
+    """An option of a question."""
 
     zh: str
     en: str
 
 
-class QuestionResponse(BaseModel):
+class TrainingQuestionResponse(BaseModel):
     """A question, without its answer."""
 
     id: str
     zh: str
     en: str
-    options: dict[str, OptionResponse]
+    options: dict[str, TrainingOptionResponse]
 
     @classmethod
     def of(cls, question: Question) -> Self:
-        """Build from the bank."""
-        options = {letter: OptionResponse.model_validate(text) for letter, text in question.options.items()}
+        """Build from a question."""
+        options = {letter: TrainingOptionResponse.model_validate(text) for letter, text in question.options.items()}
         return cls(id=question.id, zh=question.zh, en=question.en, options=options)
 
 
-class AttemptResponse(BaseModel):
+class TrainingAttemptResponse(BaseModel):
     """The questions of an attempt, to be answered before `expires_at`."""
 
     id: UUID
     begun_at: datetime
     expires_at: datetime
-    questions: list[QuestionResponse]
+    questions: list[TrainingQuestionResponse]
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
         """Build from a row."""
-        asked = [QuestionResponse.of(questions()[name]) for name in attempt.questions if name in questions()]
+        asked = [TrainingQuestionResponse.of(questions()[name]) for name in attempt.questions if name in questions()]
         return cls(id=attempt.id, begun_at=attempt.begun_at, expires_at=attempt.expires_at, questions=asked)
 
 
-class AnswersRequest(BaseModel):
+class TrainingAnswersRequest(BaseModel):
     """A letter for each question, by its id."""
 
     model_config = ConfigDict(extra="forbid")
@@ -56,8 +56,8 @@ class AnswersRequest(BaseModel):
     ]
 
 
-class ResultResponse(BaseModel):
-    """How it was graded; `score` and `pass_mark` in percent."""
+class TrainingResultResponse(BaseModel):
+    """The grade of an attempt; `score` and `pass_mark` in percent."""
 
     attempt_id: UUID
     score: int

@@ -20,15 +20,15 @@ from identity.training.models import Attempt, Result, Signature
 from identity.training.problems import AttemptClosed, TooManyAttempts, UndertakingDiffers, WrongAnswers
 from identity.training.queries import count_attempts_since, get_attempt, get_open_attempt, get_result, get_signature
 
-ASKED = 5
-A_DAY = timedelta(days=1)
-ATTEMPTS_A_DAY = 5
-TIME = timedelta(minutes=30)
-_DRAW = random.SystemRandom()
+QUESTIONS_PER_ATTEMPT = 5
+ATTEMPTS_WINDOW = timedelta(days=1)
+MAX_ATTEMPTS_PER_DAY = 5
+ATTEMPT_TERM = timedelta(minutes=30)
+_RANDOM = random.SystemRandom()
 
 
 async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -> Attempt:
-    """Ask questions drawn at random; while they wait for answers, the same ones again. Clause 6.1.
+    """Return an attempt with questions drawn at random, or the open attempt. Clause 6.1.
 
     Raises `PersonsOnly`, `TooManyAttempts`.
     """
@@ -36,10 +36,12 @@ async def begin(session: AsyncSession, runtime: Runtime, principal: Principal) -
     now = runtime.clock.now()
     if waiting := await get_open_attempt(session, account_id, now):
         return waiting
-    if await count_attempts_since(session, account_id, now - A_DAY) >= ATTEMPTS_A_DAY:
-        raise TooManyAttempts(headers={"Retry-After": str(int(A_DAY.total_seconds()))}, attempts=ATTEMPTS_A_DAY)
-    drawn = _DRAW.sample(sorted(questions()), ASKED)
-    attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + TIME)
+    if await count_attempts_since(session, account_id, now - ATTEMPTS_WINDOW) >= MAX_ATTEMPTS_PER_DAY:
+        raise TooManyAttempts(
+            headers={"Retry-After": str(int(ATTEMPTS_WINDOW.total_seconds()))}, attempts=MAX_ATTEMPTS_PER_DAY
+        )
+    drawn = _RANDOM.sample(sorted(questions()), QUESTIONS_PER_ATTEMPT)
+    attempt = Attempt(id=new_id(), account_id=account_id, questions=drawn, begun_at=now, expires_at=now + ATTEMPT_TERM)
     session.add(attempt)
     assert principal.unit is not None
     event = TrainingStarted(account_id=account_id, unit_id=principal.unit, attempt_id=attempt.id)
@@ -105,7 +107,7 @@ async def sign(session: AsyncSession, runtime: Runtime, principal: Principal, *,
 
 
 async def _person(session: AsyncSession, principal: Principal) -> UUID:
-    """Lock the person's account, so that two requests at once do not get around a bound."""
+    """Lock the person's account, so that parallel requests cannot exceed a limit. Raises `PersonsOnly`."""
     if principal.kind != "account":
         raise PersonsOnly
     if await lock_account(session, principal.uuid, None) is None:
