@@ -9,6 +9,7 @@ from common.enforcement.enforcement_point import CredentialRevoked, EnforcementP
 from common.messaging.in_process import _Log
 from common.messaging.topics import FEED_TOPIC
 from identity.feed.repair import republish_missing
+from tests.harness.polling import eventually
 
 
 async def newcomer(harness) -> tuple[EnforcementPoint, asyncio.Task]:
@@ -30,9 +31,11 @@ async def test_a_feed_that_was_lost_is_published_again_with_cutoffs_rules_and_ke
 
     lost = await republish_missing(harness.runtime)
     assert lost > 1
-    async with asyncio.timeout(10):
-        while await republish_missing(harness.runtime):
-            await asyncio.sleep(0.02)
+
+    async def repaired() -> bool:
+        return await republish_missing(harness.runtime) == 0
+
+    await eventually(repaired)
     point, running = await newcomer(harness)
     point.require_current({f"account:{person.id}": 2})
     with pytest.raises(CredentialRevoked):

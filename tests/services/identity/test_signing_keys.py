@@ -18,6 +18,7 @@ from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE
 from identity.signing.problems import SigningKeyMissing
 from identity.signing.service import choose
 from tests.harness.client import slug
+from tests.harness.polling import eventually
 from tests.services.identity.harness import IdentityHarness
 
 KEYS = "/operations/signing-keys"
@@ -44,13 +45,7 @@ class Replica:
         await self._ends.aclose()
 
     async def signs_with(self, key: SigningKey) -> None:
-        await until(lambda: self.keys.ready() and self.keys.current.kid == key.kid)
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.02)
+        await eventually(lambda: self.keys.ready() and self.keys.current.kid == key.kid)
 
 
 def own(harness: IdentityHarness) -> SigningKey:
@@ -83,7 +78,7 @@ async def test_before_its_first_token_a_new_key_is_on_the_feed_for_the_bound(har
     old, new = own(harness), SigningKey.generate()
     async with Replica(harness, old, new) as replica:
         await replica.signs_with(old)
-        await until(lambda: new.kid in harness.runtime.point.keys)
+        await eventually(lambda: new.kid in harness.runtime.point.keys)
         jwks = (await harness.client.get("/.well-known/jwks.json")).json()["keys"]
         assert {key["kid"] for key in jwks} == {old.kid, new.kid}
         known_since = asyncio.get_running_loop().time()
@@ -105,7 +100,7 @@ async def test_once_the_new_key_signs_a_restarted_replica_signs_with_it_at_once(
         await replica.signs_with(new)
     async with Replica(harness, old, new, instance="3") as replica:
         started_at = asyncio.get_running_loop().time()
-        await until(replica.keys.ready)
+        await eventually(replica.keys.ready)
         assert replica.keys.current.kid == new.kid
         assert asyncio.get_running_loop().time() - started_at < 1
 
@@ -116,7 +111,7 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         await replica.signs_with(new)
         keys = harness.runtime.signing_keys
         keys.own |= replica.keys.own  # the first replica is given the new key, as its restart would
-        await until(lambda: keys.current.kid == new.kid)
+        await eventually(lambda: keys.current.kid == new.kid)
         assert (await retire(harness, old)).status_code == 409
         harness.clock.advance(SIGNING_LEASE + MAX_TOKEN_TERM - timedelta(seconds=10))
         await choose(replica.runtime)
@@ -125,7 +120,7 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         harness.clock.advance(timedelta(seconds=11))
         await choose(replica.runtime)
         await choose(replica.runtime)
-        await until(lambda: old.kid not in harness.runtime.point.keys)
+        await eventually(lambda: old.kid not in harness.runtime.point.keys)
         retired = await harness.event("signing-key.retired", kid=old.kid)
         assert retired["reason"] == "superseded"
         assert len(await harness.events("signing-key.retired")) == 1
@@ -161,7 +156,7 @@ async def test_a_leaked_key_ends_at_once_with_every_token_that_it_signed(harness
         forged = SigningKeys(old.to_pem()).own[old.kid]
         assert forged.kid not in replica.runtime.point.keys
         # The first replica has the old key alone: it signs nothing any more, and says that it is not ready.
-        await until(lambda: not harness.runtime.signing_keys.ready())
+        await eventually(lambda: not harness.runtime.signing_keys.ready())
         again = await harness.center.try_refresh()
         assert (again.status_code, slug(again)) == (503, "signing-key-missing")
         ready = await harness.client.get("/ready")
@@ -173,7 +168,7 @@ async def test_the_refresh_token_survives_the_leak_of_the_signing_key(harness):
     async with Replica(harness, old, new) as replica:
         await replica.signs_with(new)
         harness.runtime.signing_keys.own |= replica.keys.own
-        await until(lambda: harness.runtime.signing_keys.current.kid == new.kid)
+        await eventually(lambda: harness.runtime.signing_keys.current.kid == new.kid)
         assert (await retire(harness, old, leaked=True)).status_code == 200
         await harness.center.refresh()
         assert signed_by(harness.center.access_token) == new.kid

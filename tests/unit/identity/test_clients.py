@@ -50,4 +50,4 @@ def test_any_body_is_a_form_or_refused(body, media_type):
 @given(st.text(max_size=60), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
 def test_any_header_names_a_client_or_is_refused(header, form):
     with contextlib.suppress(OAuthRefused):
-        parse_credentials([header], form)
+        assert all(isinstance(part, str) for part in parse_credentials([header], form))
