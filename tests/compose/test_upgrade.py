@@ -19,7 +19,10 @@ READY_TIMEOUT = "600"
 
 @contextmanager
 def _earlier(version: EarlierVersion, directory: Path) -> Iterator[RunningVersion]:
-    """Run the earlier version's containers on volumes that stay; this version's images are built meanwhile."""
+    """Run the earlier version's containers on volumes and networks that stay; build this version's images meanwhile.
+
+    Networks stay because systems register the address that they call from: a new network may get another subnet.
+    """
     secrets, port = directory / "secrets", free_port(10)
     version.run("deploy.secrets", str(secrets))
     variables = {
@@ -36,16 +39,16 @@ def _earlier(version: EarlierVersion, directory: Path) -> Iterator[RunningVersio
         "-f",
         f"{version.root}/docker-compose.yml",
     )
-    left = ["--volumes"]
+    removal = ["down", "--volumes"]
     try:
         run(*command, "up", "--build", "--detach", "--wait", "--wait-timeout", READY_TIMEOUT, **variables)
         administrators = directory / "administrators.json"
         administrators.write_text(version.run("deploy.administrators", "--compose", **variables), encoding="utf-8")
         run("docker", "compose", "build", **variables)
         yield RunningVersion("http://" + run(*command, "port", "gateway", "8000", **variables).strip(), administrators)
-        left = []
+        removal = ["rm", "--stop", "--force"]
     finally:
-        run(*command, "down", *left, **variables)
+        run(*command, *removal, **variables)
 
 
 @contextmanager
