@@ -8,6 +8,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 import uvloop
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from common.backoff import Backoff
@@ -34,8 +35,11 @@ async def _serve(name: str, settings: S, create_app: Callable[[S, KafkaBus], ASG
     async with _started(name, bus):
         if isinstance(settings, ServiceSettings):
             await _wait_for_database(name, settings)
+        app = create_app(settings, bus)
+        if isinstance(app, FastAPI):
+            app.openapi()  # built before the first request, which would otherwise block the loop with it
         server = http_server(
-            create_app(settings, bus),
+            app,
             host=settings.host,
             port=settings.port,
             drain_delay=settings.drain_delay,
