@@ -12,8 +12,8 @@ from common.messaging.bus import Bus, Message
 from common.messaging.topics import FEED_TOPIC
 from common.web.application import create_service
 from identity.accounts.endpoints import routes as accounts
+from identity.acknowledgements.endpoints import routes as acknowledgements
 from identity.acknowledgements.service import confirm_cutoffs
-from identity.cutoffs.endpoints import routes as cutoffs
 from identity.departures.endpoints import routes as departures
 from identity.feed.expiry import expire_feed_entries
 from identity.feed.repair import repair_feed
@@ -48,7 +48,7 @@ ROUTERS = (
     handovers,
     probes,
     signing,
-    cutoffs,
+    acknowledgements,
 )
 
 
@@ -72,7 +72,7 @@ async def _prepare(runtime: Runtime) -> None:
 
 
 async def _collect_receipts(runtime: Runtime) -> None:
-    await runtime.receipts.run()
+    await runtime.acknowledgements.run()
 
 
 def _feed_heartbeat(runtime: Runtime) -> Message:

@@ -8,7 +8,7 @@ from common.clock import Clock
 from common.contracts.policies import POLICIES
 from common.messaging.bus import Bus
 from common.web import runtime
-from identity.acknowledgements.service import AcknowledgementCollector
+from identity.acknowledgements.collector import AcknowledgementCollector
 from identity.credentials.passwords import Passwords
 from identity.settings import Settings
 from identity.signing.keys import SigningKeys
@@ -16,7 +16,7 @@ from identity.tokens.client_cache import ClientCache
 
 
 class Runtime(runtime.Runtime):
-    """What endpoints, handlers and tasks of identity work with."""
+    """Adds passwords, signing keys, cached clients and the acknowledgements of cutoffs."""
 
     settings: Settings
 
@@ -24,7 +24,7 @@ class Runtime(runtime.Runtime):
         super().__init__("identity", settings, bus, clock, POLICIES)
         self.signing_keys = SigningKeys(settings.signing_key_pem.get_secret_value())
         self.passwords = Passwords()
-        self.receipts = AcknowledgementCollector(self)
+        self.acknowledgements = AcknowledgementCollector(self)
         self.client_cache = ClientCache()
         self.readiness["signing_key"] = self.signing_keys.ready
 

@@ -209,7 +209,7 @@ async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     loop = asyncio.get_running_loop()
-    harness.runtime.receipts._listening_since = started_at = loop.time()  # the same clock as time.monotonic()
+    harness.runtime.acknowledgements._reading_since = started_at = loop.time()  # the same clock as time.monotonic()
     answer = await _report(harness, admin, clerk.id)
     assert answer.json()["effective"]["effective_at"]
     assert loop.time() - started_at >= harness.runtime.point.bound()

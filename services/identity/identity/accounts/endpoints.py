@@ -34,10 +34,9 @@ from identity.accounts.schemas import (
     InvitationResponse,
     SuspensionResponse,
 )
-from identity.acknowledgements.waiting import wait_until_effective
+from identity.acknowledgements.waiting import commit_and_wait
 from identity.credentials.passwords import TooManyLogins
 from identity.credentials.problems import WeakPassword
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
 from identity.permissions import (
     CanInviteAccounts,
     CanInviteAdministrators,
@@ -144,8 +143,9 @@ async def suspend_account(
     if account is None:
         raise NotFound
     view = AccountResponse.of(account)
-    await write.commit(AccountEffectResponse(account=view, effective=NOT_YET_EFFECTIVE))
-    return AccountEffectResponse(account=view, effective=await wait_until_effective(runtime, account.subject))
+    return await commit_and_wait(
+        write, runtime, account.subject, lambda effective: AccountEffectResponse(account=view, effective=effective)
+    )
 
 
 @routes.post("/accounts/{account_id}/reinstate")

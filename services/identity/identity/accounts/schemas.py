@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from identity.accounts.models import Account
 from identity.accounts.service import IssuedInvitation
-from identity.cutoffs.schemas import EffectivenessResponse
+from identity.acknowledgements.schemas import EffectivenessResponse
 
 
 def _visible(name: str) -> str:

@@ -16,7 +16,7 @@ CONTAINED = "contained"
 
 
 async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentOrdered) -> None:
-    """Suspend the target and cut it off; the confirmation follows the points' receipts (`cutoffs.receipts`).
+    """Suspend the target and cut it off; `acknowledgements.service` confirms the order when the cutoff is effective.
 
     Orders for other executors are only stored, so that probes can be issued for them.
     """

@@ -1,1 +1,1 @@
-"""Cutoffs: what ends every credential of a subject, everywhere, and the receipts that prove it (P1, clause 6.5)."""
+"""Cutoffs: the end of every credential that a subject holds (P1, clause 6.5)."""

@@ -1,9 +1,8 @@
-"""Epochs, cutoffs and receipts."""
+"""Epochs and cutoffs."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables import Base
@@ -19,7 +18,7 @@ class Epoch(Base):
 
 
 class CutoffRow(Base):
-    """One cutoff, as it went to the feed."""
+    """One cutoff, as published on the feed."""
 
     __tablename__ = "cutoffs"
 
@@ -27,16 +26,6 @@ class CutoffRow(Base):
     subject: Mapped[str] = mapped_column(index=True)
     epoch: Mapped[int]
     reason: Mapped[str]
-    cause: Mapped[str | None] = mapped_column(Text)
+    cause: Mapped[str | None]
     at: Mapped[datetime]
     effective_at: Mapped[datetime | None] = mapped_column(default=None)
-
-
-class ReceiptRow(Base):
-    """One enforcement point's receipt of one cutoff."""
-
-    __tablename__ = "cutoff_receipts"
-
-    cutoff_id: Mapped[UUID] = mapped_column(ForeignKey("cutoffs.id"), primary_key=True)
-    point: Mapped[str] = mapped_column(primary_key=True)
-    applied_at: Mapped[datetime]

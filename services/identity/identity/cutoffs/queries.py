@@ -1,9 +1,7 @@
-"""Queries of epochs, cutoffs and receipts."""
+"""Queries of epochs and cutoffs."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.storage.locks import for_update
-from identity.cutoffs.models import CutoffRow, Epoch, ReceiptRow
+from identity.cutoffs.models import CutoffRow, Epoch
 
 UNCONFIRMED_BATCH_SIZE = 100
 
@@ -54,8 +52,13 @@ async def list_newest_cutoffs(session: AsyncSession, limit: int) -> Sequence[Cut
     return (await session.scalars(select(CutoffRow).order_by(CutoffRow.id.desc()).limit(limit))).all()
 
 
+async def list_cutoffs_of_cause(session: AsyncSession, cause: str) -> Sequence[CutoffRow]:
+    """Return the cutoffs that a cause brought about, oldest first."""
+    return (await session.scalars(select(CutoffRow).where(CutoffRow.cause == cause).order_by(CutoffRow.at))).all()
+
+
 async def list_unconfirmed_cutoffs(session: AsyncSession) -> Sequence[CutoffRow]:
-    """Return the oldest cutoffs without `effective_at`, sessions apart: those are not waited for."""
+    """Return the oldest cutoffs without `effective_at`, except those of sessions: no caller waits for them."""
     query = select(CutoffRow).where(CutoffRow.effective_at.is_(None), ~CutoffRow.subject.startswith("session:"))
     return (await session.scalars(query.order_by(CutoffRow.at).limit(UNCONFIRMED_BATCH_SIZE))).all()
 
@@ -69,21 +72,3 @@ async def list_newest_cutoffs_since(session: AsyncSession, since: datetime) -> S
         .order_by(CutoffRow.subject, CutoffRow.epoch.desc())
     )
     return (await session.scalars(newest)).all()
-
-
-async def list_receipts_by_cutoff(session: AsyncSession, cutoffs: Sequence[UUID]) -> dict[UUID, list[ReceiptRow]]:
-    """Return the receipts of each cutoff, the first one first."""
-    query = select(ReceiptRow).where(ReceiptRow.cutoff_id.in_(cutoffs)).order_by(ReceiptRow.applied_at)
-    found: dict[UUID, list[ReceiptRow]] = defaultdict(list)
-    for row in await session.scalars(query):
-        found[row.cutoff_id].append(row)
-    return found
-
-
-async def store_receipts(session: AsyncSession, receipts: Iterable[dict[str, Any]]) -> None:
-    """Insert receipts of known cutoffs; known receipts and those of unknown cutoffs are left out."""
-    received = list(receipts)
-    ids = [row["cutoff_id"] for row in received]
-    known = set(await session.scalars(select(CutoffRow.id).where(CutoffRow.id.in_(ids))))
-    if rows := [row for row in received if row["cutoff_id"] in known]:
-        await session.execute(insert(ReceiptRow).values(rows).on_conflict_do_nothing())

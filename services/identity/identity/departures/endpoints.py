@@ -10,13 +10,14 @@ from common.web.dependencies import SessionDep, Write, WriteDep
 from common.web.openapi import operation
 from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import wait_until_effective
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
+from identity.acknowledgements.queries import list_receipts_by_cutoff
+from identity.acknowledgements.waiting import commit_and_wait
+from identity.cutoffs.queries import list_cutoffs_of_cause
 from identity.departures import queries, service
 from identity.departures.models import Departure
 from identity.departures.problems import DepartureKnown, DepartureTimes, OwnDeparture
 from identity.departures.schemas import (
-    DepartureCutoff,
+    DepartureCutoffResponse,
     DepartureDetailResponse,
     DepartureEffectResponse,
     DepartureRequest,
@@ -71,18 +72,18 @@ async def get_departure(
     departure = await queries.get_departure(session, departure_id, visible_unit(principal))
     if departure is None:
         raise NotFound
-    cutoffs = await queries.list_cutoffs(session, departure.id)
-    receipts = await queries.list_receipts(session, cutoffs)
+    cutoffs = await list_cutoffs_of_cause(session, f"departure:{departure.id}")
+    receipts = await list_receipts_by_cutoff(session, [cutoff.id for cutoff in cutoffs])
     view = await _view(session, runtime, departure)
     return DepartureDetailResponse(
         **view.model_dump(),
         cutoffs=[
-            DepartureCutoff(
+            DepartureCutoffResponse(
                 subject=cutoff.subject,
                 reason=cutoff.reason,
                 at=cutoff.at,
                 effective_at=cutoff.effective_at,
-                receipts={row.point: row.applied_at for row in receipts if row.cutoff_id == cutoff.id},
+                receipts={row.point: row.applied_at for row in receipts[cutoff.id]},
             )
             for cutoff in cutoffs
         ],
@@ -95,9 +96,13 @@ async def _effect(
     """Commit, then wait until the account's last cutoff is effective everywhere."""
     await write.session.flush()
     view = await _view(write.session, runtime, departure)
-    await write.commit(DepartureEffectResponse(departure=view, effective=NOT_YET_EFFECTIVE), status_code)
-    effective = await wait_until_effective(runtime, f"account:{departure.account_id}")
-    return DepartureEffectResponse(departure=view, effective=effective)
+    return await commit_and_wait(
+        write,
+        runtime,
+        f"account:{departure.account_id}",
+        lambda effective: DepartureEffectResponse(departure=view, effective=effective),
+        status_code,
+    )
 
 
 async def _view(session: AsyncSession, runtime: Runtime, departure: Departure) -> DepartureResponse:

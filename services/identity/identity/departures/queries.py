@@ -1,6 +1,5 @@
 """Queries of departures."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -8,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.storage.locks import for_update
 from common.storage.pagination import PageRequest, Slice, paginate
-from identity.cutoffs.models import CutoffRow, ReceiptRow
 from identity.departures.models import Departure
 
 
@@ -39,15 +37,3 @@ async def list_departures(session: AsyncSession, visible: UUID | None, page: Pag
     """Return the departures of one unit or of all."""
     query = select(Departure) if visible is None else select(Departure).where(Departure.unit_id == visible)
     return await paginate(session, query, Departure.id, page)
-
-
-async def list_cutoffs(session: AsyncSession, departure_id: UUID) -> Sequence[CutoffRow]:
-    """Return the cutoffs that a departure caused, oldest first."""
-    query = select(CutoffRow).where(CutoffRow.cause == f"departure:{departure_id}").order_by(CutoffRow.at)
-    return (await session.scalars(query)).all()
-
-
-async def list_receipts(session: AsyncSession, cutoffs: Sequence[CutoffRow]) -> Sequence[ReceiptRow]:
-    """Return the stored receipts of `cutoffs`."""
-    query = select(ReceiptRow).where(ReceiptRow.cutoff_id.in_([cutoff.id for cutoff in cutoffs]))
-    return (await session.scalars(query)).all()

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from common.web.timestamps import Timestamp
-from identity.cutoffs.schemas import EffectivenessResponse
+from identity.acknowledgements.schemas import EffectivenessResponse
 
 
 class DepartureRequest(BaseModel):
@@ -42,8 +42,8 @@ class DepartureEffectResponse(BaseModel):
     effective: EffectivenessResponse
 
 
-class DepartureCutoff(BaseModel):
-    """One cutoff with the receipts that the file keeps."""
+class DepartureCutoffResponse(BaseModel):
+    """One cutoff with its receipts."""
 
     subject: str
     reason: str
@@ -55,4 +55,4 @@ class DepartureCutoff(BaseModel):
 class DepartureDetailResponse(DepartureResponse):
     """The whole file."""
 
-    cutoffs: list[DepartureCutoff]
+    cutoffs: list[DepartureCutoffResponse]

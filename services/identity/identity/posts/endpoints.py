@@ -13,8 +13,7 @@ from common.web.openapi import operation
 from common.web.pagination import Page, PageDep
 from common.web.routing import router
 from identity.accounts.problems import AccountStep
-from identity.acknowledgements.waiting import wait_until_effective
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
+from identity.acknowledgements.waiting import commit_and_wait
 from identity.permissions import AnyCredential, CanEndAppointments, CanMakeAppointments, CanReadAccounts
 from identity.posts import queries, service
 from identity.posts.problems import (
@@ -110,9 +109,12 @@ async def end_appointment(
     post = await queries.get_post(write.session, row.post_id, row.unit_id)
     assert post is not None
     view = AppointmentResponse.of(row, post)
-    await write.commit(AppointmentEffectResponse(appointment=view, effective=NOT_YET_EFFECTIVE))
-    effective = await wait_until_effective(runtime, f"account:{row.account_id}")
-    return AppointmentEffectResponse(appointment=view, effective=effective)
+    return await commit_and_wait(
+        write,
+        runtime,
+        f"account:{row.account_id}",
+        lambda effective: AppointmentEffectResponse(appointment=view, effective=effective),
+    )
 
 
 def _unit(principal: Principal, unit: UUID | None) -> UUID:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.web.timestamps import Timestamp
-from identity.cutoffs.schemas import EffectivenessResponse
+from identity.acknowledgements.schemas import EffectivenessResponse
 from identity.posts.models import Appointment, Post
 
 

@@ -12,9 +12,9 @@ from common.web.dependencies import SessionDep, WriteDep
 from common.web.openapi import operation
 from common.web.routing import router
 from identity.accounts.queries import get_account
-from identity.acknowledgements.waiting import wait_until_effective
+from identity.acknowledgements.schemas import EffectivenessResponse
+from identity.acknowledgements.waiting import commit_and_wait
 from identity.credentials.passwords import TooManyLogins
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE, EffectivenessResponse
 from identity.permissions import AnyCredential
 from identity.posts.queries import list_held_appointments
 from identity.runtime import Runtime, RuntimeDep
@@ -87,8 +87,7 @@ async def refresh_session(
 async def sign_out(principal: AnyCredential, write: WriteDep, runtime: RuntimeDep) -> EffectivenessResponse:
     """Sign out; wait until no enforcement point accepts the session's tokens."""
     row = await service.sign_out(write.session, runtime, principal.session)
-    await write.commit(NOT_YET_EFFECTIVE)
-    return await wait_until_effective(runtime, row.subject)
+    return await commit_and_wait(write, runtime, row.subject, lambda effective: effective)
 
 
 @routes.get("/me")

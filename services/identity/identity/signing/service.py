@@ -14,7 +14,7 @@ from common.enforcement.revocation_feed import VerificationKey
 from common.enforcement.tokens import SigningKey
 from common.messaging import outbox
 from common.problems import NotFound, Unavailable
-from identity.acknowledgements.service import BUS_TIMEOUT
+from identity.acknowledgements.collector import BUS_TIMEOUT
 from identity.runtime import Runtime
 from identity.signing import queries
 from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE, PublishedKey

@@ -13,8 +13,7 @@ from common.web.dependencies import SessionDep, Write, WriteDep
 from common.web.openapi import operation
 from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import wait_until_effective
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
+from identity.acknowledgements.waiting import commit_and_wait
 from identity.permissions import (
     AnyCredential,
     CanApproveSystems,
@@ -88,10 +87,11 @@ async def rotate_secret(
         client_id=str(system.id), client_secret=secret, set_at=system.secret_set_at, effective=None
     )
     response.headers["Cache-Control"] = "no-store"
-    if replaced:
-        await write.commit(answer, 201)
-        answer.effective = await wait_until_effective(runtime, system.subject)
-    return answer
+    if not replaced:
+        return answer
+    return await commit_and_wait(
+        write, runtime, system.subject, lambda effective: answer.model_copy(update={"effective": effective}), 201
+    )
 
 
 @routes.post("/{system_id}/suspend")
@@ -138,8 +138,9 @@ async def _visible(session: AsyncSession, principal: Principal, system_id: UUID)
 
 async def _effect(write: Write, runtime: Runtime, system: ConnectedSystem) -> SystemEffectResponse:
     view = SystemResponse.of(system)
-    await write.commit(SystemEffectResponse(system=view, effective=NOT_YET_EFFECTIVE))
-    return SystemEffectResponse(system=view, effective=await wait_until_effective(runtime, system.subject))
+    return await commit_and_wait(
+        write, runtime, system.subject, lambda effective: SystemEffectResponse(system=view, effective=effective)
+    )
 
 
 def _cause(principal: Principal) -> str:

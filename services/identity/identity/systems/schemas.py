@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from identity.cutoffs.schemas import EffectivenessResponse
+from identity.acknowledgements.schemas import EffectivenessResponse
 from identity.systems.models import ConnectedSystem
 
 

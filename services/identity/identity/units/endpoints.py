@@ -11,8 +11,7 @@ from common.web.dependencies import SessionDep, Write, WriteDep
 from common.web.openapi import operation
 from common.web.pagination import Page, PageDep
 from common.web.routing import router
-from identity.acknowledgements.waiting import wait_until_effective
-from identity.cutoffs.schemas import NOT_YET_EFFECTIVE
+from identity.acknowledgements.waiting import commit_and_wait
 from identity.permissions import (
     AnyCredential,
     CanDecommissionUnits,
@@ -101,8 +100,9 @@ async def decommission_unit(
 
 async def _effect(write: Write, runtime: Runtime, unit: Unit) -> UnitEffectResponse:
     view = UnitResponse.of(unit)
-    await write.commit(UnitEffectResponse(unit=view, effective=NOT_YET_EFFECTIVE))
-    return UnitEffectResponse(unit=view, effective=await wait_until_effective(runtime, unit.subject))
+    return await commit_and_wait(
+        write, runtime, unit.subject, lambda effective: UnitEffectResponse(unit=view, effective=effective)
+    )
 
 
 def _cause(principal: Principal) -> str:

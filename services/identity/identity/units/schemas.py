@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from common.enforcement.permissions import UnitKind
-from identity.cutoffs.schemas import EffectivenessResponse
+from identity.acknowledgements.schemas import EffectivenessResponse
 from identity.units.csv_import import UnitRowError
 from identity.units.models import Level, Unit
 

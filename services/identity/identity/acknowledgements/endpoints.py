@@ -7,8 +7,9 @@ from fastapi import Query
 from common.web.dependencies import SessionDep
 from common.web.openapi import operation
 from common.web.routing import router
-from identity.cutoffs import queries
-from identity.cutoffs.schemas import CutoffResponse, PointResponse, PointsResponse
+from identity.acknowledgements.queries import list_receipts_by_cutoff
+from identity.acknowledgements.schemas import CutoffResponse, PointResponse, PointsResponse
+from identity.cutoffs.queries import list_newest_cutoffs
 from identity.permissions import CanManageOperations
 from identity.runtime import RuntimeDep
 
@@ -24,16 +25,16 @@ async def list_points(
     cutoffs: Annotated[int, Query(ge=0, le=100, description="how many of the newest cutoffs")] = 20,
 ) -> PointsResponse:
     """List the enforcement points with the age of their last message, and the newest cutoffs with their receipts."""
-    receipts = runtime.receipts
-    live = receipts.live()
-    newest = await queries.list_newest_cutoffs(session, cutoffs)
-    given = await queries.list_receipts_by_cutoff(session, [row.id for row in newest])
+    collector = runtime.acknowledgements
+    live = collector.live()
+    newest = await list_newest_cutoffs(session, cutoffs)
+    receipts = await list_receipts_by_cutoff(session, [row.id for row in newest])
     return PointsResponse(
-        knows_all=receipts.knows_all(),
+        knows_all=collector.knows_all(),
         bound=runtime.point.bound(),
         points=[
             PointResponse(point=point, live=point in live, last_sign_age=round(age, 3))
-            for point, age in sorted(receipts.last_signs().items())
+            for point, age in sorted(collector.heartbeat_ages().items())
         ],
-        cutoffs=[CutoffResponse.of(row, given[row.id]) for row in newest],
+        cutoffs=[CutoffResponse.of(row, receipts[row.id]) for row in newest],
     )

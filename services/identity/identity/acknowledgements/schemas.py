@@ -1,4 +1,4 @@
-"""Bodies about the effect of cutoffs and about enforcement points."""
+"""Bodies about enforcement points, their receipts, and the effect of cutoffs."""
 
 from datetime import datetime
 from typing import Self
@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from identity.acknowledgements.service import Effectiveness
-from identity.cutoffs.models import CutoffRow, ReceiptRow
+from identity.acknowledgements.collector import Effectiveness
+from identity.acknowledgements.models import ReceiptRow
+from identity.cutoffs.models import CutoffRow
 
 
 class EffectivenessResponse(BaseModel):
@@ -34,11 +35,11 @@ class EffectivenessResponse(BaseModel):
 
 
 NOT_YET_EFFECTIVE = EffectivenessResponse(effective_at=None, receipts={}, silent=[], points="0 of 0")
-"""The kept answer of a revoking call between its commit and the last receipt."""
+"""The stored answer of a revoking call between its commit and the last receipt."""
 
 
 class PointResponse(BaseModel):
-    """An enforcement point; `live`: it decides, and revocations wait for it. Ages in seconds."""
+    """An enforcement point; `live`: it decides, and revocations wait for its receipt. Ages in seconds."""
 
     point: str
     live: bool
@@ -54,7 +55,7 @@ class ReceiptResponse(BaseModel):
 
 
 class CutoffResponse(BaseModel):
-    """One cutoff with its receipts. Those of sessions are not waited for: `effective_at` stays null."""
+    """One cutoff with its receipts. Cutoffs of sessions are not confirmed: their `effective_at` stays null."""
 
     id: UUID
     subject: str
