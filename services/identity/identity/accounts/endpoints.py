@@ -122,7 +122,7 @@ async def get_account(account_id: UUID, principal: CanReadAccounts, session: Ses
     account = await queries.get_account(session, account_id, visible_unit(principal))
     if account is None:
         raise NotFound
-    suspensions = await list_open_suspensions(session, "account_id", account.id)
+    suspensions = await list_open_suspensions(session, account)
     return AccountDetailResponse(
         **AccountResponse.of(account).model_dump(),
         suspensions=[SuspensionResponse.model_validate(row, from_attributes=True) for row in suspensions],

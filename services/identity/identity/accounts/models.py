@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.storage.state_machine import StateMachine
 from identity.accounts.problems import AccountStep
+from identity.suspensions.models import Suspendable
 from identity.tables import Base
 
 
@@ -22,7 +22,7 @@ class AccountState(StrEnum):
     REVOKED = "revoked"
 
 
-class Account(StateMachine, Base):
+class Account(Suspendable, Base):
     """One person's account; `person` is the keyed digest of the ID number."""
 
     TRANSITIONS: ClassVar = {
@@ -31,6 +31,8 @@ class Account(StateMachine, Base):
         AccountState.SUSPENDED: frozenset({AccountState.ACTIVE, AccountState.INVITED, AccountState.REVOKED}),
         AccountState.REVOKED: frozenset(),
     }
+    KIND: ClassVar = "account"
+    SUSPENDED: ClassVar = AccountState.SUSPENDED
     STEP_PROBLEM: ClassVar = AccountStep
 
     __tablename__ = "accounts"
@@ -51,9 +53,9 @@ class Account(StateMachine, Base):
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
-    def subject(self) -> str:
-        """The subject of its cutoffs."""
-        return f"account:{self.id}"
+    def reinstated_state(self) -> AccountState:
+        """The state to which it returns once the last suspension is lifted."""
+        return AccountState.ACTIVE if self.activated_at else AccountState.INVITED
 
     @property
     def totp_context(self) -> str:

@@ -159,38 +159,28 @@ def _invitation(
 async def suspend(
     session: AsyncSession, runtime: Runtime, account_id: UUID, *, reason: str, cause: str, note: str | None = None
 ) -> bool:
-    """End every credential of the account until this cause, and any other, is lifted. Clause 6.5.
+    """Suspend the account as `suspensions.suspend` does, and end its sessions and its invitation. Clause 6.5.
 
-    `reason` is a stable slug; `note` is a person's text, and stays in this service.
-
-    Return False for an unknown account, and when this cause suspends it already. A revoked account stays revoked and gets
-    another cutoff, so that the order can show one.
+    Return False for an unknown account, and when this cause suspends it already.
     """
     account = await lock_account(session, account_id, None)
-    if account is None:
+    if account is None or not await suspensions.suspend(
+        session, runtime, account, reason=reason, cause=cause, note=note
+    ):
         return False
-    if not await suspensions.start(session, runtime, "account_id", account.id, reason=note or reason, cause=cause):
-        return False
-    if account.state != AccountState.REVOKED:
-        if account.state != AccountState.SUSPENDED:
-            account.move_to(AccountState.SUSPENDED)
+    if account.state == AccountState.SUSPENDED:
         await sessions.end_sessions_of_account(session, runtime, account.id, reason=reason)
         await _end_invitation(session, runtime, account)
         event = AccountSuspended(account_id=account.id, unit_id=account.unit_id, reason=reason, cause=cause)
         outbox.add(session, event, at=runtime.clock.now())
-    await cut_off(session, runtime, account.subject, reason=reason, cause=cause)
     return True
 
 
 async def reinstate(session: AsyncSession, runtime: Runtime, account_id: UUID, *, cause: str) -> bool:
     """Lift the suspension by this cause; True when no other cause keeps the account suspended."""
     account = await lock_account(session, account_id, None)
-    if account is None:
+    if account is None or not await suspensions.reinstate(session, runtime, account, cause=cause):
         return False
-    last = await suspensions.lift(session, runtime, "account_id", account.id, cause=cause)
-    if not last or account.state != AccountState.SUSPENDED:
-        return False
-    account.move_to(AccountState.ACTIVE if account.activated_at else AccountState.INVITED)
     event = AccountReinstated(account_id=account.id, unit_id=account.unit_id, cause=cause)
     outbox.add(session, event, at=runtime.clock.now())
     return True

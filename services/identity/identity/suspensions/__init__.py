@@ -1,1 +1,1 @@
-"""Suspensions: several causes may hold a unit, a person or a system at once, and each is lifted by itself."""
+"""Suspensions: several causes may suspend a unit, an account or a system at once; each is lifted separately."""

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from common.storage.state_machine import StateMachine
+from identity.suspensions.models import Suspendable
 from identity.systems.problems import SystemStep
 from identity.tables import Base
 
@@ -24,7 +24,7 @@ class SystemState(StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
-class ConnectedSystem(StateMachine, Base):
+class ConnectedSystem(Suspendable, Base):
     """A unit's system with its responsible person (clause 5p.1); `origins` are the networks that it may come from."""
 
     TRANSITIONS: ClassVar = {
@@ -33,6 +33,8 @@ class ConnectedSystem(StateMachine, Base):
         SystemState.SUSPENDED: frozenset({SystemState.APPROVED, SystemState.REGISTERED, SystemState.DECOMMISSIONED}),
         SystemState.DECOMMISSIONED: frozenset(),
     }
+    KIND: ClassVar = "system"
+    SUSPENDED: ClassVar = SystemState.SUSPENDED
     STEP_PROBLEM: ClassVar = SystemStep
 
     __tablename__ = "systems"
@@ -53,6 +55,6 @@ class ConnectedSystem(StateMachine, Base):
     decommissioned_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
-    def subject(self) -> str:
-        """The subject of its cutoffs."""
-        return f"system:{self.id}"
+    def reinstated_state(self) -> SystemState:
+        """The state to which it returns once the last suspension is lifted."""
+        return SystemState.APPROVED if self.approved_at else SystemState.REGISTERED

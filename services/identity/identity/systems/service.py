@@ -135,36 +135,24 @@ async def rotate_secret(
 async def suspend(
     session: AsyncSession, runtime: Runtime, system_id: UUID, *, reason: str, cause: str, note: str | None = None
 ) -> bool:
-    """End every credential of the system until this cause, and any other, is lifted. Clauses 5d.3, 12.3.
+    """Suspend the system as `suspensions.suspend` does. Clauses 5d.3, 12.3.
 
-    `reason` is a stable slug, `note` what a person wrote.
-
-    Returns False for an unknown system, or when this cause holds it already. A decommissioned one stays so and is cut off
-    once more, so that the order has a cutoff to show.
+    Return False for an unknown system, and when this cause suspends it already.
     """
     system = await lock_system(session, system_id, None)
-    if system is None:
+    if system is None or not await suspensions.suspend(session, runtime, system, reason=reason, cause=cause, note=note):
         return False
-    if not await suspensions.start(session, runtime, "system_id", system.id, reason=note or reason, cause=cause):
-        return False
-    if system.state != SystemState.DECOMMISSIONED:
-        if system.state != SystemState.SUSPENDED:
-            system.move_to(SystemState.SUSPENDED)
+    if system.state == SystemState.SUSPENDED:
         event = SystemSuspended(system_id=system.id, unit_id=system.unit_id, reason=note or reason, cause=cause)
         outbox.add(session, event, at=runtime.clock.now())
-    await cut_off(session, runtime, system.subject, reason=reason, cause=cause)
     return True
 
 
 async def reinstate(session: AsyncSession, runtime: Runtime, system_id: UUID, *, cause: str) -> bool:
-    """Lift what this cause holds; True when the system may get tokens again, False while another cause holds it."""
+    """Lift the suspension by this cause; True when no other cause keeps the system suspended."""
     system = await lock_system(session, system_id, None)
-    if system is None:
+    if system is None or not await suspensions.reinstate(session, runtime, system, cause=cause):
         return False
-    last = await suspensions.lift(session, runtime, "system_id", system.id, cause=cause)
-    if not last or system.state != SystemState.SUSPENDED:
-        return False
-    system.move_to(SystemState.APPROVED if system.approved_at else SystemState.REGISTERED)
     event = SystemReinstated(system_id=system.id, unit_id=system.unit_id, cause=cause)
     outbox.add(session, event, at=runtime.clock.now())
     return True

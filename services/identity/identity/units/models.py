@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.enforcement.permissions import UnitKind
-from common.storage.state_machine import StateMachine
+from identity.suspensions.models import Suspendable
 from identity.tables import Base
 from identity.units.problems import UnitStep
 
@@ -42,7 +42,7 @@ class UnitState(StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
-class Unit(StateMachine, Base):
+class Unit(Suspendable, Base):
     """A unit with its unified social credit code (GB 32100-2015)."""
 
     TRANSITIONS: ClassVar = {
@@ -50,6 +50,8 @@ class Unit(StateMachine, Base):
         UnitState.SUSPENDED: frozenset({UnitState.REGISTERED, UnitState.DECOMMISSIONED}),
         UnitState.DECOMMISSIONED: frozenset(),
     }
+    KIND: ClassVar = "unit"
+    SUSPENDED: ClassVar = UnitState.SUSPENDED
     STEP_PROBLEM: ClassVar = UnitStep
 
     __tablename__ = "units"
@@ -65,9 +67,9 @@ class Unit(StateMachine, Base):
     decommissioned_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
-    def subject(self) -> str:
-        """The subject of its cutoffs."""
-        return f"unit:{self.id}"
+    def reinstated_state(self) -> UnitState:
+        """The state to which it returns once the last suspension is lifted."""
+        return UnitState.REGISTERED
 
     @property
     def active(self) -> bool:

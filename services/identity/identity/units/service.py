@@ -104,31 +104,25 @@ async def register(
 
 
 async def suspend(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, note: str, cause: str) -> Unit:
-    """End every credential of the unit's people and systems until this cause, and any other, is lifted. Clause 5d.3.
+    """Suspend the unit as `suspensions.suspend` does, and end its people's sessions. Clause 5d.3.
 
-    The same cause again changes nothing. Raises `NotFound`, `UnitNotSuspendable`, `UnitStep`.
+    A repeat by the same cause changes nothing. Raises `NotFound`, `UnitNotSuspendable`, `UnitStep`.
     """
     unit = await _changing(session, unit_id)
     if not unit.uses:
         raise UnitNotSuspendable
     if unit.state != UnitState.SUSPENDED:
         unit.move_to(UnitState.SUSPENDED)
-    if not await suspensions.start(session, runtime, "unit_id", unit.id, reason=note, cause=cause):
-        return unit
-    await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENDED)
-    await cut_off(session, runtime, unit.subject, reason=SUSPENDED, cause=cause)
-    event = UnitSuspended(unit_id=unit.id, reason=note, cause=cause)
-    outbox.add(session, event, at=runtime.clock.now())
+    if await suspensions.suspend(session, runtime, unit, reason=SUSPENDED, cause=cause, note=note):
+        await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENDED)
+        outbox.add(session, UnitSuspended(unit_id=unit.id, reason=note, cause=cause), at=runtime.clock.now())
     return unit
 
 
 async def reinstate(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, cause: str) -> Unit:
-    """Lift what this cause holds; another cause keeps the unit suspended. Raises `NotFound`."""
+    """Lift the suspension by this cause; another cause keeps the unit suspended. Raises `NotFound`."""
     unit = await _changing(session, unit_id)
-    if not await suspensions.lift(session, runtime, "unit_id", unit.id, cause=cause):
-        return unit
-    if unit.state == UnitState.SUSPENDED:
-        unit.move_to(UnitState.REGISTERED)
+    if await suspensions.reinstate(session, runtime, unit, cause=cause):
         outbox.add(session, UnitReinstated(unit_id=unit.id, cause=cause), at=runtime.clock.now())
     return unit
 
