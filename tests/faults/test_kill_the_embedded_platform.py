@@ -75,7 +75,8 @@ async def test_killed_again_and_again_the_life_goes_on_and_every_effect_is_there
         transport = RetryingTransport(platform.url, again=restarting.running)
         async with httpx.AsyncClient(transport=transport, base_url=platform.url, timeout=30) as client:
             while restarting.left or not scenarios:
-                story = Runner(client)
+                # Each kill makes every effect wait for the next start; several may come while one step waits.
+                story = Runner(client, effect_timeout=SETTLES_WITHIN)
                 out = Path(tempfile.mkdtemp(prefix="scenario-", dir=tmp_path))
                 try:
                     await run_scenario(Scenario(story, rng, authority, center, out, short_grant_seconds=None))
