@@ -1,4 +1,4 @@
-"""Every reaction of identity to what other services say."""
+"""Handlers of the events of other services."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from common.contracts.permissions import requires
 from common.enforcement.principals import Principal
 
-# Acts that widen access are of class A: refused while revocation is impossible. Acts that end access always go.
+# Acts that widen access are of class A: refused while revocation is impossible. Acts that end access never are.
 
 AnyCredential = Annotated[Principal, requires(None)]
 CanRegisterUnits = Annotated[Principal, requires("units.register", class_a=True)]

@@ -21,9 +21,9 @@ class Settings(ServiceSettings):
     signing_key_pem: SecretStr
     """The P-256 private keys that sign access tokens, as unencrypted PEM, the oldest first: the newest signs."""
     totp_key: SecretStr
-    """32 bytes in base64: seals the secrets of second factors."""
+    """32 bytes in base64: encrypts the secrets of second factors."""
     pepper: SecretStr
-    """Keys the digests of ID numbers and logins: who reads the database alone learns neither."""
+    """Keys the digests of ID numbers and logins, so that the database alone reveals neither."""
     incident_client_secret_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """SHA-256 of the secret of the platform's own client `service:incident`."""
 
@@ -39,7 +39,7 @@ class Settings(ServiceSettings):
         return value
 
     def encryption_key(self) -> bytes:
-        """Return the key that seals secrets of second factors."""
+        """Return the key that encrypts the secrets of second factors."""
         return base64.b64decode(self.totp_key.get_secret_value())
 
     def digest(self, kind: str, value: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Identity on a database of its own."""
+"""Identity on its own database."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Identity as it runs, with its first administrators signed in and a clock that tests move."""
+"""Runs identity with its first administrators signed in, and with a clock that tests move."""
 
 import base64
 import hashlib

@@ -133,7 +133,7 @@ async def test_a_pending_activation_dies_with_the_account(harness):
 
 
 @pytest.mark.clause("6.5")
-async def test_several_causes_hold_an_account_and_each_is_lifted_by_itself(harness):
+async def test_several_causes_suspend_an_account_and_each_is_lifted_separately(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     runtime = harness.runtime
@@ -168,7 +168,7 @@ async def test_several_causes_hold_an_account_and_each_is_lifted_by_itself(harne
 
 
 @pytest.mark.clause("6.5")
-async def test_the_center_suspends_and_reinstates_and_nobody_the_own_account(harness):
+async def test_the_center_suspends_and_reinstates_and_no_person_their_own_account(harness):
     _, admin = await harness.bare_unit()
     path = f"/accounts/{admin.id}"
     answer = await harness.center.post(f"{path}/suspend", {"reason": "核查"})

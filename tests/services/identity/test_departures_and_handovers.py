@@ -1,4 +1,4 @@
-"""Who leaves is cut off at once, and what was held goes to other hands."""
+"""A departure cuts off the account at once, and successors take over its items."""
 
 import asyncio
 from datetime import timedelta
@@ -70,7 +70,7 @@ async def test_a_report_after_the_term_shows_as_late_by_the_rule_of_its_time(har
 
 
 @pytest.mark.clause("6.5")
-async def test_nobody_reports_himself_a_foreign_clerk_or_the_far_future(harness):
+async def test_a_report_about_oneself_a_foreign_clerk_or_the_far_future_is_refused(harness):
     _, admin = await harness.bare_unit()
     _, foreign = await harness.bare_unit()
     clerk = await harness.clerk(admin)
@@ -124,7 +124,7 @@ async def test_the_handover_lists_itself_is_taken_over_and_countersigned_by_othe
 
 
 @pytest.mark.clause("6.6")
-async def test_who_took_something_over_does_not_countersign_even_with_the_permission(harness):
+async def test_a_successor_does_not_countersign_even_with_the_permission(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     both = await harness.clerk(admin)
@@ -162,7 +162,7 @@ async def test_the_database_itself_refuses_the_leaver_s_own_hand(harness):
 
 
 @pytest.mark.clause("6.5")
-async def test_a_point_that_stays_silent_is_waited_for_until_it_refuses_by_itself_and_is_named(harness):
+async def test_a_revocation_waits_for_a_silent_point_until_it_refuses_by_itself_and_names_it(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     started_at = asyncio.get_running_loop().time()
@@ -205,7 +205,7 @@ async def test_an_unknown_or_foreign_handover_does_not_exist(harness):
 
 
 @pytest.mark.clause("6.5")
-async def test_just_after_its_start_identity_waits_out_the_bound_because_a_point_may_not_have_reported_yet(harness):
+async def test_just_after_its_start_identity_waits_for_the_bound_because_a_point_may_not_be_known_yet(harness):
     _, admin = await harness.bare_unit()
     clerk = await harness.clerk(admin)
     loop = asyncio.get_running_loop()

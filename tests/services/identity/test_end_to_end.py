@@ -60,6 +60,6 @@ async def test_the_public_keys_are_published(harness):
         assert [jwk["kid"] for jwk in answer.json()["keys"]] == list(harness.runtime.signing_keys.own)
 
 
-async def test_nobody_without_a_credential_learns_who_there_is(harness):
+async def test_without_a_credential_no_account_can_be_seen(harness):
     answer = await harness.client.get("/identity/accounts")
     assert (answer.status_code, slug(answer)) == (401, "unauthenticated")

@@ -1,4 +1,4 @@
-"""The feed was lost, and is entries again: no point that starts on it takes what was revoked, or refuses what is in force."""
+"""A lost feed is republished: a point that starts on it accepts no revoked and refuses no valid credential."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ async def test_a_feed_that_was_lost_is_published_again_with_cutoffs_rules_and_ke
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_keys_come_last_so_that_nobody_takes_a_token_before_he_knows_who_was_revoked(harness):
+async def test_keys_come_last_so_that_no_point_accepts_a_token_before_it_knows_the_cutoffs(harness):
     _, admin = await harness.bare_unit()
     assert (await harness.center.post(f"/accounts/{admin.id}/suspend", {"reason": "调查期间"})).status_code == 200
     harness.bus._logs[FEED_TOPIC] = _Log(retained=True)

@@ -1,4 +1,4 @@
-"""A connected system learns of a token only that it is active, or nothing."""
+"""Introspection shows a connected system whether a token is active, and nothing about an inactive one."""
 
 import asyncio
 from datetime import timedelta
@@ -42,7 +42,7 @@ async def pair(harness):
     return admin, await harness.register_system(admin), other, await harness.register_system(other)
 
 
-async def test_a_system_learns_of_its_own_and_a_partners_token_what_the_token_says_itself(harness, pair):
+async def test_a_system_learns_the_claims_of_its_own_and_a_partners_token(harness, pair):
     _, own, _, partner = pair
     for holder in (own, partner):
         token = await token_of(harness, holder)
@@ -59,7 +59,7 @@ async def test_a_system_learns_of_its_own_and_a_partners_token_what_the_token_sa
 
 
 @pytest.mark.clause("7.5")
-async def test_a_persons_token_is_one_for_the_persons_own_unit_alone(harness, pair):
+async def test_a_persons_token_is_active_to_systems_of_the_persons_own_unit_only(harness, pair):
     admin, own, _, foreign = pair
     answer = await said(harness, own, admin.access_token)
     assert (answer["active"], answer["sub"]) == (True, f"account:{admin.id}")
@@ -68,7 +68,7 @@ async def test_a_persons_token_is_one_for_the_persons_own_unit_alone(harness, pa
         assert await said(harness, foreign, person.access_token) == DEAD
 
 
-async def test_what_is_no_token_of_ours_or_has_expired_is_answered_as_inactive(harness, pair):
+async def test_foreign_and_expired_tokens_are_inactive(harness, pair):
     _, own, _, partner = pair
     token = await token_of(harness, partner)
     head, payload, signature = token.split(".")
@@ -84,7 +84,7 @@ async def test_what_is_no_token_of_ours_or_has_expired_is_answered_as_inactive(h
 @pytest.mark.clause("5d.3")
 @pytest.mark.clause("6.5")
 @pytest.mark.parametrize("act", ["suspend", "secret", "decommission", "unit"])
-async def test_what_ends_a_system_ends_its_tokens_for_who_asks_and_its_own_asking_at_once(harness, pair, act):
+async def test_every_end_of_a_system_ends_its_tokens_and_its_own_introspection_at_once(harness, pair, act):
     admin, ended, _, asking = pair
     token, theirs = await token_of(harness, ended), await token_of(harness, asking)
     assert (await said(harness, asking, token))["active"]
@@ -104,7 +104,7 @@ async def test_what_ends_a_system_ends_its_tokens_for_who_asks_and_its_own_askin
 
 
 @pytest.mark.clause("5d.3")
-async def test_who_cannot_prove_who_asks_learns_nothing_and_the_refusal_is_on_record(harness, pair):
+async def test_an_unauthenticated_client_learns_nothing_and_the_refusal_is_on_record(harness, pair):
     admin, own, _, _ = pair
     token = await token_of(harness, own)
     wrong = await ask(harness, own | {"client_secret": "wrong"}, token)
@@ -121,7 +121,7 @@ async def test_who_cannot_prove_who_asks_learns_nothing_and_the_refusal_is_on_re
     await harness.event("access.refused", subject=f"system:{elsewhere['id']}", route=PATH)
 
 
-async def test_a_remembered_client_is_one_from_the_same_network_alone(harness, pair):
+async def test_a_cached_client_is_valid_from_the_same_network_only(harness, pair):
     _, own, _, _ = pair
     token = await token_of(harness, own)
     assert (await said(harness, own, token))["active"]
@@ -153,7 +153,7 @@ async def test_the_endpoint_answers_as_the_standard_says(harness, pair):
 
 
 @pytest.mark.clause("6.5")
-async def test_nothing_is_said_while_revocations_cannot_be_checked(harness, pair, monkeypatch):
+async def test_introspection_is_refused_while_revocations_cannot_be_checked(harness, pair, monkeypatch):
     _, own, _, _ = pair
     token = await token_of(harness, own)
     assert (await said(harness, own, token))["active"]
@@ -164,7 +164,7 @@ async def test_nothing_is_said_while_revocations_cannot_be_checked(harness, pair
     assert answer.headers["retry-after"]
 
 
-async def test_neither_a_clients_memory_nor_a_tokens_outlives_its_term(harness, pair):
+async def test_no_cached_client_and_no_cached_token_outlives_its_term(harness, pair):
     _, own, _, partner = pair
     token = await token_of(harness, partner)
     assert (await said(harness, own, token))["active"]
@@ -177,7 +177,7 @@ async def test_neither_a_clients_memory_nor_a_tokens_outlives_its_term(harness, 
     assert (await ask(harness, own, token)).status_code == 401
 
 
-async def test_asking_again_needs_no_database(harness, pair, monkeypatch):
+async def test_a_repeated_introspection_needs_no_database(harness, pair, monkeypatch):
     _, own, _, partner = pair
     token = await token_of(harness, partner)
     assert (await said(harness, own, token))["active"]

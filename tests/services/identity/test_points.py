@@ -1,4 +1,4 @@
-"""What operators see of the enforcement points: which are live, and how fast each applied a cutoff."""
+"""Operators see the enforcement points: which are live, and how fast each applied a cutoff."""
 
 import asyncio
 
@@ -47,10 +47,10 @@ async def test_every_point_is_seen_with_its_last_heartbeat_and_with_its_receipts
     async def gone():
         return "datashare-9" not in {each["point"] for each in (await points(harness))["points"]}
 
-    await eventually(gone)  # it said goodbye
+    await eventually(gone)  # it sent `left`
 
 
-async def test_a_point_that_died_without_a_word_is_seen_as_not_live(harness, monkeypatch):
+async def test_a_point_that_died_without_leaving_is_shown_as_not_live(harness, monkeypatch):
     point = EnforcementPoint("gateway-9", harness.bus, harness.clock, POLICIES)
     running = asyncio.create_task(point.run())
 

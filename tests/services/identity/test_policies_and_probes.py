@@ -1,4 +1,4 @@
-"""The authority's rules, and the probe credentials that show a door shut."""
+"""The authority's rules, and the probe credentials that show access blocked."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -30,7 +30,7 @@ async def test_every_policy_of_the_catalogue_begins_with_a_dated_version_and_its
 
 
 @pytest.mark.clause("15.1")
-async def test_a_new_version_holds_from_its_begin_and_the_old_one_for_what_was_before(harness):
+async def test_a_new_version_applies_from_its_start_and_the_old_one_to_earlier_times(harness):
     etag, first = await _version(harness, "departure-report-term")
     begin = harness.clock.now() + timedelta(hours=1)
     body = {"value": 7200, "effective_from": begin.isoformat(), "basis": "厦发改〔2026〕1号"}
@@ -62,7 +62,7 @@ async def test_a_rule_out_of_bounds_reaching_back_or_without_basis_is_refused(ha
 
 
 @pytest.mark.clause("15.1")
-async def test_the_authority_alone_sets_rules_and_of_two_at_once_one_must_read_again(harness):
+async def test_only_the_authority_sets_rules_and_of_two_at_once_one_must_read_again(harness):
     etag, _ = await _version(harness, "training-pass")
     assert (await _set(harness, harness.center, "training-pass", etag, value=90, basis="规程")).status_code == 403
     assert (await _set(harness, harness.authority, "training-pass", etag, value=90, basis="规程")).status_code == 201
@@ -121,7 +121,7 @@ async def test_a_contained_system_loses_its_tokens_and_the_confirmation_carries_
 
 
 @pytest.mark.clause("12.3")
-async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_opens_no_other_endpoint(harness):
+async def test_a_probe_from_before_is_refused_for_that_order_and_one_from_after_opens_no_other_endpoint(harness):
     _, admin = await harness.bare_unit()
     system = await harness.register_system(admin)
     order = await _contain(harness, system["id"])
@@ -138,7 +138,7 @@ async def test_a_probe_of_before_is_refused_for_that_order_and_one_of_after_open
 
 
 @pytest.mark.clause("12.3")
-async def test_lifting_restores_what_the_order_took_and_nothing_that_another_cause_holds(harness):
+async def test_lifting_an_order_reinstates_only_subjects_without_another_cause(harness):
     _, admin = await harness.bare_unit()
     system = await harness.register_system(admin)
     first, second = await _contain(harness, system["id"]), await _contain(harness, system["id"])
@@ -161,7 +161,7 @@ async def test_lifting_restores_what_the_order_took_and_nothing_that_another_cau
 
 
 @pytest.mark.clause("12.3")
-async def test_an_order_on_what_identity_does_not_know_is_answered_as_such(harness):
+async def test_an_order_on_an_unknown_subject_is_confirmed_as_unknown(harness):
     order = await _contain(harness, uuid4())
     applied = await harness.event("containment.applied", order_id=str(order.order_id))
     assert applied["known"] is False
@@ -185,7 +185,7 @@ async def test_probes_are_for_incident_alone_and_for_orders_that_exist(harness):
 
 
 @pytest.mark.clause("12.3")
-async def test_neither_a_probe_nor_incidents_own_token_is_a_token_to_who_introspects(harness):
+async def test_neither_a_probe_nor_incidents_own_token_is_active_to_introspection(harness):
     _, admin = await harness.bare_unit()
     system = await harness.register_system(admin)
     order = await _contain(harness, system["id"], executor="datashare")

@@ -1,4 +1,4 @@
-"""Permissions come from posts, and posts from other hands."""
+"""Permissions come from posts, and another person makes the appointment."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from tests.harness.client import slug
 
 
 @pytest.mark.clause("6.2")
-async def test_nobody_appoints_himself(harness):
+async def test_a_person_cannot_appoint_themselves(harness):
     _, admin = await harness.bare_unit()
     answer = await harness.appoint(admin, admin, "credit-clerk")
     assert (answer.status_code, slug(answer)) == (403, "self-appointment")
@@ -32,7 +32,7 @@ async def test_ending_an_appointment_ends_its_permissions_and_not_the_session(ha
 
 
 @pytest.mark.clause("6.2")
-async def test_no_token_outlives_the_appointment_that_it_speaks_of(harness):
+async def test_no_token_outlives_the_appointment_behind_its_permissions(harness):
     _, admin = await harness.bare_unit()
     until = harness.clock.now() + timedelta(minutes=5)
     clerk = await harness.clerk(admin, until=until.isoformat())

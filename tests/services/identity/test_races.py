@@ -1,4 +1,4 @@
-"""What ends access against what gives it, at the same time, on a real database with real commits (P1)."""
+"""Acts that end access, in parallel with acts that give it, on a real database with real commits (P1)."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ async def waiting_for_a_lock(harness) -> None:
 
 @asynccontextmanager
 async def not_yet_committed(harness, end):
-    """Run `end(session)` and commit it only when somebody waits for what it holds; yields a hook to start that one."""
+    """Run `end(session)` and commit it only when a query waits for its locks; yields a hook to start that one."""
     started: list[asyncio.Task] = []
     async with harness.runtime.database.transaction() as session:
         await end(session)

@@ -1,11 +1,11 @@
-"""The command that rotates the signing key: it may be cut off anywhere, and goes on where it was."""
+"""The command that rotates the signing key continues after any interruption."""
 
 import pytest
 from sqlalchemy import update
 
 from identity.signing.keys import SigningKeys
 from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE, PublishedKey
-from identity.signing.service import choose, publish_keys
+from identity.signing.service import choose_signing_key, publish_keys
 from operations.client import ApiClient, UsageError
 from operations.rotation import SIGNING_KEY, rotate_signing_key
 from tests.services.identity.harness import IdentityHarness
@@ -51,8 +51,8 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
     again = await rotate(harness, directory)
     assert (again.well, again.data["kid"]) == (True, new), "the old key has not ended: the rotation is under way"
     harness.clock.advance(SIGNING_LEASE + MAX_TOKEN_TERM + SIGNING_LEASE)
-    await choose(harness.runtime)
-    await choose(harness.runtime)
+    await choose_signing_key(harness.runtime)
+    await choose_signing_key(harness.runtime)
     await harness.event("signing-key.retired", kid=old)
     await harness.center.refresh()
     again = await rotate(harness, directory)
@@ -60,7 +60,7 @@ async def test_a_rotation_goes_on_where_it_was_cut_off(harness, directory):
     assert in_file(directory) == [new, again.data["kid"]]
 
 
-async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs(harness, directory):
+async def test_a_rotation_begins_also_when_no_key_has_a_current_lease(harness, directory):
     (old,) = in_file(directory)
     async with harness.runtime.database.transaction() as session:  # as after a stop of every identity
         await session.execute(update(PublishedKey).values(needed_until=harness.clock.now() + MAX_TOKEN_TERM / 2))
@@ -74,7 +74,7 @@ async def test_a_rotation_begins_also_where_nobody_has_said_lately_that_he_signs
 async def test_a_leaked_key_is_retired_as_soon_as_the_new_one_signs(harness, directory):
     (old,) = in_file(directory)
     await rotate(harness, directory, leaked=old)
-    assert old in harness.runtime.point.keys, "nobody could sign yet"
+    assert old in harness.runtime.point.keys, "no process could sign yet"
     restart(harness, directory)
     await publish_keys(harness.runtime)
     token = harness.center.access_token

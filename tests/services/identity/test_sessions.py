@@ -1,4 +1,4 @@
-"""Signing in, refreshing, signing out, and what a rush of attempts gets."""
+"""Sign-in, refresh and sign-out, also under many parallel attempts."""
 
 import asyncio
 from datetime import timedelta
@@ -9,7 +9,7 @@ from tests.harness.client import slug
 
 
 @pytest.mark.clause("7.6")
-async def test_whatever_is_wrong_with_a_sign_in_the_answer_is_the_same(harness):
+async def test_every_refused_sign_in_gets_the_same_answer(harness):
     _, admin = await harness.bare_unit()
     answers = [
         await admin.try_sign_in(login="nobody.here"),

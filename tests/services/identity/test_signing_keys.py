@@ -1,4 +1,4 @@
-"""Signing keys: one follows another without a token refused, and one that leaked ends with all that it signed."""
+"""Rotation refuses no token, and a leaked key ends with all tokens that it signed."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from common.enforcement.tokens import InvalidKeyError, SigningKey
 from identity.signing.keys import SigningKeys
 from identity.signing.models import MAX_TOKEN_TERM, SIGNING_LEASE
 from identity.signing.problems import SigningKeyMissing
-from identity.signing.service import choose
+from identity.signing.service import choose_signing_key
 from tests.harness.client import slug
 from tests.harness.polling import eventually
 from tests.services.identity.harness import IdentityHarness
@@ -114,12 +114,12 @@ async def test_the_old_key_verifies_until_its_last_token_has_expired_and_is_reti
         await eventually(lambda: keys.current.kid == new.kid)
         assert (await retire(harness, old)).status_code == 409
         harness.clock.advance(SIGNING_LEASE + MAX_TOKEN_TERM - timedelta(seconds=10))
-        await choose(replica.runtime)
+        await choose_signing_key(replica.runtime)
         assert old.kid in harness.runtime.point.keys
         assert len(await harness.events("signing-key.retired")) == 0
         harness.clock.advance(timedelta(seconds=11))
-        await choose(replica.runtime)
-        await choose(replica.runtime)
+        await choose_signing_key(replica.runtime)
+        await choose_signing_key(replica.runtime)
         await eventually(lambda: old.kid not in harness.runtime.point.keys)
         retired = await harness.event("signing-key.retired", kid=old.kid)
         assert retired["reason"] == "superseded"
@@ -132,8 +132,8 @@ async def test_a_replica_that_has_the_old_key_alone_keeps_it_from_being_retired(
         await replica.signs_with(new)
         for _ in range(5):
             harness.clock.advance(MAX_TOKEN_TERM / 2)
-            await choose(harness.runtime)
-            await choose(replica.runtime)
+            await choose_signing_key(harness.runtime)
+            await choose_signing_key(replica.runtime)
         assert await harness.center.refresh()
         assert (await states(harness))[old.kid] == "signs"
 

@@ -34,7 +34,7 @@ async def test_a_token_is_refused_from_an_unregistered_network_and_on_record(har
 
 
 @pytest.mark.clause("5d.3")
-async def test_a_network_holds_what_lies_in_it_however_the_address_is_written_and_nothing_else(harness):
+async def test_a_network_contains_its_addresses_in_every_notation_and_no_others(harness):
     _, admin = await harness.bare_unit()
     system = await harness.register_system(admin, ["10.99.0.0/16", "192.0.2.7", "2001:db8::/32"])
     inside = ("10.99.200.1", "::ffff:10.99.0.7", "192.0.2.7", "2001:db8:1::5", "2001:0DB8::1")
@@ -87,7 +87,7 @@ async def test_a_suspended_system_gets_nothing_and_a_decommissioned_one_never_ag
 
 
 @pytest.mark.parametrize("origin", ["0.0.0.0/0", "0.0.0.0/7", "::/0", "2000::/3", "10.0.0.1/8", "here", "300.1.1.1"])
-async def test_a_network_that_is_none_or_too_wide_is_refused(harness, origin):
+async def test_an_invalid_or_too_wide_network_is_refused(harness, origin):
     _, admin = await harness.bare_unit()
     answer = await admin.post("/systems", {"name": "接入系统", "origins": [origin]})
     assert answer.status_code == 422

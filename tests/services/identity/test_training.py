@@ -1,4 +1,4 @@
-"""Confidentiality training is really graded, and counts for a term; the undertaking is signed by its digest."""
+"""Confidentiality training is graded and valid for a term; the undertaking is signed by its digest."""
 
 from datetime import timedelta
 
@@ -82,7 +82,7 @@ async def test_a_system_is_not_trained(harness):
 
 
 @pytest.mark.clause("6.1")
-async def test_the_undertaking_is_signed_by_the_digest_of_what_was_read(harness):
+async def test_the_undertaking_is_signed_by_the_digest_of_its_text(harness):
     _, admin = await harness.bare_unit()
     text = (await admin.get("/undertaking")).json()
     assert text["digest"] == undertaking().digest

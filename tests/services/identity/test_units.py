@@ -1,4 +1,4 @@
-"""Units from a file, and what ends them."""
+"""Units are registered from a file, suspended, reinstated and decommissioned."""
 
 import pytest
 
@@ -9,7 +9,7 @@ HEAD = "name,uscc,kind,level,duties\n"
 
 
 @pytest.mark.clause("4.1")
-async def test_good_rows_go_in_and_bad_ones_come_back_with_line_column_and_reason(harness):
+async def test_good_rows_are_registered_and_bad_ones_come_back_with_line_column_and_reason(harness):
     good, other = unit_code(), unit_code()
     wrong = good[:-1] + ("0" if good[-1] != "0" else "1")
     answer = await harness.import_units(
@@ -20,7 +20,7 @@ async def test_good_rows_go_in_and_bad_ones_come_back_with_line_column_and_reaso
         + f"厦门水务集团,{other},public-service,district,uses\n"
         + f"厦门市发改委,{unit_code()},authority,municipal,uses\n"
         + f"厦门市交通运输局,{unit_code()},agency,village,uses\n"
-        + f"厦门市生态环境局,{unit_code()},agency,municipal,looks\n"
+        + f"厦门市生态环境局,{unit_code()},agency,municipal,watches\n"
         + f",{unit_code()},agency,municipal,uses\n"
         + "too,few\n"
         + f"厦门另一局,{other},agency,municipal,uses\n"
@@ -54,7 +54,7 @@ async def test_the_same_file_again_changes_nothing(harness):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"name,uscc\n", b'name,uscc,kind,level,"duties'])
-async def test_a_file_that_is_no_list_of_units_is_refused_as_a_whole(harness, content):
+async def test_a_file_with_other_columns_is_refused_as_a_whole(harness, content):
     answer = await harness.import_units(content)
     assert (answer.status_code, slug(answer)) == (422, "csv-unreadable")
 

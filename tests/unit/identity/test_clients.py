@@ -1,4 +1,4 @@
-"""What a client may send to the token endpoint, and in which way."""
+"""The form and the client authentication of the token endpoint."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Every state of identity's things against every step, and where nothing leads back."""
+"""Every state machine of identity, each state against each step."""
 
 import itertools
 

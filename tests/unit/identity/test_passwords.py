@@ -1,4 +1,4 @@
-"""Passwords: how they are kept, and which are refused."""
+"""Passwords: storage, strength and bounded work."""
 
 import asyncio
 import os
@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from identity.credentials.passwords import MAX_PASSWORD_LENGTH, Passwords, TooManyLogins, check_strength
+from identity.credentials.passwords import MAX_PASSWORD_LENGTH, Passwords, check_strength
+from identity.credentials.problems import TooManyLogins
 
 GOOD = "quartz-Lantern 47 violet"
 CONTEXT = ["单志远", "江州市发展和改革委员会", "shan.zy"]
@@ -25,14 +26,14 @@ def slugs(password, context=CONTEXT):
 
 
 @pytest.mark.clause("7.6")
-async def test_the_right_password_is_known_and_another_is_not(passwords):
+async def test_the_right_password_matches_and_another_does_not(passwords):
     stored = await passwords.hash_password(GOOD)
     assert await passwords.verify_password(stored, GOOD)
     assert not await passwords.verify_password(stored, GOOD + " ")
     assert GOOD not in stored
 
 
-async def test_a_password_is_kept_as_argon2id_with_the_chosen_cost_and_its_own_salt(passwords):
+async def test_a_password_is_stored_as_argon2id_with_the_chosen_cost_and_its_own_salt(passwords):
     first, second = await passwords.hash_password(GOOD), await passwords.hash_password(GOOD)
     assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert first != second
@@ -66,7 +67,7 @@ async def test_the_same_text_typed_in_another_normal_form_is_the_same_password(p
     assert await passwords.verify_password(stored, "cafe\u0301-12-quartz-lantern")
 
 
-async def test_a_password_over_the_bound_is_never_worked_on(passwords):
+async def test_a_password_over_the_maximum_is_never_hashed(passwords):
     assert not await passwords.verify_password(None, "a" * (MAX_PASSWORD_LENGTH + 1))
     with pytest.raises(ValueError, match="128"):
         await passwords.hash_password("a" * (MAX_PASSWORD_LENGTH + 1))
@@ -81,7 +82,7 @@ async def test_a_flood_of_logins_is_turned_away_and_the_next_one_served():
 
 
 @pytest.mark.parametrize("password", [GOOD, "梧桐细雨落在旧城墙上的清晨", "xkQ7#mPz!w9Lr", "brilliant-otter-47-quarry"])
-def test_a_strong_password_is_taken(password):
+def test_a_strong_password_is_accepted(password):
     assert check_strength(password, CONTEXT) == []
 
 
@@ -158,7 +159,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_the_memory_of_hashing_is_given_back():
+def test_the_memory_of_hashing_is_returned():
     environment = os.environ | {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", MEASURED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The second factor: which codes are taken, and that each step serves once."""
+"""The second factor: accepted codes, each step once."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -59,7 +59,7 @@ def test_of_two_steps_with_the_same_code_the_later_counts(monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["", " {}", "{} ", "{}\n", "{}0", "-{}"])
-def test_what_is_not_six_digits_is_refused(change):
+def test_a_code_without_six_digits_is_refused(change):
     assert accept(RFC_SECRET, change.format(code()), NOW, None) is None
 
 

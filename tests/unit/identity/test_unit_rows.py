@@ -1,4 +1,4 @@
-"""Rows of a unit file: whatever bytes come, each row is taken or refused with its line."""
+"""Rows of a unit file: any bytes give rows that are accepted, or refused with their line."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,7 +3,6 @@
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +21,7 @@ from identity.accounts.queries import (
 )
 from identity.accounts.service import code_hash
 from identity.credentials import totp
-from identity.credentials.passwords import Passwords, check_strength
+from identity.credentials.passwords import check_strength
 from identity.credentials.problems import WeakPassword
 from identity.posts import service as posts
 from identity.posts.queries import get_post
@@ -54,9 +53,8 @@ async def begin(runtime: Runtime, *, login: str, code: str, password: str) -> Ch
     if weaknesses := check_strength(password, words):
         found = [{"slug": w.slug, "zh": w.zh, "en": w.en} for w in weaknesses]
         raise WeakPassword("；".join(w.zh for w in weaknesses), "; ".join(w.en for w in weaknesses), weaknesses=found)
-    passwords: Passwords = runtime.passwords
     # Outside of any transaction, because hashing may wait in a queue.
-    password_hash = await passwords.hash_password(password)
+    password_hash = await runtime.passwords.hash_password(password)
     secret = totp.generate_secret()
     async with runtime.database.transaction() as session:
         account, invitation = await _lock_invited(session, runtime, login, code)
@@ -91,7 +89,9 @@ async def confirm(session: AsyncSession, runtime: Runtime, *, login: str, code: 
     bind_actor(actor=account.subject, unit=str(account.unit_id))
     account.activate(now, invitation.password_hash, encrypted_secret, step)
     outbox.add(session, AccountActivated(account_id=account.id, unit_id=account.unit_id), at=now)
-    await _take_up(session, runtime, account, invitation.post_id, invitation.invited_by)
+    post = await get_post(session, invitation.post_id, account.unit_id) if invitation.post_id else None
+    if post:
+        await posts.appoint(session, runtime, account, post, by=invitation.invited_by)
     invitation.end(now)
     return account
 
@@ -114,16 +114,8 @@ async def _confirmed(session: AsyncSession, runtime: Runtime, login: str, code: 
     return account if totp.accept(secret, totp_code, runtime.clock.now(), step - 1) == step else None
 
 
-async def _take_up(
-    session: AsyncSession, runtime: Runtime, account: Account, post_id: UUID | None, by: UUID | None
-) -> None:
-    post = await get_post(session, post_id, account.unit_id) if post_id else None
-    if post:
-        await posts.appoint(session, runtime, account, post, by=by)
-
-
 async def _invited(session: AsyncSession, runtime: Runtime, login: str, code: str) -> tuple[Account, Unit]:
-    """Return account and unit that the code belongs to. Raises `ActivationRefused`, whatever is wrong, and `UnitNotActive`."""
+    """Return the account of the code, and its unit. Raises `UnitNotActive`, and `ActivationRefused` for any other fault."""
     account = await get_account_by_login(session, login)
     invitation = await get_open_invitation(session, account.id) if account else None
     account, _ = _check_code(runtime, account, invitation, code)

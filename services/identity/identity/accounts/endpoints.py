@@ -35,8 +35,7 @@ from identity.accounts.schemas import (
     SuspensionResponse,
 )
 from identity.acknowledgements.waiting import commit_and_wait
-from identity.credentials.passwords import TooManyLogins
-from identity.credentials.problems import WeakPassword
+from identity.credentials.problems import TooManyLogins, WeakPassword
 from identity.permissions import (
     CanInviteAccounts,
     CanInviteAdministrators,

@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.base import BigInt
 from identity.accounts.problems import AccountStep
 from identity.suspensions.models import Suspendable
 from identity.tables import Base
@@ -48,7 +49,7 @@ class Account(Suspendable, Base):
     state: Mapped[AccountState] = mapped_column(Text, default=AccountState.INVITED)
     password_hash: Mapped[str | None] = mapped_column(default=None, repr=False)
     totp_secret: Mapped[bytes | None] = mapped_column(default=None, repr=False)
-    totp_step: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    totp_step: Mapped[BigInt | None] = mapped_column(default=None)
     activated_at: Mapped[datetime | None] = mapped_column(default=None)
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
 

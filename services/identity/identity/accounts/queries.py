@@ -49,7 +49,7 @@ async def list_live_account_ids(session: AsyncSession, unit_id: UUID) -> Sequenc
 
 
 async def person_has_account(session: AsyncSession, person: bytes) -> bool:
-    """Whether this person has a live account, in whatever unit (clause 7.6)."""
+    """Whether this person has a live account, in any unit (clause 7.6)."""
     query = select(Account.id).where(Account.person == person, Account.state != AccountState.REVOKED)
     return await session.scalar(query) is not None
 

@@ -62,7 +62,7 @@ async def invite_administrator(
     login: str,
     id_number: str,
 ) -> IssuedInvitation:
-    """Invite the administrator of a using unit, appointed on activation. Raises `NotFound` and what `invite` raises."""
+    """Invite the administrator of a using unit, appointed on activation. Raises `NotFound`, and as `invite` does."""
     unit = await get_unit(session, unit_id)
     if unit is None or not unit.uses:
         raise NotFound
@@ -120,7 +120,7 @@ async def renew_invitation(
         raise NotFound
     last = await get_newest_invitation(session, account.id)
     if account.unit_id != principal.unit and not (
-        principal.has("administrators.invite") and await _of_administrator(session, account, last)
+        principal.has("administrators.invite") and await _invites_administrator(session, account, last)
     ):
         raise NotFound
     if account.state != AccountState.INVITED:
@@ -129,7 +129,7 @@ async def renew_invitation(
     return _invitation(session, runtime, account, by=principal.uuid, post_id=last.post_id if last else None)
 
 
-async def _of_administrator(session: AsyncSession, account: Account, invitation: Invitation | None) -> bool:
+async def _invites_administrator(session: AsyncSession, account: Account, invitation: Invitation | None) -> bool:
     if invitation is None or invitation.post_id is None:
         return False
     post = await get_post(session, invitation.post_id, account.unit_id)

@@ -9,6 +9,12 @@ from common.storage.locks import for_update
 from identity.containment.models import Containment
 
 
+async def get_order(session: AsyncSession, order_id: UUID) -> Containment | None:
+    """Return an order."""
+    order: Containment | None = await session.scalar(select(Containment).where(Containment.order_id == order_id))
+    return order
+
+
 async def lock_order(session: AsyncSession, order_id: UUID) -> Containment | None:
     """Return an order, locked for a change."""
     query = for_update(select(Containment).where(Containment.order_id == order_id))

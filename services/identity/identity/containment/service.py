@@ -12,13 +12,13 @@ from identity.cutoffs.queries import get_cutoff_of_cause
 from identity.runtime import Runtime
 from identity.systems import service as systems
 
-CONTAINED = "contained"
+SUSPENSION_REASON = "contained"
 
 
 async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentOrdered) -> None:
     """Suspend the target and cut it off; `acknowledgements.service` confirms the order when the cutoff is effective.
 
-    Orders for other executors are only stored, so that probes can be issued for them.
+    An order for another executor is only stored, so that probes can be issued for it.
     """
     row = Containment(
         order_id=order.order_id,
@@ -32,9 +32,9 @@ async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentO
         return
     cause = f"order:{order.order_id}"
     if order.target_kind == "system":
-        await systems.suspend(session, runtime, order.target_id, reason=CONTAINED, cause=cause)
+        await systems.suspend(session, runtime, order.target_id, reason=SUSPENSION_REASON, cause=cause)
     else:
-        await accounts.suspend(session, runtime, order.target_id, reason=CONTAINED, cause=cause)
+        await accounts.suspend(session, runtime, order.target_id, reason=SUSPENSION_REASON, cause=cause)
     await session.flush()
     cutoff = await get_cutoff_of_cause(session, cause)
     now = runtime.clock.now()
@@ -48,7 +48,7 @@ async def carry_out(session: AsyncSession, runtime: Runtime, order: ContainmentO
 
 
 async def lift(session: AsyncSession, runtime: Runtime, order: ContainmentLifted) -> None:
-    """Restore what this order took, and nothing else: another cause keeps the subject suspended."""
+    """Lift the suspension by this order; another cause keeps the subject suspended."""
     row = await lock_order(session, order.order_id)
     if row is None or row.lifted_at is not None:
         return

@@ -1,8 +1,8 @@
 """How a person's or unit's name may be typed into a password: parts, readings in pinyin, initials.
 
-Loading the dictionary of readings takes a moment: `passwords` imports this module when it first needs it, and identity
-loads it in the background after its start. The library's dictionary of phrases stays out: it would take 46 MiB of each
-process to know which of a character's readings a phrase wants, and here every reading counts.
+Loading the dictionary of readings takes half a second: `passwords` imports this module on first use, and identity
+loads it in the background after its start. The library's dictionary of phrases would take 46 MiB of each process; it
+picks one reading per phrase, but here every reading counts.
 """
 
 import itertools
@@ -11,13 +11,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # the library asks its environment, once
+os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # read by the library on import
 from pypinyin import Style, lazy_pinyin, pinyin
 
 _MAX_NAME_LENGTH = 30
-"""Maximum characters of a unit's name that are read, so that it gives a few hundred parts at most."""
+"""Characters of a unit's name that are read, so that it yields a few hundred parts at most."""
 _MAX_PERSON_NAME_LENGTH = 4
-"""A text of at most so many characters may be a person's name: all readings of its characters are tried."""
+"""Characters of a text that may be a person's name: all readings of its characters are tried."""
 _MAX_READINGS = 32
 _MAX_PART_READINGS = 8
 _MIN_WORD_LENGTH = 4
@@ -33,7 +33,7 @@ def spellings(word: str) -> set[str]:
         initials = "".join(lazy_pinyin(chinese, style=Style.FIRST_LETTER))
         found |= {initials, *_runs(chinese, 2), *_runs(initials, _MIN_WORD_LENGTH)}
         for syllables in _readings(chinese):
-            # Given name before surname too; and units go by parts of their long names.
+            # People also put the given name first, and shorten the long names of units.
             found |= {"".join([*syllables[1:], syllables[0]]), *syllables, *_runs(syllables, 2)}
         if len(chinese) > _MAX_PERSON_NAME_LENGTH:
             for start in range(len(chinese) - 1):
@@ -42,19 +42,19 @@ def spellings(word: str) -> set[str]:
     return {spelling for spelling in found if len(spelling) > 1}
 
 
-def _runs(items: Sequence[str], shortest: int) -> list[str]:
-    """Return every run of at least `shortest` neighbours, joined."""
+def _runs(items: Sequence[str], min_length: int) -> list[str]:
+    """Return every run of at least `min_length` neighbours, joined."""
     ends = itertools.combinations(range(len(items) + 1), 2)
-    return ["".join(items[start:end]) for start, end in ends if end - start >= shortest]
+    return ["".join(items[start:end]) for start, end in ends if end - start >= min_length]
 
 
 def _readings(chinese: str) -> list[list[str]]:
     if len(chinese) > _MAX_PERSON_NAME_LENGTH:
         return [lazy_pinyin(chinese)]
-    # A surname has often another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
+    # A surname often has another reading than the same character elsewhere: 单 Shan, 解 Xie, 仇 Qiu.
     return _every_reading(chinese, _MAX_READINGS)
 
 
-def _every_reading(chinese: str, most: int) -> list[list[str]]:
+def _every_reading(chinese: str, limit: int) -> list[list[str]]:
     choices = pinyin(chinese, style=Style.NORMAL, heteronym=True)
-    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), most)]
+    return [list(syllables) for syllables in itertools.islice(itertools.product(*choices), limit)]

@@ -14,7 +14,7 @@ from argon2.exceptions import VerifyMismatchError
 from zxcvbn_rs_py import Warning as Pattern
 from zxcvbn_rs_py import zxcvbn
 
-from common.problems import Unavailable
+from identity.credentials.problems import TooManyLogins
 
 MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 128
@@ -26,17 +26,10 @@ _MIN_WORD_LENGTH = 4
 _T = TypeVar("_T")
 
 
-class TooManyLogins(Unavailable):
-    """503: the queue of password checks is full."""
-
-    slug = "too-many-logins"
-    zh, en = "登录请求过多，请稍后再试", "Too many people are logging in: try again shortly"
-
-
 class Passwords:
     """Hashes and verifies passwords: at most `workers` at once (19 MiB of memory each), with `queue` more waiting.
 
-    `trim_delay` seconds after the last one, free memory goes back to the system: the C library would keep it.
+    `trim_delay` seconds after the last one, free memory is returned to the system; the C library would not return it.
     """
 
     def __init__(self, *, workers: int = 2, queue: int = 64, trim_delay: float = 5.0) -> None:
@@ -48,10 +41,10 @@ class Passwords:
         self._dummy_hash = self._hasher.hash(secrets.token_hex(16))
 
     async def hash_password(self, password: str) -> str:
-        """Return the argon2id string to store. Raises `TooManyLogins`, and `ValueError` for a longer one than the maximum."""
+        """Return the argon2id string to store. Raises `TooManyLogins`, and `ValueError` above the maximum length."""
         if len(password) > MAX_PASSWORD_LENGTH:
             raise ValueError(f"a password has at most {MAX_PASSWORD_LENGTH} characters")
-        return await self._work(lambda: self._hasher.hash(_normal(password)))
+        return await self._work(lambda: self._hasher.hash(_normalize(password)))
 
     async def verify_password(self, stored: str | None, password: str) -> bool:
         """Whether `password` matches the stored hash; None stands for an unknown login and takes as long.
@@ -74,7 +67,7 @@ class Passwords:
 
     def _matches(self, stored: str, password: str) -> bool:
         try:
-            return self._hasher.verify(stored, _normal(password))
+            return self._hasher.verify(stored, _normalize(password))
         except VerifyMismatchError:
             return False
 
@@ -144,14 +137,14 @@ _PATTERNS = {
 def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness]:
     """Return the weaknesses of a new password; a password without any is accepted. Clause 7.6.
 
-    `context_words` are the person's name, the unit's name and the login. They count as guessable, and so do the pinyin and
-    the initials of Chinese ones.
+    `context_words` are the person's name, the unit's name and the login. They count as guessable; so do pinyin and initials
+    of Chinese words.
     """
     from identity.credentials.password_dictionary import spellings  # noqa: PLC0415 - half a second to load: not at every start
 
     if len(password) > MAX_PASSWORD_LENGTH:
         return [_TOO_LONG]
-    password = _normal(password)
+    password = _normalize(password)
     if len(password) > MAX_PASSWORD_LENGTH or len(password.encode()) > _MAX_PASSWORD_BYTES:
         return [_TOO_LONG]
     known = sorted({spelling for word in context_words for spelling in spellings(word)}, key=lambda s: (-len(s), s))
@@ -166,12 +159,12 @@ def check_strength(password: str, context_words: Iterable[str]) -> list[Weakness
 
 
 def _mostly_personal(password: str, known: list[str]) -> bool:
-    """Whether little is left to guess without the known words."""
+    """Whether the password is guessable once the known words are removed."""
     long_words = [word for word in known if len(word) >= _MIN_WORD_LENGTH or not word.isascii()]
     rest = re.sub("|".join(map(re.escape, long_words)), "", password.lower()) if long_words else password.lower()
     return rest != password.lower() and (not rest or int(zxcvbn(rest, known).score) < _MIN_SCORE)
 
 
-def _normal(text: str) -> str:
-    """Return the NFKC form, so that all machines' spellings of one password match (NIST SP 800-63B-4 §3.1.1.2)."""
+def _normalize(text: str) -> str:
+    """Return the NFKC form, so that a password matches whatever the input method (NIST SP 800-63B-4 §3.1.1.2)."""
     return unicodedata.normalize("NFKC", text)

@@ -1,6 +1,13 @@
 """Problems of credentials."""
 
-from common.problems import Invalid
+from common.problems import Invalid, Unavailable
+
+
+class TooManyLogins(Unavailable):
+    """503: the queue of password checks is full."""
+
+    slug = "too-many-logins"
+    zh, en = "登录请求过多，请稍后再试", "Too many people are logging in: try again shortly"
 
 
 class WeakPassword(Invalid):

@@ -1,1 +1,1 @@
-"""Departures: who transfers or leaves is reported, cut off at once, and cancelled (clause 6.5)."""
+"""Departures: the account of a leaving person is suspended on the report, then cancelled (clause 6.5)."""

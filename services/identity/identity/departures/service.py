@@ -1,4 +1,4 @@
-"""Reports a departure, and cancels the account of who left."""
+"""Reports departures, cancels the accounts, and closes the files."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -29,7 +29,7 @@ async def report(
     kind: Literal["transfer", "departure"],
     left_at: datetime,
 ) -> Departure:
-    """Open the file and suspend the account at once; the same report again finds the file that it opened. Clause 6.5.
+    """Open the file and suspend the account; a repeated report returns the same file. Clause 6.5.
 
     Raises `NotFound` for an account of another unit, `OwnDeparture`, `DepartureKnown` for a second, different
     report, `DepartureTimes`.
@@ -73,7 +73,7 @@ async def report(
 async def cancel_account(
     session: AsyncSession, runtime: Runtime, principal: Principal, departure_id: UUID
 ) -> Departure:
-    """Revoke the account for good and open the handover; done once, it stays done. Raises `NotFound`, `OwnDeparture`."""
+    """Revoke the account and open the handover; a repeat changes nothing. Raises `NotFound`, `OwnDeparture`."""
     departure = await lock_departure(session, departure_id)
     if departure is None:
         raise NotFound
@@ -92,7 +92,7 @@ async def cancel_account(
 
 
 async def close(session: AsyncSession, runtime: Runtime, departure_id: UUID) -> None:
-    """End the file, when its handover is complete."""
+    """Close the file of a completed handover."""
     departure = await lock_departure(session, departure_id)
     assert departure is not None
     departure.move_to(DepartureState.CLOSED)

@@ -1,1 +1,1 @@
-"""Handovers: what a leaving person was responsible for and obtained goes to other hands (clause 6.6)."""
+"""Handovers: successors take over a leaving person's responsibilities and data, or destroy the data (clause 6.6)."""

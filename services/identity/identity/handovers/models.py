@@ -15,7 +15,7 @@ from identity.tables import Base
 
 
 class HandoverState(StrEnum):
-    """`opened`: what the person held is being listed. `listed`: items can be settled. `completed`: countersigned."""
+    """`opened`: services list the items. `listed`: items can be settled. `completed`: countersigned."""
 
     OPENED = "opened"
     LISTED = "listed"
@@ -63,7 +63,7 @@ class HandoverItem(Base):
     note: Mapped[str | None] = mapped_column(default=None)
 
     def settle(self, outcome: str, by: UUID, at: datetime, note: str | None) -> None:
-        """Say who took it over, or that it was destroyed. Raises `ItemSettled` the second time."""
+        """Record the outcome: taken over by `by`, or destroyed. Raises `ItemSettled` for a settled item."""
         if self.outcome is not None:
             raise ItemSettled(outcome=self.outcome)
         self.outcome, self.settled_by, self.settled_at, self.note = outcome, by, at, note

@@ -12,7 +12,7 @@ class HandoverStep(Conflict):
 
 
 class HandoverNotListed(Conflict):
-    """409: what the person held is still being listed, or the handover is complete."""
+    """409: the list of items is not complete yet, or the handover is completed."""
 
     slug = "handover-not-listed"
     zh, en = "交接清单尚未形成或交接已完成", "The list is not complete yet, or the handover is"
@@ -36,7 +36,7 @@ class ItemSettled(Conflict):
 
 
 class SameHands(Forbidden):
-    """403: who leaves settles nothing, who took over does not countersign (P6)."""
+    """403: the leaving person settles nothing, and a successor does not countersign (P6)."""
 
     slug = "same-hands"
     zh, en = "离岗、接收、会签须为不同人员", "Leaving, taking over and countersigning take different people"

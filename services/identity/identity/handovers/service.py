@@ -1,6 +1,6 @@
 """Opens, lists, settles and completes handovers.
 
-Separate hands: who leaves does nothing here, who took something over countersigns nothing (P6).
+Separate hands (P6): the leaving person takes no part, and a successor does not countersign.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def open_handover(session: AsyncSession, runtime: Runtime, departure: "Departure") -> Handover:
-    """Begin; what identity itself knows is listed at once, the other services answer `handover opened`."""
+    """Open the handover with the items of identity; other services list theirs in response to `HandoverOpened`."""
     now = runtime.clock.now()
     handover = Handover(
         id=new_id(),
@@ -59,7 +59,7 @@ async def add_items(
     *,
     complete: bool,
 ) -> None:
-    """Take in what another service listed; once it is `complete`, items can be settled."""
+    """Add the items that another service listed; once the list is `complete`, they can be settled."""
     handover = await lock_handover(session, handover_id, None)
     if handover is None or handover.state != HandoverState.OPENED:
         return
@@ -92,11 +92,11 @@ async def settle(
     outcome: Literal["taken-over", "destroyed"],
     note: str | None,
 ) -> Handover:
-    """Take items over, or say that they were destroyed; `item_ids` None: all that are open.
+    """Settle items as taken over or destroyed; `item_ids` None: all open ones.
 
-    Raises `NotFound`, `HandoverNotListed`, `SameHands` for the person who leaves, `ItemSettled`.
+    Raises `NotFound`, `HandoverNotListed`, `SameHands` for the leaving person, `ItemSettled`.
     """
-    handover = await _locked(session, principal, handover_id)
+    handover = await _lock(session, principal, handover_id)
     if handover.state != HandoverState.LISTED:
         raise HandoverNotListed(state=handover.state)
     items = {item.id: item for item in await list_items(session, handover.id)}
@@ -122,11 +122,11 @@ async def settle(
 
 
 async def countersign(session: AsyncSession, runtime: Runtime, principal: Principal, handover_id: UUID) -> Handover:
-    """Complete, by hands that neither leave nor took anything. Clause 6.6.
+    """Complete the handover: by a person who neither leaves nor took anything over. Clause 6.6.
 
     Raises `NotFound`, `HandoverNotListed`, `HandoverOpen` while an item is not settled, `SameHands`.
     """
-    handover = await _locked(session, principal, handover_id)
+    handover = await _lock(session, principal, handover_id)
     items = await list_items(session, handover.id)
     if handover.state == HandoverState.OPENED:
         raise HandoverNotListed(state=handover.state)
@@ -151,7 +151,7 @@ async def countersign(session: AsyncSession, runtime: Runtime, principal: Princi
     return handover
 
 
-async def _locked(session: AsyncSession, principal: Principal, handover_id: UUID) -> Handover:
+async def _lock(session: AsyncSession, principal: Principal, handover_id: UUID) -> Handover:
     handover = await lock_handover(session, handover_id, principal.unit)
     if handover is None:
         raise NotFound

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.storage.base import BigInt
 from identity.tables import Base
 
 
@@ -15,7 +15,7 @@ class PolicyRow(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
-    value: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[BigInt]
     effective_from: Mapped[datetime]
     basis: Mapped[str]
     set_by: Mapped[str]

@@ -12,7 +12,7 @@ from identity.tables import Base
 
 
 class Post(Base):
-    """A post of a unit with its permissions: made once, never changed, so that a token means what it said."""
+    """A post of a unit with its permissions; immutable, so that a post's meaning in old records does not change."""
 
     __tablename__ = "posts"
     __table_args__ = (UniqueConstraint("unit_id", "name"), UniqueConstraint("id", "unit_id"))
@@ -46,11 +46,11 @@ class Appointment(Base):
     reason: Mapped[str | None] = mapped_column(default=None)
 
     def holds_at(self, when: datetime) -> bool:
-        """Whether it counts at `when` (P7)."""
+        """Whether it is in force at `when` (P7)."""
         return self.ended_at is None and (self.until is None or when < self.until)
 
     def end(self, at: datetime, by: UUID | None, reason: str) -> None:
-        """End it. Raises `AppointmentEnded` the second time."""
+        """End the appointment. Raises `AppointmentEnded` for an ended one."""
         if self.ended_at is not None:
             raise AppointmentEnded
         self.ended_at, self.ended_by, self.reason = at, by, reason

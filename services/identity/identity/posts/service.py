@@ -30,8 +30,8 @@ from identity.posts.queries import get_appointment, get_post, get_post_by_name, 
 from identity.runtime import Runtime
 from identity.units.models import Unit
 
-ENDED = "appointment-ended"
-TITLES = {
+END_REASON = "appointment-ended"
+DEFAULT_POST_TITLES = {
     "authority-officer": "主管部门经办岗",
     "center-officer": "信用中心经办岗",
     "unit-administrator": "单位管理岗",
@@ -48,7 +48,7 @@ def create_default_posts(session: AsyncSession, runtime: Runtime, unit: Unit) ->
                 id=new_id(),
                 unit_id=unit.id,
                 name=name,
-                title=TITLES[name],
+                title=DEFAULT_POST_TITLES[name],
                 permissions=list(permissions),
                 made_at=now,
             )
@@ -93,9 +93,9 @@ async def make_appointment(
     post_id: UUID,
     until: datetime | None,
 ) -> tuple[Appointment, Post]:
-    """Appoint a person of the caller's unit; the next token carries it. Clause 6.2.
+    """Appoint a person of the caller's unit; their next token has the permissions. Clause 6.2.
 
-    Raises `NotFound`, `SelfAppointment`, `AccountStep` for who is suspended or revoked, `PostUnknown`,
+    Raises `NotFound`, `SelfAppointment`, `AccountStep` for a suspended or revoked account, `PostUnknown`,
     `AppointmentTerm`, `AppointmentKnown`.
     """
     assert principal.unit is not None
@@ -154,7 +154,7 @@ async def appoint(
 async def end_appointment(
     session: AsyncSession, runtime: Runtime, principal: Principal, appointment_id: UUID, *, note: str
 ) -> Appointment:
-    """End an appointment in the caller's unit, and every token that may carry it; sessions go on without it.
+    """End an appointment in the caller's unit, and all tokens of the account; its sessions continue without the permissions.
 
     Raises `NotFound`, `AppointmentEnded`.
     """
@@ -166,13 +166,13 @@ async def end_appointment(
     assert account is not None
     row = await get_appointment(session, appointment_id, principal.unit)
     assert row is not None
-    _end(session, runtime, row, by=principal.uuid, reason=ENDED, note=note)
-    await cut_off(session, runtime, account.subject, reason=ENDED, cause=f"appointment:{row.id}")
+    _end(session, runtime, row, by=principal.uuid, reason=END_REASON, note=note)
+    await cut_off(session, runtime, account.subject, reason=END_REASON, cause=f"appointment:{row.id}")
     return row
 
 
 async def end_appointments(session: AsyncSession, runtime: Runtime, account: Account, *, reason: str) -> None:
-    """End all that the account holds, when it is revoked: its cutoff is the caller's."""
+    """End all appointments of an account that the caller revokes and cuts off."""
     for row in await list_open_appointments(session, account.id):
         _end(session, runtime, row, by=None, reason=reason, note=reason)
 

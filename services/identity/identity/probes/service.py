@@ -1,4 +1,4 @@
-"""Issues probe credentials to incident."""
+"""Issues probe credentials for containment orders."""
 
 from datetime import timedelta
 
@@ -9,6 +9,7 @@ from common.messaging import outbox
 from common.problems import NotFound
 from identity.accounts import queries as accounts
 from identity.containment.models import Containment
+from identity.containment.queries import get_order
 from identity.probes.problems import ProbeImpossible
 from identity.probes.schemas import ProbeRequest, ProbeResponse, ProbeSubject
 from identity.runtime import Runtime
@@ -19,10 +20,10 @@ from identity.tokens.service import mint
 async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) -> ProbeResponse:
     """Return a probe credential for a known containment order, for `probe-term` seconds. Clause 12.3.
 
-    It carries the order's id and no permission: services read no data for it, and answer only whether they would.
+    It carries the order's id and no permission: services read no data for it, and answer only whether access is open.
     Raises `NotFound` for an unknown order or subject, `ProbeImpossible`.
     """
-    order = await session.get(Containment, request.order_id)
+    order = await get_order(session, request.order_id)
     if order is None:
         raise NotFound
     subject = request.subject or _target(order)
@@ -41,7 +42,7 @@ async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) 
         unit = await accounts.get_unit_of_account(session, subject.id)
     if unit is None:
         raise NotFound
-    minted = await mint(
+    issued = await mint(
         session,
         runtime,
         subject=f"{subject.kind}:{subject.id}",
@@ -52,10 +53,10 @@ async def issue(session: AsyncSession, runtime: Runtime, request: ProbeRequest) 
         epoch=epoch,
     )
     event = ProbeIssued(
-        order_id=order.order_id, subject=f"{subject.kind}:{subject.id}", token_id=minted.jti, kind=request.kind
+        order_id=order.order_id, subject=f"{subject.kind}:{subject.id}", token_id=issued.jti, kind=request.kind
     )
     outbox.add(session, event, at=runtime.clock.now())
-    return ProbeResponse(access_token=minted.token, expires_at=minted.expires_at, subject=subject)
+    return ProbeResponse(access_token=issued.token, expires_at=issued.expires_at, subject=subject)
 
 
 def _target(order: Containment) -> ProbeSubject | None:

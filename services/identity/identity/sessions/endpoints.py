@@ -14,7 +14,7 @@ from common.web.routing import router
 from identity.accounts.queries import get_account
 from identity.acknowledgements.schemas import EffectivenessResponse
 from identity.acknowledgements.waiting import commit_and_wait
-from identity.credentials.passwords import TooManyLogins
+from identity.credentials.problems import TooManyLogins
 from identity.permissions import AnyCredential
 from identity.posts.queries import list_held_appointments
 from identity.runtime import Runtime, RuntimeDep

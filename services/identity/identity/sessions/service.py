@@ -80,14 +80,14 @@ async def _refresh(session: AsyncSession, runtime: Runtime, digest: bytes) -> Se
     known = await get_refresh_token(session, digest)
     if known is None:
         return RefreshRefused(reason="unknown")
-    family = await get_session(session, known.session_id)
-    assert family is not None
+    known_session = await get_session(session, known.session_id)
+    assert known_session is not None
     # Every path locks account, unit, session in this order: a suspension comes before all of this or after.
-    account = await lock_account(session, family.account_id, None)
+    account = await lock_account(session, known_session.account_id, None)
     assert account is not None
     unit = await lock_unit_state(session, account.unit_id)
     assert unit is not None
-    row = await lock_session(session, family.id)
+    row = await lock_session(session, known_session.id)
     used = await lock_refresh_token(session, digest)
     assert row is not None
     assert used is not None
@@ -160,5 +160,5 @@ async def _cut_off(session: AsyncSession, runtime: Runtime, row: Session, *, rea
 
 
 def _last_token_expiry(now: datetime) -> datetime:
-    """Return when every access token of a session has expired, whatever term it was minted with."""
+    """Return when every access token of a session has expired, under any version of the policy."""
     return now + timedelta(seconds=POLICIES["access-token-term"].most)

@@ -11,7 +11,6 @@ from common.storage.encryption import decrypt
 from identity.accounts.models import Account, AccountState
 from identity.accounts.queries import get_account_by_login, lock_account
 from identity.credentials import totp
-from identity.credentials.passwords import Passwords
 from identity.runtime import Runtime
 from identity.sessions.problems import AccountSuspended, SignInRefused
 from identity.sessions.queries import delete_attempts, delete_old_attempts, lock_attempts
@@ -41,14 +40,15 @@ async def sign_in(runtime: Runtime, *, login: str, password: str, totp_code: str
     Raises `SignInRefused` for a wrong factor or too many failures (policies `login-attempts`, `login-lock`),
     `AccountSuspended` and `UnitNotActive` only when both factors are right, `TooManyLogins`.
     """
-    passwords: Passwords = runtime.passwords
     async with runtime.database.transaction() as session:
         attempt = await _begin(session, runtime, login)
     # Outside of any transaction, because hashing may wait in a queue.
-    password_matches = await passwords.verify_password(None if attempt.locked else attempt.password_hash, password)
+    password_matches = await runtime.passwords.verify_password(
+        None if attempt.locked else attempt.password_hash, password
+    )
     new_hash = None
-    if password_matches and attempt.password_hash and passwords.needs_rehash(attempt.password_hash):
-        new_hash = await passwords.hash_password(password)
+    if password_matches and attempt.password_hash and runtime.passwords.needs_rehash(attempt.password_hash):
+        new_hash = await runtime.passwords.hash_password(password)
     async with runtime.database.transaction() as session:
         account, step = await _second_factor(session, runtime, attempt, totp_code)
         if account is None or not password_matches or step is None or account.password_hash != attempt.password_hash:
@@ -108,7 +108,7 @@ async def _second_factor(
 
 
 def _refused(attempt: _Attempt, wrong: str, origin: str) -> SignInRefused:
-    """Return the refusal; its event has the reason, which the answer has not."""
+    """Return the refusal; only its event contains the reason."""
     if attempt.account_id is None:
         return SignInRefused()
     event = SignInFailed(

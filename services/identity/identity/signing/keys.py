@@ -50,7 +50,7 @@ class SigningKeys:
             if row is None or row.retired_at or kid not in point.keys:
                 self._on_feed_since.pop(kid, None)
                 continue
-            held = now - self._on_feed_since.setdefault(kid, now)
-            if row.signs_from or held > point.bound():
+            on_feed_for = now - self._on_feed_since.setdefault(kid, now)
+            if row.signs_from or on_feed_for > point.bound():
                 usable = kid
         return usable

@@ -54,7 +54,7 @@ async def rotate_signing_keys(runtime: Runtime) -> None:
     while True:
         seen_generation = point.key_generation
         try:
-            await choose(runtime)
+            await choose_signing_key(runtime)
         except Unavailable:
             log.warning("signing_keys.database_away")
         await point.until(partial(_moved, point, seen_generation), 1.0)
@@ -64,28 +64,27 @@ def _moved(point: EnforcementPoint, since: int) -> bool:
     return point.key_generation != since
 
 
-async def choose(runtime: Runtime) -> None:
+async def choose_signing_key(runtime: Runtime) -> None:
     """Choose the signing key and record changes."""
     keys, now = runtime.signing_keys, runtime.clock.now()
     async with runtime.database.transaction() as session:
-        rows = await queries.list_keys(session)
-        chosen = keys.newest_usable({row.kid: row for row in rows}, runtime.point)
-        if chosen and not await _extend_lease(session, chosen, now):
+        rows = {row.kid: row for row in await queries.list_keys(session)}
+        chosen = keys.newest_usable(rows, runtime.point)
+        if chosen and not await _extend_lease(session, rows[chosen], now):
             chosen = None  # retired since the read
-        await _retire_unneeded(session, runtime, rows, now)
+        await _retire_unneeded(session, runtime, list(rows.values()), now)
     keys.use(chosen)
 
 
-async def _extend_lease(session: AsyncSession, kid: str, now: datetime) -> bool:
+async def _extend_lease(session: AsyncSession, known: PublishedKey, now: datetime) -> bool:
     """Record that this process signs with the key until its lease ends; False when the key was retired meanwhile."""
-    known = await session.get_one(PublishedKey, kid)
     if known.has_lease(now):
         return True
-    row = await queries.lock_key(session, kid)
+    row = await queries.lock_key(session, known.kid)
     if row is None or row.retired_at:
         return False
     if row.signs_from is None:
-        outbox.add(session, SigningKeyAdopted(kid=kid), at=now)
+        outbox.add(session, SigningKeyAdopted(kid=known.kid), at=now)
     row.extend_lease(now)
     return True
 
@@ -136,7 +135,7 @@ async def retire(
 
 
 async def wait_until_retired(runtime: Runtime, kid: str) -> datetime | None:
-    """Wait until no enforcement point accepts what a retired key signed, and return since when (P1).
+    """Wait until no enforcement point accepts tokens of a retired key, and return since when (P1).
 
     None: the bus did not take the retirement yet; it takes effect soon after the bus is back.
     """

@@ -1,1 +1,1 @@
-"""Connected systems: registered by a unit, approved by the center, with credentials and network origins of their own (5d.3)."""
+"""Connected systems: registered by a unit, approved by the center, with own credentials and network origins (clause 5d.3)."""

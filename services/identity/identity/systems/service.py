@@ -33,7 +33,7 @@ from identity.units.queries import lock_unit_state
 
 SECRET_BYTES = 32
 MIN_PREFIX_V4, MIN_PREFIX_V6 = 8, 32
-"""Prefix lengths: a unit's own private network, and what a registry gives to a provider at most."""
+"""Prefix lengths: of a unit's private network, and of a registry's largest allocation to a provider."""
 
 Network = IPv4Network | IPv6Network
 
@@ -92,8 +92,8 @@ def _narrow(network: Network) -> bool:
 
 
 async def approve(session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID) -> ConnectedSystem:
-    """Let a system in; its unit can then get a secret for it. Raises `NotFound`, `ApproverRegistered`, `SystemStep`."""
-    system = await _changing(session, system_id, None)
+    """Approve a system; its unit can then get a secret for it. Raises `NotFound`, `ApproverRegistered`, `SystemStep`."""
+    system = await _lock(session, system_id, None)
     if principal.uuid == system.registered_by:
         raise ApproverRegistered
     if system.state != SystemState.REGISTERED:
@@ -114,11 +114,11 @@ async def approve(session: AsyncSession, runtime: Runtime, principal: Principal,
 async def rotate_secret(
     session: AsyncSession, runtime: Runtime, principal: Principal, system_id: UUID
 ) -> tuple[ConnectedSystem, str, bool]:
-    """Set a new secret and return it, and whether it replaced one, which ends at once with its tokens. Clause 5d.3.
+    """Set a new secret; return it, and whether it replaced one, whose tokens end. Clause 5d.3.
 
     Raises `NotFound`, `SystemStep` unless the system is approved and not suspended.
     """
-    system = await _changing(session, system_id, principal.unit)
+    system = await _lock(session, system_id, principal.unit)
     if system.state != SystemState.APPROVED:
         raise SystemStep(state=system.state)
     secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -161,8 +161,8 @@ async def reinstate(session: AsyncSession, runtime: Runtime, system_id: UUID, *,
 async def decommission(
     session: AsyncSession, runtime: Runtime, system_id: UUID, unit_id: UUID | None, *, reason: str
 ) -> ConnectedSystem:
-    """End the system for good; its records stay. Clause 3.1. Done once, it stays done. Raises `NotFound`."""
-    system = await _changing(session, system_id, unit_id)
+    """End the system for good; its records stay. Clause 3.1. A repeat changes nothing. Raises `NotFound`."""
+    system = await _lock(session, system_id, unit_id)
     if system.state == SystemState.DECOMMISSIONED:
         return system
     system.move_to(SystemState.DECOMMISSIONED)
@@ -173,7 +173,7 @@ async def decommission(
     return system
 
 
-async def _changing(session: AsyncSession, system_id: UUID, unit_id: UUID | None) -> ConnectedSystem:
+async def _lock(session: AsyncSession, system_id: UUID, unit_id: UUID | None) -> ConnectedSystem:
     system = await lock_system(session, system_id, unit_id)
     if system is None:
         raise NotFound

@@ -66,7 +66,7 @@ INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"
 async def issue_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Response:
     """Issue an access token: to a system by client credentials from a registered network, to a person by refresh token."""
     try:
-        return _answer(await _grant(request, runtime, await _form_of(request)))
+        return _response(await _grant(request, runtime, await _form_of(request)))
     except OAuthRefused as refused:
         refused.event = _record(request, refused)
         raise
@@ -92,7 +92,7 @@ async def introspect_token(request: Request, _: Anonymous, runtime: RuntimeDep) 
         token = form.get("token")
         if not token:
             raise OAuthRefused("invalid_request", "token-missing")
-        return _answer(
+        return _response(
             await introspect(runtime, client_id=client_id, secret=secret, origin=client_ip(request), token=token)
         )
     except OAuthRefused as refused:
@@ -104,7 +104,7 @@ async def _form_of(request: Request) -> dict[str, str]:
     return parse_form(request.headers.get("content-type", ""), await request.body())
 
 
-def _answer(members: dict[str, Any]) -> Response:
+def _response(members: dict[str, Any]) -> Response:
     return Response(orjson.dumps(members), media_type="application/json", headers=UNSTORED)
 
 
@@ -112,7 +112,7 @@ async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> di
     if form.get("grant_type") == "client_credentials":
         client_id, secret = parse_credentials(request.headers.getlist("authorization"), form)
         issued = await service.client_token(runtime, client_id=client_id, secret=secret, origin=client_ip(request))
-        return _token_answer(issued)
+        return _token_members(issued)
     if form.get("grant_type") == "refresh_token":
         if not form.get("refresh_token"):
             raise OAuthRefused("invalid_request", "refresh-token-missing")
@@ -120,13 +120,13 @@ async def _grant(request: Request, runtime: Runtime, form: dict[str, str]) -> di
             tokens = await sessions.refresh(runtime, form["refresh_token"])
         except RefreshRefused as refused:
             raise OAuthRefused("invalid_grant", refused.extra["reason"]) from None
-        return _token_answer(tokens.access) | {"refresh_token": tokens.refresh}
+        return _token_members(tokens.access) | {"refresh_token": tokens.refresh}
     if "grant_type" not in form:
         raise OAuthRefused("invalid_request", "grant-type-missing")
     raise OAuthRefused("unsupported_grant_type", "grant-type")
 
 
-def _token_answer(issued: service.IssuedToken) -> dict[str, Any]:
+def _token_members(issued: service.IssuedToken) -> dict[str, Any]:
     return {"access_token": issued.token, "token_type": "Bearer", "expires_in": issued.expires_in}
 
 

@@ -26,7 +26,7 @@ from identity.tokens.service import parse_client_id, require_usable, secret_dige
 INTROSPECTED = Counter("xindun_tokens_introspected_total", "Tokens asked about", ["active"])
 
 CLIENT_CACHE_TERM = timedelta(minutes=1)
-"""After this, a cached client is read again, whatever the feed has brought."""
+"""After this, a cached client is read again, with or without a cutoff."""
 
 
 async def _authenticate(runtime: Runtime, client_id: str, secret: str, origin: str) -> Client:
@@ -51,7 +51,7 @@ def _current(runtime: Runtime, client: Client) -> bool:
 
 
 async def introspect(runtime: Runtime, *, client_id: str, secret: str, origin: str, token: str) -> dict[str, Any]:
-    """Return what the asking system may know of `token`, as RFC 7662 §2.2 writes it. Clauses 5d.3, 6.5.
+    """Return the members of RFC 7662 §2.2 that the asking system may know of `token`. Clauses 5d.3, 6.5.
 
     Raises `InvalidClient`, `SystemNotUsable`, `OriginNotRegistered`, `FeedStale`.
     """
@@ -60,7 +60,7 @@ async def introspect(runtime: Runtime, *, client_id: str, secret: str, origin: s
         principal = runtime.verifier.authenticate_and_check_revocation(token)
     except (CredentialInvalid, CredentialRevoked):
         principal = None
-    if principal is None or not _shown(principal, client):
+    if principal is None or not _may_ask(principal, client):
         INTROSPECTED.labels("false").inc()
         return {"active": False}
     INTROSPECTED.labels("true").inc()
@@ -74,8 +74,8 @@ async def introspect(runtime: Runtime, *, client_id: str, secret: str, origin: s
     } | ({"client_id": principal.id} if principal.kind == "system" else {})
 
 
-def _shown(principal: Principal, client: Client) -> bool:
-    """Whether a token of `principal` is a token to this client."""
+def _may_ask(principal: Principal, client: Client) -> bool:
+    """Whether the client may learn about a token of `principal`."""
     if principal.probe or principal.unit is None:
         return False
     return principal.kind == "system" or principal.unit == client.unit_id

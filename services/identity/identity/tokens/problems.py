@@ -15,7 +15,7 @@ class OAuthRefused(Problem):
 
     def __init__(self, error: str, reason: str, **extra: Any) -> None:
         super().__init__(error=error, error_description=reason, reason=reason, **extra)
-        # RFC 6749 asks for this media type; the members of a problem are no less readable in it.
+        # RFC 6749 requires this media type.
         self.headers |= {"Content-Type": "application/json", "Pragma": "no-cache"}
 
 

@@ -12,26 +12,26 @@ from common.storage.database import Database
 from identity.systems.models import SystemState
 from identity.units.models import UnitState
 
-CLIENT = """
+CLIENT_SQL = """
     SELECT s.id, s.unit_id, s.state, u.state AS unit_state, u.kind,
            coalesce(s.secret_hash = $2, false) AS secret_matches,
            coalesce($3::inet <<= ANY (s.origins::inet[]), false) AS origin_allowed
     FROM systems s JOIN units u ON u.id = s.unit_id
     WHERE s.id = $1"""
-EPOCHS = """
+EPOCHS_SQL = """
     SELECT client.*, coalesce(own.epoch, 0) AS epoch, coalesce(units.epoch, 0) AS unit_epoch
     FROM client
     LEFT JOIN epochs own ON own.subject = 'system:' || client.id
     LEFT JOIN epochs units ON units.subject = 'unit:' || client.unit_id"""
-READ = f"WITH client AS ({CLIENT}) {EPOCHS}"
-# The rows stay as read until the commit, so that the record of a token never follows that of a suspension. The epochs
-# are of the statement's beginning: where it had to wait for a change, they are at most too low, which ends the token.
-ISSUE = f"""
-    WITH client AS MATERIALIZED ({CLIENT} FOR SHARE OF s, u), said AS (
+READ_SQL = f"WITH client AS ({CLIENT_SQL}) {EPOCHS_SQL}"
+# The rows stay as read until the commit, so that the record of a token never follows that of a suspension. The statement
+# reads the epochs when it begins: if it then waits for a change, they may be too low, and the cutoff ends the token.
+ISSUE_SQL = f"""
+    WITH client AS MATERIALIZED ({CLIENT_SQL} FOR SHARE OF s, u), recorded AS (
         INSERT INTO outbox (topic, key, body, created_at)
         SELECT $4, $5, convert_to(replace($6, $7, unit_id::text), 'UTF8'), $8 FROM client
         WHERE secret_matches AND origin_allowed AND state = '{SystemState.APPROVED}' AND unit_state = '{UnitState.REGISTERED}'
-    ) {EPOCHS}"""  # noqa: S608 - constants of this page
+    ) {EPOCHS_SQL}"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Client:
 async def get_client(database: Database, system_id: UUID, digest: bytes, origin: str) -> Client | None:
     """Return the client of this id."""
     async with database.raw_transaction(begin=False) as connection:
-        row = await connection.fetchrow(READ, system_id, digest, normalize_address(origin))
+        row = await connection.fetchrow(READ_SQL, system_id, digest, normalize_address(origin))
     return Client.of(row) if row else None
 
 
@@ -89,6 +89,6 @@ async def get_client_and_record_token(
     key, text = str(system_id), body.decode()
     async with database.raw_transaction(begin=False) as connection:
         row = await connection.fetchrow(
-            ISSUE, system_id, digest, normalize_address(origin), topic, key, text, str(unit_placeholder), at
+            ISSUE_SQL, system_id, digest, normalize_address(origin), topic, key, text, str(unit_placeholder), at
         )
     return Client.of(row) if row else None

@@ -1,1 +1,1 @@
-"""Units: who builds, runs, maintains or uses the platform (clauses 3.1, 4.1)."""
+"""Units: organizations that build, run, maintain or use the platform (clauses 3.1, 4.1)."""

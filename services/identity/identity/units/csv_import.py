@@ -1,4 +1,4 @@
-"""Reads a CSV of units row by row: what can be registered, and what cannot with line, column and reason."""
+"""Reads a CSV of units row by row; a refused row has line, column and reason."""
 
 import csv
 import io

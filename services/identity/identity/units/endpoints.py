@@ -25,7 +25,7 @@ from identity.units import queries, service
 from identity.units.csv_import import COLUMNS, read_units
 from identity.units.models import Unit
 from identity.units.problems import CsvUnreadable, UnitNotSuspendable, UnitStep
-from identity.units.schemas import RejectedRow, UnitEffectResponse, UnitImportResponse, UnitResponse
+from identity.units.schemas import RejectedRowResponse, UnitEffectResponse, UnitImportResponse, UnitResponse
 
 routes = router("/identity/units", "units")
 
@@ -48,7 +48,7 @@ async def import_units(
     return UnitImportResponse(
         registered=[UnitResponse.of(unit) for unit in outcome.registered],
         unchanged=[UnitResponse.of(unit) for unit in outcome.unchanged],
-        rejected=[RejectedRow.of(refused) for refused in outcome.rejected],
+        rejected=[RejectedRowResponse.of(refused) for refused in outcome.rejected],
     )
 
 

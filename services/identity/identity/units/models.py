@@ -16,7 +16,7 @@ from identity.units.problems import UnitStep
 
 
 class Level(StrEnum):
-    """The level of government, or of what the institution serves (clause 4.1)."""
+    """The level of government that the unit belongs to or serves (clause 4.1)."""
 
     NATIONAL = "national"
     PROVINCIAL = "provincial"

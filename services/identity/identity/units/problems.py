@@ -4,7 +4,7 @@ from common.problems import Conflict, Forbidden, Invalid
 
 
 class CsvUnreadable(Invalid):
-    """422: the file as a whole is not what it should be; nothing of it was taken."""
+    """422: the file is not CSV with the required columns; no unit was registered."""
 
     slug = "csv-unreadable"
     zh, en = "CSV 文件无法读取", "The CSV file cannot be read"

@@ -31,8 +31,8 @@ class UnitResponse(BaseModel):
         return cls.model_validate(unit, from_attributes=True)
 
 
-class RejectedRow(BaseModel):
-    """A row that was not taken; `line` counts from 1, the header included; `column` null: the row as a whole."""
+class RejectedRowResponse(BaseModel):
+    """A row that was not registered; `line` counts from 1, the header included; `column` null: the whole row."""
 
     line: int
     column: str | None
@@ -57,7 +57,7 @@ class UnitImportResponse(BaseModel):
 
     registered: list[UnitResponse]
     unchanged: list[UnitResponse]
-    rejected: list[RejectedRow]
+    rejected: list[RejectedRowResponse]
 
 
 class UnitEffectResponse(BaseModel):

@@ -25,11 +25,12 @@ from identity.units.models import Level, Unit, UnitState
 from identity.units.problems import UnitNotSuspendable
 from identity.units.queries import get_units_by_uscc, lock_registration, lock_unit
 
-SUSPENDED = "unit-suspended"
+SUSPENSION_REASON = "unit-suspended"
+DECOMMISSION_REASON = "unit-decommissioned"
 
 
 @dataclass(slots=True)
-class Registered:
+class ImportOutcome:
     """The outcome of an import; `unchanged` units were registered with the same data before."""
 
     registered: list[Unit] = field(default_factory=list)
@@ -37,19 +38,21 @@ class Registered:
     rejected: list[UnitRowError] = field(default_factory=list)
 
 
-async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[UnitRow | UnitRowError]) -> Registered:
-    """Register the good rows; the same file again changes nothing. Clauses 3.1, 4.1."""
-    outcome = Registered()
-    good: list[UnitRow] = []
+async def register_rows(
+    session: AsyncSession, runtime: Runtime, rows: Iterable[UnitRow | UnitRowError]
+) -> ImportOutcome:
+    """Register the accepted rows; the same file again changes nothing. Clauses 3.1, 4.1."""
+    outcome = ImportOutcome()
+    accepted: list[UnitRow] = []
     for row in rows:
         if isinstance(row, UnitRowError):
             outcome.rejected.append(row)
         else:
-            good.append(row)
+            accepted.append(row)
     await lock_registration(session)
-    known = await get_units_by_uscc(session, [row.uscc for row in good])
+    known = await get_units_by_uscc(session, [row.uscc for row in accepted])
     before = set(known)
-    for row in good:
+    for row in accepted:
         unit = known.get(row.uscc)
         if unit is None:
             unit = await register(
@@ -58,7 +61,7 @@ async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[
             known[row.uscc] = unit
             outcome.registered.append(unit)
         elif not _same(unit, row):
-            outcome.rejected.append(_taken(row))
+            outcome.rejected.append(_conflict(row))
         elif row.uscc in before:
             outcome.unchanged.append(unit)
     outcome.rejected.sort(key=lambda refused: refused.line)
@@ -66,11 +69,10 @@ async def register_rows(session: AsyncSession, runtime: Runtime, rows: Iterable[
 
 
 def _same(unit: Unit, row: UnitRow) -> bool:
-    # What a unit is, not in which order the file says it.
     return (unit.kind, unit.level, unit.name, set(unit.duties)) == (row.kind, row.level, row.name, set(row.duties))
 
 
-def _taken(row: UnitRow) -> UnitRowError:
+def _conflict(row: UnitRow) -> UnitRowError:
     return UnitRowError(
         row.line,
         "uscc",
@@ -108,56 +110,56 @@ async def suspend(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, not
 
     A repeat by the same cause changes nothing. Raises `NotFound`, `UnitNotSuspendable`, `UnitStep`.
     """
-    unit = await _changing(session, unit_id)
+    unit = await _lock(session, unit_id)
     if not unit.uses:
         raise UnitNotSuspendable
     if unit.state != UnitState.SUSPENDED:
         unit.move_to(UnitState.SUSPENDED)
-    if await suspensions.suspend(session, runtime, unit, reason=SUSPENDED, cause=cause, note=note):
-        await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENDED)
+    if await suspensions.suspend(session, runtime, unit, reason=SUSPENSION_REASON, cause=cause, note=note):
+        await sessions.end_sessions_of_unit(session, runtime, unit.id, reason=SUSPENSION_REASON)
         outbox.add(session, UnitSuspended(unit_id=unit.id, reason=note, cause=cause), at=runtime.clock.now())
     return unit
 
 
 async def reinstate(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, cause: str) -> Unit:
     """Lift the suspension by this cause; another cause keeps the unit suspended. Raises `NotFound`."""
-    unit = await _changing(session, unit_id)
+    unit = await _lock(session, unit_id)
     if await suspensions.reinstate(session, runtime, unit, cause=cause):
         outbox.add(session, UnitReinstated(unit_id=unit.id, cause=cause), at=runtime.clock.now())
     return unit
 
 
 async def decommission(session: AsyncSession, runtime: Runtime, unit_id: UUID, *, reason: str) -> Unit:
-    """End the unit for good, and with it every account and system that it has; the records stay. Clause 3.1.
+    """End the unit for good, with its accounts and systems; the records stay. A repeat changes nothing. Clause 3.1.
 
-    Raises `NotFound`, `UnitNotSuspendable`; done once, it stays done.
+    Raises `NotFound`, `UnitNotSuspendable`.
     """
     cause = f"unit:{unit_id}"
-    # People and systems first: every path locks in this order, account or system, then unit.
-    for account_id in await account_queries.list_live_account_ids(session, unit_id):
-        await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
-    for system_id in await system_queries.list_live_system_ids(session, unit_id):
-        await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
-    unit = await _changing(session, unit_id)
+    # Every path locks the account or system first, then the unit.
+    await _end_members(session, runtime, unit_id, cause)
+    unit = await _lock(session, unit_id)
     if not unit.uses:
         raise UnitNotSuspendable
     if unit.state == UnitState.DECOMMISSIONED:
         return unit
     unit.move_to(UnitState.DECOMMISSIONED)
     now = unit.decommissioned_at = runtime.clock.now()
-    await cut_off(session, runtime, unit.subject, reason="unit-decommissioned", cause=cause)
-    # Services that react to suspensions only must close as well.
+    await cut_off(session, runtime, unit.subject, reason=DECOMMISSION_REASON, cause=cause)
+    # Some services handle the suspension only.
     outbox.add(session, UnitSuspended(unit_id=unit.id, reason=reason, cause=cause), at=now)
     outbox.add(session, UnitDecommissioned(unit_id=unit.id, reason=reason), at=now)
-    # Accounts and systems that were added before the lock.
-    for account_id in await account_queries.list_live_account_ids(session, unit_id):
-        await accounts.revoke(session, runtime, account_id, reason="unit-decommissioned", cause=cause)
-    for system_id in await system_queries.list_live_system_ids(session, unit_id):
-        await systems.decommission(session, runtime, system_id, None, reason="unit-decommissioned")
+    await _end_members(session, runtime, unit_id, cause)  # those that were added before the lock
     return unit
 
 
-async def _changing(session: AsyncSession, unit_id: UUID) -> Unit:
+async def _end_members(session: AsyncSession, runtime: Runtime, unit_id: UUID, cause: str) -> None:
+    for account_id in await account_queries.list_live_account_ids(session, unit_id):
+        await accounts.revoke(session, runtime, account_id, reason=DECOMMISSION_REASON, cause=cause)
+    for system_id in await system_queries.list_live_system_ids(session, unit_id):
+        await systems.decommission(session, runtime, system_id, None, reason=DECOMMISSION_REASON)
+
+
+async def _lock(session: AsyncSession, unit_id: UUID) -> Unit:
     unit = await lock_unit(session, unit_id)
     if unit is None:
         raise NotFound

@@ -11,7 +11,7 @@ PUBLISHER = "identity"
 
 
 class AccessRefused(Refusal, Event, publisher=PUBLISHER, name="access.refused", key="subject"):
-    """Somebody was refused at identity."""
+    """Identity refused a request."""
 
 
 class DeadLetterSettled(DeadLetterDecision, Event, publisher=PUBLISHER, name="dead-letter.settled", key="message_id"):
@@ -60,7 +60,7 @@ class AccountInvited(Event, publisher=PUBLISHER, name="account.invited", key="ac
 
 
 class AccountActivationStarted(Event, publisher=PUBLISHER, name="account.activation-begun", key="account_id"):
-    """Whoever holds the activation code chose a password and was shown a second factor; both wait to be confirmed."""
+    """The invited person chose a password and got a second factor; both wait for confirmation."""
 
     account_id: UUID
     unit_id: UUID
@@ -108,7 +108,7 @@ class SessionOpened(Event, publisher=PUBLISHER, name="session.opened", key="acco
 
 
 class SessionRefreshed(Event, publisher=PUBLISHER, name="session.refreshed", key="account_id"):
-    """A session's refresh token was taken for new tokens."""
+    """A session's refresh token was exchanged for new tokens."""
 
     session_id: UUID
     account_id: UUID
@@ -123,7 +123,7 @@ class SessionEnded(Event, publisher=PUBLISHER, name="session.ended", key="accoun
 
 
 class SignInFailed(Event, publisher=PUBLISHER, name="sign-in.failed", key="account_id"):
-    """A sign-in of a known account failed; `locked` says that the account is now locked for a while."""
+    """A sign-in of a known account failed; `locked`: the login is now locked for a while."""
 
     account_id: UUID
     reason: str
@@ -185,7 +185,7 @@ class AppointmentEnded(Event, publisher=PUBLISHER, name="appointment.ended", key
 
 
 class SystemRegistered(Event, publisher=PUBLISHER, name="system.registered", key="system_id"):
-    """A unit registered a connected system with its network origins; it gets nothing before it is approved."""
+    """A unit registered a connected system with its network origins; it gets no token before it is approved."""
 
     system_id: UUID
     unit_id: UUID
@@ -204,7 +204,7 @@ class SystemApproved(Event, publisher=PUBLISHER, name="system.approved", key="sy
 
 
 class SystemSecretSet(Event, publisher=PUBLISHER, name="system.secret-set", key="system_id"):
-    """The unit got a client secret for its system; the one before, if there was one, ended with every token that it got."""
+    """The unit got a client secret for its system; a replaced secret ended, with all tokens issued for it."""
 
     system_id: UUID
     unit_id: UUID
@@ -247,7 +247,7 @@ class ServiceTokenIssued(Event, publisher=PUBLISHER, name="service-token.issued"
 
 
 class DepartureReported(Event, publisher=PUBLISHER, name="departure.reported", key="account_id"):
-    """A unit reported that somebody transfers or leaves; lateness is computed from the two times (clause 6.5)."""
+    """A unit reported that a person transfers or leaves; lateness is computed from the two times (clause 6.5)."""
 
     departure_id: UUID
     account_id: UUID
@@ -266,7 +266,7 @@ class DepartureClosed(Event, publisher=PUBLISHER, name="departure.closed", key="
 
 
 class HandoverOpened(Event, publisher=PUBLISHER, name="handover.opened", key="account_id"):
-    """The handover of what a person was responsible for and obtained begins; who holds something says so."""
+    """The handover of a person's responsibilities and data begins; each service lists its items."""
 
     handover_id: UUID
     departure_id: UUID
@@ -285,7 +285,7 @@ class HandoverItemSettled(Event, publisher=PUBLISHER, name="handover-item.settle
 
 
 class HandoverCompleted(Event, publisher=PUBLISHER, name="handover.completed", key="account_id"):
-    """Every item is settled, and other hands have countersigned (clause 6.6)."""
+    """Every item is settled, and another person has countersigned (clause 6.6)."""
 
     handover_id: UUID
     departure_id: UUID
@@ -306,7 +306,7 @@ class PolicySet(Event, publisher=PUBLISHER, name="policy.set", key="policy"):
 
 
 class CutoffEffective(Event, publisher=PUBLISHER, name="cutoff.effective", key="subject"):
-    """No enforcement point accepts the subject's earlier credentials any more; `points` gave receipts."""
+    """No enforcement point accepts the subject's earlier credentials any more; `points` have sent receipts."""
 
     cutoff_id: UUID
     subject: str
@@ -328,7 +328,7 @@ class ContainmentApplied(Event, publisher=PUBLISHER, name="containment.applied",
 
 
 class ContainmentLiftApplied(Event, publisher=PUBLISHER, name="containment-lift.applied", key="order_id"):
-    """Identity has lifted what it did for a containment order."""
+    """Identity lifted its suspension for a containment order."""
 
     order_id: UUID
     reinstated: bool
@@ -344,13 +344,13 @@ class ProbeIssued(Event, publisher=PUBLISHER, name="probe.issued", key="order_id
 
 
 class SigningKeyPublished(Event, publisher=PUBLISHER, name="signing-key.published", key="kid"):
-    """A key with which tokens may be verified went to the feed."""
+    """Identity published a verification key on the feed."""
 
     kid: str
 
 
 class SigningKeyAdopted(Event, publisher=PUBLISHER, name="signing-key.adopted", key="kid"):
-    """Tokens are signed with the key from now on: every enforcement point knows it."""
+    """Identity signs tokens with the key from now on: every enforcement point knows it."""
 
     kid: str
 
