@@ -29,13 +29,13 @@ from identity.settings import Settings
 from identity.signing.endpoints import routes as signing
 from identity.signing.service import publish_keys, rotate_signing_keys
 from identity.systems.endpoints import routes as systems
-from identity.tokens.endpoints import hot_routes
+from identity.tokens.endpoints import oauth_routes
 from identity.tokens.endpoints import routes as tokens
 from identity.training.endpoints import routes as training
 from identity.units.endpoints import routes as units
 
 ROUTERS = (
-    hot_routes,
+    oauth_routes,
     units,
     systems,
     posts,

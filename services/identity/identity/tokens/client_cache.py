@@ -1,8 +1,8 @@
 """Authenticated clients of the introspection endpoint, cached like tokens: until a cutoff or the end of a term.
 
 Whatever ends a client (suspension of it or its unit, a new secret, decommissioning) raises an epoch in the same
-transaction. One statement reads secret, state and epochs, so a client read before that transaction carries an epoch
-below its cutoff, and falls with the tokens of the same time.
+transaction. One statement reads secret, state and epochs. So a client that was read before that transaction carries an
+epoch below its cutoff, and ends with the tokens of the same time.
 """
 
 from collections import OrderedDict

@@ -24,7 +24,7 @@ from identity.tokens.introspection import introspect
 from identity.tokens.problems import InvalidClient, OAuthRefused, OriginNotRegistered, SystemNotUsable
 from identity.tokens.schemas import AuthorizationServerResponse, IntrospectionResponse, JwksResponse, TokenResponse
 
-hot_routes = fast_router("/identity/oauth", "tokens")
+oauth_routes = fast_router("/identity/oauth", "tokens")
 routes = router("", "tokens")
 
 CLIENT_PROBLEMS = (
@@ -54,7 +54,7 @@ TOKEN_FORM = _form(
 INTROSPECTION_FORM = _form("token", token={"type": "string"}, token_type_hint={"type": "string"})
 
 
-@hot_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenResponse)
+@oauth_routes.post("/token", openapi_extra=TOKEN_FORM, response_model=TokenResponse)
 @operation(
     "签发访问令牌",
     "Issue an access token",
@@ -72,7 +72,7 @@ async def issue_token(request: Request, _: Anonymous, runtime: RuntimeDep) -> Re
         raise
 
 
-@hot_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=IntrospectionResponse)
+@oauth_routes.post("/introspect", openapi_extra=INTROSPECTION_FORM, response_model=IntrospectionResponse)
 @operation(
     "查验访问令牌",
     "Introspect an access token",

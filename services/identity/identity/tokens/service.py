@@ -191,7 +191,6 @@ def _system_permissions(kind: UnitKind) -> tuple[str, ...]:
 
 
 async def _incident_token(session: AsyncSession, runtime: Runtime, secret: str) -> IssuedToken:
-    digest = hashlib.sha256(secret.encode()).hexdigest()
-    if not hmac.compare_digest(digest, runtime.settings.incident_client_secret_hash):
+    if not hmac.compare_digest(secret_digest(secret).hex(), runtime.settings.incident_client_secret_hash):
         raise InvalidClient
     return await mint(session, runtime, subject=INCIDENT_CLIENT_ID, unit=None, permissions=("probes.issue",))
