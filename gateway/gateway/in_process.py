@@ -1,5 +1,7 @@
 """An upstream whose service runs in this process: the service's own ASGI app, called directly."""
 
+import asyncio
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.web.request_state import request_state
@@ -37,7 +39,8 @@ class InProcessUpstream:
         await self._app({**forwarded, "headers": headers, "root_path": "", "state": {}}, receive, send)
 
     async def run(self) -> None:
-        """Return: there is nothing to follow."""
+        """Wait until cancelled: there is nothing to follow."""
+        await asyncio.Event().wait()
 
     async def ready(self) -> bool:
         """Ask the app."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pyotp
 import pytest
 
+from common.storage.database import DatabaseUnavailable
 from identity.accounts import service as accounts
 from tests.harness.client import slug
 from tests.harness.identifiers import id_number
@@ -181,6 +182,40 @@ async def test_the_center_suspends_and_reinstates_and_no_person_their_own_accoun
     assert slug(await admin.post(f"{path}/suspend", {"reason": "试试"})) == "permission-missing"
     own = await harness.center.post(f"/accounts/{harness.center.id}/suspend", {"reason": "试试"})
     assert (own.status_code, slug(own)) == (403, "own-account")
+
+
+async def test_sixty_suspensions_with_one_key_are_one_act_with_one_final_answer(harness):
+    _, admin = await harness.bare_unit()
+
+    async def suspend():
+        keyed = {"headers": {"Idempotency-Key": "suspend-it-once"}}
+        return await harness.center.post(f"/accounts/{admin.id}/suspend", {"reason": "核查"}, **keyed)
+
+    answers = await asyncio.gather(*(suspend() for _ in range(60)))
+    assert {answer.status_code for answer in answers} == {200}
+    (first,) = [answer for answer in answers if "Idempotency-Replayed" not in answer.headers]
+    assert first.json()["effective"]["effective_at"]
+    assert (await suspend()).json() == first.json()
+    await harness.event("account.suspended", account_id=admin.id)
+    assert len(await harness.events("account.suspended", account_id=admin.id)) == 1
+
+
+async def test_a_suspension_whose_wait_failed_stands_and_a_repeat_says_so(harness, monkeypatch):
+    _, admin = await harness.bare_unit()
+
+    async def fail(_):
+        raise DatabaseUnavailable
+
+    keyed = {"headers": {"Idempotency-Key": "suspend-in-the-dark"}}
+    path, body = f"/accounts/{admin.id}/suspend", {"reason": "核查"}
+    with monkeypatch.context() as patched:
+        patched.setattr(harness.runtime.acknowledgements, "wait", fail)
+        assert (await harness.center.post(path, body, **keyed)).status_code == 503
+    repeated = await harness.center.post(path, body, **keyed)
+    assert (repeated.status_code, repeated.headers["Idempotency-Replayed"]) == (200, "true")
+    assert repeated.json()["account"]["state"] == "suspended"
+    assert repeated.json()["effective"]["effective_at"] is None
+    await harness.event("account.suspended", account_id=admin.id)
 
 
 async def test_a_unit_sees_its_own_people_only(harness):
